@@ -1,0 +1,2 @@
+/* Reference to definition over file bytes. */
+typedef int lb_match_not_empty;

@@ -1,0 +1,194 @@
+"""What can go wrong, by kind and not by place.
+
+Every error that latebind raises on purpose is a `LatebindError`. Each class carries its facts as fields; the
+message is derived from them. An error that comes from outside (an `OSError`, a parser's exception) is translated
+once, at the boundary where it enters, with the original as its `__cause__`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+class LatebindError(Exception):
+    """The base of all of latebind's errors. Raised only through its subclasses."""
+
+
+@dataclass(eq=False)
+class MalformedElf(LatebindError):
+    """A file is not ELF, is cut off, or contradicts itself.
+
+    Raised while bytes are read. A well-formed file that latebind cannot handle raises `Unsupported`; a file that
+    does not exist raises `NotFound`.
+    """
+
+    file: str
+    offset: int | None
+    what: str
+
+    def __str__(self) -> str:
+        where = "" if self.offset is None else f" at offset {self.offset:#x}"
+        return f"{self.file}: {self.what}{where}"
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """One place that a search looked at, and why it was not taken."""
+
+    path: str
+    why: str
+
+
+@dataclass(eq=False)
+class NotFound(LatebindError):
+    """A library, program or plugin was looked for and is nowhere.
+
+    `tried` holds every place and why it was rejected. A symbol that is nowhere raises `UnresolvedSymbol`.
+    """
+
+    name: str
+    needed_by: str | None = None
+    tried: tuple[Tried, ...] = ()
+
+    def __str__(self) -> str:
+        who = f", needed by {self.needed_by}" if self.needed_by else ""
+        head = f"{self.name}: not found{who}"
+        return "\n".join([head, *(f"  tried {t.path}: {t.why}" for t in self.tried)])
+
+
+@dataclass(eq=False)
+class UnresolvedSymbol(LatebindError):
+    """A reference, or a name asked for, has no definition in the scope where it was looked up.
+
+    `version` is the symbol version that was asked for, `referrer` the object that refers to it and `near` the names
+    that come close. A *library* that is nowhere raises `NotFound`.
+    """
+
+    symbol: str
+    version: str | None = None
+    referrer: str | None = None
+    near: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        name = f"{self.symbol}@{self.version}" if self.version else self.symbol
+        text = f"{self.referrer}: undefined symbol {name}" if self.referrer else f"undefined symbol {name}"
+        return f"{text}; did you mean {', '.join(self.near)}?" if self.near else text
+
+
+@dataclass(eq=False)
+class Unsupported(LatebindError):
+    """The input is well-formed, but latebind (or this machine) cannot do what was asked with it.
+
+    Broken input raises `MalformedElf` instead.
+    """
+
+    what: str
+    why: str
+    do: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.what}: {self.why}" + (f"; {self.do}" if self.do else "")
+
+
+@dataclass(eq=False)
+class SystemFailure(LatebindError):
+    """The operating system refused something that latebind needed: memory, a mapping, a descriptor.
+
+    `operation` is the call that failed and `errno` its error number. The `OSError`, where there was one, is the cause.
+    """
+
+    operation: str
+    errno: int
+    where: str = ""
+
+    def __str__(self) -> str:
+        import os
+
+        return f"{self.where + ': ' if self.where else ''}{self.operation} failed: {os.strerror(self.errno)}"
+
+
+@dataclass(eq=False)
+class ContractError(LatebindError):
+    """A contract cannot be defined, or a plugin's compiled form does not fulfil the one it claims.
+
+    Versions that do not fit raise `VersionConflict` instead.
+    """
+
+    contract: str
+    what: str
+    method: str | None = None
+    parameter: str | None = None
+
+    def __str__(self) -> str:
+        place = self.contract + (f".{self.method}" if self.method else "")
+        where = f", parameter {self.parameter}" if self.parameter else ""
+        return f"{place}{where}: {self.what}"
+
+
+@dataclass(eq=False)
+class VersionConflict(LatebindError):
+    """Two sides ask for versions that cannot both be had. `chain` lists who asked for what, outermost first."""
+
+    what: str
+    chain: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        return "\n  because ".join([self.what, *self.chain])
+
+
+@dataclass(eq=False)
+class CapabilityDenied(LatebindError):
+    """A plugin's imports (or its manifest) ask for a capability that was not granted.
+
+    Raised before any instruction of the plugin runs. `symbols` are the imports that imply the capability.
+    """
+
+    plugin: str
+    capability: str
+    symbols: tuple[str, ...] = ()
+    why: str = "not granted"
+
+    def __str__(self) -> str:
+        through = f" (implied by its import of {', '.join(self.symbols)})" if self.symbols else ""
+        return f"plugin {self.plugin}: capability {self.capability!r}{through} is {self.why}"
+
+
+@dataclass(eq=False)
+class PluginError(LatebindError):
+    """A plugin was reached and said no, or answered with something that breaks its contract.
+
+    A plugin that ended its process raises `PluginCrashed`; one that took too long `PluginTimeout`.
+    """
+
+    plugin: str
+    version: str
+    method: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"plugin {self.plugin} {self.version}, {self.method}: {self.message}"
+
+
+@dataclass(eq=False)
+class NotProvided(PluginError):
+    """The loaded plugin was built against an older contract that does not have this method yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One mistake in a document: its `path` there (as `provides[0].version`) and what was `expected`."""
+
+    path: str
+    expected: str
+
+
+@dataclass(eq=False)
+class ManifestError(LatebindError):
+    """A manifest cannot be read or breaks its schema. `problems` holds *every* mistake, not only the first."""
+
+    file: str
+    problems: tuple[Problem, ...] = field(default=())
+
+    def __str__(self) -> str:
+        lines = [f"{self.file}: {len(self.problems)} problem{'s' if len(self.problems) != 1 else ''} in the manifest"]
+        return "\n".join(lines + [f"  {p.path or 'document'}: {p.expected}" for p in self.problems])
