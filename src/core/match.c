@@ -1,2 +1,417 @@
-/* Reference to definition over file bytes. */
-typedef int lb_match_not_empty;
+/* Reference → definition over file bytes; match.h says what and why.  The comments that name a function name
+ * glibc's, whose behaviour is the specification here. */
+#include "match.h"
+
+#include <elf.h>
+#include <errno.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define VERSION_INDEX 0x7fffu
+#define VERSION_HIDDEN 0x8000u
+#define VERSIONS_MAX 0x8000u
+
+static bool in_bounds(const struct lb_view *view, uint64_t offset, uint64_t size)
+{
+    return offset <= view->size && size <= view->size - offset;
+}
+
+bool lb_read16(const struct lb_view *view, uint64_t offset, uint16_t *out)
+{
+    if (!in_bounds(view, offset, sizeof *out))
+        return false;
+    memcpy(out, view->data + offset, sizeof *out);
+    if (view->swap)
+        *out = __builtin_bswap16(*out);
+    return true;
+}
+
+bool lb_read32(const struct lb_view *view, uint64_t offset, uint32_t *out)
+{
+    if (!in_bounds(view, offset, sizeof *out))
+        return false;
+    memcpy(out, view->data + offset, sizeof *out);
+    if (view->swap)
+        *out = __builtin_bswap32(*out);
+    return true;
+}
+
+bool lb_read64(const struct lb_view *view, uint64_t offset, uint64_t *out)
+{
+    if (!in_bounds(view, offset, sizeof *out))
+        return false;
+    memcpy(out, view->data + offset, sizeof *out);
+    if (view->swap)
+        *out = __builtin_bswap64(*out);
+    return true;
+}
+
+bool lb_read_word(const struct lb_view *view, uint64_t offset, uint64_t *out)
+{
+    uint32_t narrow = 0;
+    if (view->is64)
+        return lb_read64(view, offset, out);
+    if (!lb_read32(view, offset, &narrow))
+        return false;
+    *out = narrow;
+    return true;
+}
+
+/* The string at `index` of the string table, or an empty text where it is not whole. */
+static struct lb_text text_at(const struct lb_symbols *s, uint64_t index)
+{
+    const struct lb_text none = {"", 0};
+    if (s->at.strtab == LB_ABSENT || index >= s->at.strtab_size)
+        return none;
+    uint64_t room = s->at.strtab_size - index;
+    if (!in_bounds(&s->view, s->at.strtab, s->at.strtab_size))
+        return none;
+    const char *start = (const char *)s->view.data + s->at.strtab + index;
+    const char *end = memchr(start, 0, room);
+    if (!end || end - start > UINT32_MAX)
+        return none;
+    return (struct lb_text){start, (uint32_t)(end - start)};
+}
+
+static bool same_text(struct lb_text a, struct lb_text b)
+{
+    return a.length == b.length && memcmp(a.start, b.start, a.length) == 0;
+}
+
+/* gABI, "Hash Table". */
+uint32_t lb_sysv_hash(struct lb_text name)
+{
+    uint32_t h = 0;
+    for (uint32_t i = 0; i < name.length; i++) {
+        h = (h << 4) + (uint8_t)name.start[i];
+        h ^= (h >> 24) & 0xf0;
+        h &= 0x0fffffff;
+    }
+    return h;
+}
+
+/* Bernstein's hash, as DT_GNU_HASH uses it. */
+uint32_t lb_gnu_hash(struct lb_text name)
+{
+    uint32_t h = 5381;
+    for (uint32_t i = 0; i < name.length; i++)
+        h = h * 33 + (uint8_t)name.start[i];
+    return h;
+}
+
+bool lb_symbol_at(const struct lb_symbols *s, uint32_t index, struct lb_symbol *out)
+{
+    uint64_t entry = s->view.is64 ? sizeof(Elf64_Sym) : sizeof(Elf32_Sym);
+    uint64_t offset;
+    uint32_t name = 0;
+    if (s->at.symtab == LB_ABSENT || __builtin_add_overflow(s->at.symtab, index * entry, &offset) ||
+        !in_bounds(&s->view, offset, entry))
+        return false;
+    const uint8_t *at = s->view.data + offset;
+    lb_read32(&s->view, offset, &name);
+    if (s->view.is64) {
+        out->info = at[offsetof(Elf64_Sym, st_info)];
+        out->other = at[offsetof(Elf64_Sym, st_other)];
+        lb_read16(&s->view, offset + offsetof(Elf64_Sym, st_shndx), &out->section);
+        lb_read64(&s->view, offset + offsetof(Elf64_Sym, st_value), &out->value);
+        lb_read64(&s->view, offset + offsetof(Elf64_Sym, st_size), &out->size);
+    } else {
+        uint32_t value = 0, size = 0;
+        out->info = at[offsetof(Elf32_Sym, st_info)];
+        out->other = at[offsetof(Elf32_Sym, st_other)];
+        lb_read16(&s->view, offset + offsetof(Elf32_Sym, st_shndx), &out->section);
+        lb_read32(&s->view, offset + offsetof(Elf32_Sym, st_value), &value);
+        lb_read32(&s->view, offset + offsetof(Elf32_Sym, st_size), &size);
+        out->value = value;
+        out->size = size;
+    }
+    out->name = text_at(s, name);
+    return true;
+}
+
+/* Version records ------------------------------------------------------------------------------------------- */
+
+static bool set_version(struct lb_symbols *s, uint32_t index, struct lb_version version)
+{
+    if (index >= s->version_count) {
+        struct lb_version *grown = realloc(s->versions, (index + 1) * sizeof *grown);
+        if (!grown)
+            return false;
+        memset(grown + s->version_count, 0, (index + 1 - s->version_count) * sizeof *grown);
+        s->versions = grown;
+        s->version_count = index + 1;
+    }
+    s->versions[index] = version;
+    return true;
+}
+
+/* Verdef and Verneed are lists whose links are offsets from the record they stand in.  A link that is zero ends the
+ * list; one that is not moves forward, so a walk ends at the end of the file at the latest. */
+static int read_definitions(struct lb_symbols *s, uint64_t *bad)
+{
+    uint64_t at = s->at.verdef;
+    for (uint64_t i = 0; i < s->at.verdef_count && i < VERSIONS_MAX; i++) {
+        uint16_t flags = 0, index = 0;
+        uint32_t hash = 0, aux = 0, next = 0, name = 0;
+        *bad = at;
+        if (!lb_read16(&s->view, at + 2, &flags) || !lb_read16(&s->view, at + 4, &index) ||
+            !lb_read32(&s->view, at + 8, &hash) || !lb_read32(&s->view, at + 12, &aux) ||
+            !lb_read32(&s->view, at + 16, &next) || !lb_read32(&s->view, at + aux, &name))
+            return errno = EINVAL, -1;
+        /* The base definition names the file, not a version: symbols with its index count as unversioned. */
+        if (!(flags & VER_FLG_BASE)) {
+            struct lb_version version = {.hash = hash, .name = text_at(s, name), .file = {"", 0}};
+            if (!set_version(s, index & VERSION_INDEX, version))
+                return errno = ENOMEM, -1;
+        }
+        if (!next)
+            break;
+        at += next;
+    }
+    return 0;
+}
+
+static int read_needs_of(struct lb_symbols *s, uint64_t at, uint16_t count, struct lb_text file)
+{
+    for (uint16_t i = 0; i < count; i++) {
+        uint32_t hash = 0, name = 0, next = 0;
+        uint16_t other = 0;
+        if (!lb_read32(&s->view, at, &hash) || !lb_read16(&s->view, at + 6, &other) ||
+            !lb_read32(&s->view, at + 8, &name) || !lb_read32(&s->view, at + 12, &next))
+            return errno = EINVAL, -1;
+        struct lb_version version = {
+            .hash = hash, .hidden = other & VERSION_HIDDEN, .name = text_at(s, name), .file = file};
+        if (!set_version(s, other & VERSION_INDEX, version))
+            return errno = ENOMEM, -1;
+        if (!next)
+            break;
+        at += next;
+    }
+    return 0;
+}
+
+static int read_needs(struct lb_symbols *s, uint64_t *bad)
+{
+    uint64_t at = s->at.verneed;
+    for (uint64_t i = 0; i < s->at.verneed_count && i < VERSIONS_MAX; i++) {
+        uint16_t count = 0;
+        uint32_t file = 0, aux = 0, next = 0;
+        *bad = at;
+        if (!lb_read16(&s->view, at + 2, &count) || !lb_read32(&s->view, at + 4, &file) ||
+            !lb_read32(&s->view, at + 8, &aux) || !lb_read32(&s->view, at + 12, &next))
+            return errno = EINVAL, -1;
+        if (read_needs_of(s, at + aux, count, text_at(s, file)) < 0)
+            return -1;
+        if (!next)
+            break;
+        at += next;
+    }
+    return 0;
+}
+
+int lb_symbols_prepare(struct lb_symbols *s, uint64_t *bad_offset)
+{
+    if (s->at.verdef != LB_ABSENT && read_definitions(s, bad_offset) < 0)
+        return -1;
+    if (s->at.verneed != LB_ABSENT && read_needs(s, bad_offset) < 0)
+        return -1;
+    return 0;
+}
+
+void lb_symbols_release(struct lb_symbols *s)
+{
+    free(s->versions);
+    s->versions = NULL;
+    s->version_count = 0;
+}
+
+static bool versym_of(const struct lb_symbols *s, uint32_t index, uint16_t *out)
+{
+    return s->at.versym != LB_ABSENT && lb_read16(&s->view, s->at.versym + 2 * (uint64_t)index, out);
+}
+
+const struct lb_version *lb_version_of(const struct lb_symbols *s, uint32_t index, bool *hidden)
+{
+    uint16_t versym = 0;
+    if (!versym_of(s, index, &versym))
+        return NULL;
+    if (hidden)
+        *hidden = versym & VERSION_HIDDEN;
+    uint32_t at = versym & VERSION_INDEX;
+    return at < s->version_count && s->versions[at].hash ? &s->versions[at] : NULL;
+}
+
+/* One object ------------------------------------------------------------------------------------------------ */
+
+struct wanted { /* what is looked for; the hashes are computed once for the whole scope */
+    struct lb_text name;
+    const struct lb_version *version;
+    enum lb_class class;
+    bool newest; /* dlsym: the default version, and not the base one */
+    uint32_t gnu_hash, sysv_hash;
+};
+
+struct candidate { /* what one object's hash chain has given so far */
+    enum lb_how how;
+    uint32_t symbol;
+    uint32_t versioned;       /* an unversioned reference met this versioned definition … */
+    uint32_t versioned_count; /* … and so many in all; exactly one will do */
+};
+
+/* check_match's version rules. */
+static enum lb_how version_matches(const struct lb_symbols *s, uint32_t index, const struct wanted *w, struct candidate *c)
+{
+    uint16_t versym = 0;
+    bool has_versions = versym_of(s, index, &versym);
+    if (!has_versions)
+        return LB_HOW_UNVERSIONED;
+    uint32_t at = versym & VERSION_INDEX;
+    if (w->version) {
+        const struct lb_version *have = at < s->version_count ? &s->versions[at] : NULL;
+        uint32_t have_hash = have ? have->hash : 0;
+        if (have && have_hash == w->version->hash && same_text(have->name, w->version->name))
+            return LB_HOW_EXACT;
+        if (w->version->hidden || have_hash || (versym & VERSION_HIDDEN))
+            return LB_HOW_NONE;
+        return LB_HOW_DEFAULT;
+    }
+    if (at >= (w->newest ? 2u : 3u)) {
+        if (!(versym & VERSION_HIDDEN) && c->versioned_count++ == 0)
+            c->versioned = index;
+        return LB_HOW_NONE;
+    }
+    return LB_HOW_BASE;
+}
+
+/* check_match: whether symbol `index` is the one; notes it in `c`. */
+static bool check(const struct lb_symbols *s, uint32_t index, const struct wanted *w, struct candidate *c)
+{
+    struct lb_symbol sym;
+    if (!lb_symbol_at(s, index, &sym))
+        return false;
+    uint8_t type = ELF64_ST_TYPE(sym.info);
+    if (sym.value == 0 && sym.section != SHN_ABS && type != STT_TLS)
+        return false;
+    if (w->class == LB_CLASS_PLT && sym.section == SHN_UNDEF)
+        return false;
+    const uint32_t allowed = 1u << STT_NOTYPE | 1u << STT_OBJECT | 1u << STT_FUNC | 1u << STT_COMMON |
+                             1u << STT_TLS | 1u << STT_GNU_IFUNC;
+    if (!(allowed >> type & 1) || !same_text(sym.name, w->name))
+        return false;
+    enum lb_how how = version_matches(s, index, w, c);
+    if (how == LB_HOW_NONE)
+        return false;
+    c->how = how;
+    c->symbol = index;
+    return true;
+}
+
+/* DT_GNU_HASH: header, bloom filter, buckets, chains whose last entry has bit 0 set. */
+static void walk_gnu(const struct lb_symbols *s, const struct wanted *w, struct candidate *c)
+{
+    const struct lb_view *v = &s->view;
+    uint64_t at = s->at.gnu_hash, word_size = v->is64 ? 8 : 4, bits = word_size * 8, word = 0;
+    uint32_t nbuckets = 0, symoffset = 0, bloom_words = 0, shift = 0, index = 0, hash = w->gnu_hash;
+    if (!lb_read32(v, at, &nbuckets) || !lb_read32(v, at + 4, &symoffset) || !lb_read32(v, at + 8, &bloom_words) ||
+        !lb_read32(v, at + 12, &shift) || !nbuckets || !bloom_words)
+        return;
+    if (!lb_read_word(v, at + 16 + hash / bits % bloom_words * word_size, &word))
+        return;
+    if (!(word >> (hash % bits) & word >> ((shift < 32 ? hash >> shift : 0) % bits) & 1))
+        return;
+    uint64_t buckets = at + 16 + (uint64_t)bloom_words * word_size;
+    uint64_t chains = buckets + 4 * (uint64_t)nbuckets;
+    if (!lb_read32(v, buckets + 4 * (uint64_t)(hash % nbuckets), &index) || index < symoffset)
+        return;
+    for (uint32_t link = 0; lb_read32(v, chains + 4 * (uint64_t)(index - symoffset), &link); index++) {
+        if ((link ^ hash) >> 1 == 0 && check(s, index, w, c))
+            return;
+        if (link & 1 || index == UINT32_MAX)
+            return;
+    }
+}
+
+/* DT_HASH (gABI): a chain visits each symbol once, so more than nchain steps mean that it cycles. */
+static void walk_sysv(const struct lb_symbols *s, const struct wanted *w, struct candidate *c)
+{
+    const struct lb_view *v = &s->view;
+    uint64_t at = s->at.sysv_hash;
+    uint32_t nbucket = 0, nchain = 0, index = 0;
+    if (!lb_read32(v, at, &nbucket) || !lb_read32(v, at + 4, &nchain) || !nbucket)
+        return;
+    if (!lb_read32(v, at + 8 + 4 * (uint64_t)(w->sysv_hash % nbucket), &index))
+        return;
+    for (uint32_t steps = 0; index != STN_UNDEF && steps < nchain; steps++) {
+        if (check(s, index, w, c))
+            return;
+        if (!lb_read32(v, at + 8 + 4 * ((uint64_t)nbucket + index), &index))
+            return;
+    }
+}
+
+/* One object's turn in do_lookup_x: found, or not, in `c`. */
+static bool search_object(const struct lb_symbols *s, const struct wanted *w, struct candidate *c)
+{
+    *c = (struct candidate){.how = LB_HOW_NONE};
+    if (s->at.gnu_hash != LB_ABSENT)
+        walk_gnu(s, w, c);
+    else if (s->at.sysv_hash != LB_ABSENT)
+        walk_sysv(s, w, c);
+    if (c->how == LB_HOW_NONE && c->versioned_count == 1) {
+        c->how = w->newest ? LB_HOW_DEFAULT : LB_HOW_ONLY;
+        c->symbol = c->versioned;
+    }
+    if (c->how == LB_HOW_NONE)
+        return false;
+    struct lb_symbol sym;
+    if (!lb_symbol_at(s, c->symbol, &sym))
+        return false;
+    uint8_t visibility = ELF64_ST_VISIBILITY(sym.other), binding = ELF64_ST_BIND(sym.info);
+    if (visibility == STV_HIDDEN || visibility == STV_INTERNAL)
+        return false;
+    return binding == STB_GLOBAL || binding == STB_WEAK || binding == STB_GNU_UNIQUE;
+}
+
+/* The scope ------------------------------------------------------------------------------------------------- */
+
+static struct lb_match search_scope(const struct wanted *w, const struct lb_symbols *const *scope, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        struct candidate c;
+        if (search_object(scope[i], w, &c))
+            return (struct lb_match){c.how, i, c.symbol};
+        /* The file that the reference names for its version is not asked first, and need not be the one: since
+         * glibc 2.34 `dlsym` of libdl.so.2's version GLIBC_2.2.5 is found in libc.so.6. */
+    }
+    return (struct lb_match){LB_HOW_NONE, UINT32_MAX, 0};
+}
+
+static struct wanted make_wanted(struct lb_text name, const struct lb_version *version, enum lb_class class, bool newest)
+{
+    return (struct wanted){name, version, class, newest, lb_gnu_hash(name), lb_sysv_hash(name)};
+}
+
+struct lb_match lb_bind(const struct lb_symbols *referrer, uint32_t index, enum lb_class class,
+                        const struct lb_symbols *const *scope, uint32_t scope_count)
+{
+    struct lb_symbol sym;
+    if (!lb_symbol_at(referrer, index, &sym))
+        return (struct lb_match){LB_HOW_NONE, UINT32_MAX, 0};
+    uint8_t visibility = ELF64_ST_VISIBILITY(sym.other);
+    if (ELF64_ST_BIND(sym.info) == STB_LOCAL || visibility == STV_HIDDEN || visibility == STV_INTERNAL)
+        return (struct lb_match){LB_HOW_LOCAL, UINT32_MAX, index};
+    struct wanted w = make_wanted(sym.name, lb_version_of(referrer, index, NULL), class, false);
+    struct lb_match found = search_scope(&w, scope, scope_count);
+    bool elsewhere = found.scope != UINT32_MAX && scope[found.scope] != referrer;
+    if (visibility == STV_PROTECTED && elsewhere)
+        return (struct lb_match){LB_HOW_PROTECTED, UINT32_MAX, index};
+    return found;
+}
+
+struct lb_match lb_find(const struct lb_symbols *s, struct lb_text name, const struct lb_version *version)
+{
+    struct wanted w = make_wanted(name, version, LB_CLASS_PLT, version == NULL);
+    const struct lb_symbols *scope[] = {s};
+    return search_scope(&w, scope, 1);
+}

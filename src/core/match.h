@@ -1,0 +1,103 @@
+/* Reference → definition, over the bytes of files.
+ *
+ * This is symbol resolution as ld.so does it (glibc's elf/dl-lookup.c is the reference): GNU hash with its bloom
+ * filter, SysV hash as the fallback, versions with their hidden and base rules, weak, unique and protected symbols.
+ * It works on files of any class and byte order, and it reads untrusted bytes: every access goes through one of the
+ * lb_read_* accessors, which check bounds.  A number outside the file reads as "not there", never as a fault; the
+ * loops over hash chains and version records are bounded by the number of entries that the file can hold. */
+#ifndef LATEBIND_MATCH_H
+#define LATEBIND_MATCH_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define LB_ABSENT UINT64_MAX /* a table that the file does not have */
+
+struct lb_view { /* a file's bytes and how to read them */
+    const uint8_t *data;
+    uint64_t size;
+    bool is64, swap;
+};
+
+struct lb_text { /* a string inside a view; not NUL-terminated for the reader */
+    const char *start;
+    uint32_t length;
+};
+
+struct lb_version { /* one row of the version table, by version index; hash 0 where the index means no version */
+    uint32_t hash;
+    bool hidden;  /* vna_other has the hidden bit: only an exact match will do */
+    struct lb_text name;
+    struct lb_text file; /* of a needed version: the file it is needed from; empty for a definition */
+};
+
+struct lb_tables { /* file offsets, LB_ABSENT where a table is not there; counts and sizes as the file states them */
+    uint64_t symtab, strtab, strtab_size, gnu_hash, sysv_hash, versym;
+    uint64_t verdef, verdef_count, verneed, verneed_count;
+};
+
+struct lb_symbols { /* one object, ready to be searched */
+    struct lb_view view;
+    struct lb_tables at;
+    struct lb_version *versions;
+    uint32_t version_count;
+};
+
+struct lb_symbol {
+    struct lb_text name;
+    uint64_t value, size;
+    uint16_t section;
+    uint8_t info, other;
+};
+
+enum lb_class { /* what the reference is for (glibc's ELF_RTYPE_CLASS_*) */
+    LB_CLASS_ADDRESS = 0, /* its address: a canonical PLT entry of a program counts as a definition */
+    LB_CLASS_PLT = 1,     /* a call or a TLS reference: only a real definition counts */
+    LB_CLASS_COPY = 2,    /* a copy relocation: the program itself is passed over */
+};
+
+enum lb_how { /* why a definition was taken, or why none was */
+    LB_HOW_NONE = 0,        /* nowhere in the scope */
+    LB_HOW_EXACT = 1,       /* the version that the reference asks for */
+    LB_HOW_BASE = 2,        /* an unversioned reference took the base or the first version */
+    LB_HOW_UNVERSIONED = 3, /* the defining object has no versions at all */
+    LB_HOW_DEFAULT = 4,     /* a versioned reference took an unversioned, visible definition */
+    LB_HOW_ONLY = 5,        /* an unversioned reference took the one version there is */
+    LB_HOW_LOCAL = 6,       /* the symbol is local or hidden: it binds to itself */
+    LB_HOW_PROTECTED = 7,   /* the symbol is protected: it cannot be preempted */
+};
+
+struct lb_match {
+    enum lb_how how;
+    uint32_t scope;  /* index in the scope; UINT32_MAX for the referrer itself (LOCAL, PROTECTED) or none */
+    uint32_t symbol; /* index in the defining object's table */
+};
+
+/* Prepares `symbols` (view and at set by the caller): reads the version records.
+ * Returns 0, or -1 with errno ENOMEM, or -1 with errno EINVAL and *bad_offset where the records are broken. */
+int lb_symbols_prepare(struct lb_symbols *symbols, uint64_t *bad_offset);
+void lb_symbols_release(struct lb_symbols *symbols);
+
+/* Symbol `index` of the table; false where it is not in the file. */
+bool lb_symbol_at(const struct lb_symbols *symbols, uint32_t index, struct lb_symbol *out);
+
+/* The version that symbol `index` carries, or NULL. `hidden` (may be NULL) gets the versym's hidden bit. */
+const struct lb_version *lb_version_of(const struct lb_symbols *symbols, uint32_t index, bool *hidden);
+
+/* What symbol `index` of `referrer` binds to in `scope`. */
+struct lb_match lb_bind(const struct lb_symbols *referrer, uint32_t index, enum lb_class class,
+                        const struct lb_symbols *const *scope, uint32_t scope_count);
+
+/* `name` (with `version`, or NULL for the default one) in one object, as dlsym and dlvsym look it up. */
+struct lb_match lb_find(const struct lb_symbols *symbols, struct lb_text name, const struct lb_version *version);
+
+uint32_t lb_sysv_hash(struct lb_text name);
+uint32_t lb_gnu_hash(struct lb_text name);
+
+/* Bounds-checked reads; false where the bytes are not all in the file. */
+bool lb_read16(const struct lb_view *view, uint64_t offset, uint16_t *out);
+bool lb_read32(const struct lb_view *view, uint64_t offset, uint32_t *out);
+bool lb_read64(const struct lb_view *view, uint64_t offset, uint64_t *out);
+bool lb_read_word(const struct lb_view *view, uint64_t offset, uint64_t *out); /* 4 or 8 bytes, by class */
+
+#endif

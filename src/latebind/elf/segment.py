@@ -1,0 +1,86 @@
+"""Program headers (gABI, "Program Header"): the segments that a loader maps, and how addresses meet file offsets."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from latebind.elf.bytesource import ByteSource, FileOffset, VirtualAddress
+from latebind.elf.header import PN_XNUM, Header
+from latebind.elf.names import SEGMENT_TYPES
+
+PT_LOAD, PT_DYNAMIC, PT_INTERP, PT_NOTE, PT_PHDR, PT_TLS = 1, 2, 3, 4, 6, 7
+PT_GNU_EH_FRAME, PT_GNU_STACK, PT_GNU_RELRO, PT_GNU_PROPERTY = 0x6474E550, 0x6474E551, 0x6474E552, 0x6474E553
+PF_X, PF_W, PF_R = 1, 2, 4
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """One program header. `filesz` and `memsz` are bytes; `flags` are PF_R, PF_W and PF_X."""
+
+    type: int
+    flags: int
+    offset: FileOffset
+    vaddr: VirtualAddress
+    paddr: int
+    filesz: int
+    memsz: int
+    align: int
+
+    @property
+    def type_name(self) -> str:
+        """``"LOAD"``, ``"GNU_RELRO"``, …"""
+        return SEGMENT_TYPES.get(self.type, f"{self.type:#x}")
+
+    @property
+    def permissions(self) -> str:
+        """``"r-x"`` and so on."""
+        return "".join(c if self.flags & bit else "-" for c, bit in (("r", PF_R), ("w", PF_W), ("x", PF_X)))
+
+
+def read_segments(source: ByteSource, header: Header) -> tuple[Segment, ...]:
+    """All program headers; raises `MalformedElf` where the table is not in the file."""
+    count = header.phnum
+    if count == PN_XNUM and header.shoff:
+        count = source.unpack("IIQQQQIIQQ" if source.is64 else "IIIIIIIIII", header.shoff, "section header 0")[7]
+    if not count or not header.phoff:
+        return ()
+    expected = 56 if source.is64 else 32
+    if header.phentsize != expected:
+        raise source.malformed(f"e_phentsize is {header.phentsize}, must be {expected}", 54 if source.is64 else 42)
+    if source.is64:
+        return tuple(
+            Segment(kind, flags, FileOffset(offset), VirtualAddress(vaddr), paddr, filesz, memsz, align)
+            for kind, flags, offset, vaddr, paddr, filesz, memsz, align in source.records(
+                "IIQQQQQQ", header.phoff, count, "program header table"
+            )
+        )
+    return tuple(
+        Segment(kind, flags, FileOffset(offset), VirtualAddress(vaddr), paddr, filesz, memsz, align)
+        for kind, offset, vaddr, paddr, filesz, memsz, flags, align in source.records(
+            "IIIIIIII", header.phoff, count, "program header table"
+        )
+    )
+
+
+class AddressMap:
+    """Virtual addresses → file offsets, through the PT_LOAD segments."""
+
+    __slots__ = ("_loads", "_source")
+
+    def __init__(self, source: ByteSource, segments: tuple[Segment, ...]) -> None:
+        self._source = source
+        self._loads = [(s.vaddr, s.vaddr + s.filesz, s.offset - s.vaddr) for s in segments if s.type == PT_LOAD]
+
+    def offset(self, address: int, what: str) -> FileOffset:
+        """Where `address` lies in the file; raises `MalformedElf` where no segment's file part holds it."""
+        for start, end, delta in self._loads:
+            if start <= address < end:
+                return FileOffset(address + delta)
+        raise self._source.malformed(f"{what}: address {address:#x} is in no loaded segment")
+
+    def room(self, address: int) -> int:
+        """Bytes of file-backed memory from `address` to the end of its segment; 0 outside all of them."""
+        for start, end, _ in self._loads:
+            if start <= address < end:
+                return end - address
+        return 0

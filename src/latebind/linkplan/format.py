@@ -1,0 +1,226 @@
+"""The packed plan: what the C core executes. Mirrors src/core/plan.h, which is the definition.
+
+`LAYOUTS` states each record as (field, `struct` code); tests/linkplan/test_format.py compiles plan.h and compares
+every size and offset with it.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import Final
+
+from latebind.elf import Elf
+from latebind.elf import dynamic as dyn
+from latebind.elf.segment import PF_R, PF_W, PF_X, PT_GNU_EH_FRAME, PT_GNU_RELRO, PT_LOAD, Segment
+from latebind.errors import Unsupported
+from latebind.linkplan.binding import Binding, Kind
+from latebind.linkplan.machines import MACHINES, UNKNOWN
+from latebind.linkplan.plan import LinkPlan, PlannedObject
+from latebind.linkplan.resolve import references
+from latebind.linkplan.roles import Role
+
+MAGIC: Final = b"LBPLAN\r\n"
+VERSION: Final = 1
+NO_STRING: Final = 0xFFFFFFFF
+NO_OBJECT: Final = 0xFFFFFFFF
+PAGE: Final = 4096  # the smallest page of every machine that the core runs on; larger ones come with p_align
+
+ROLE_NUMBERS: Final = {Role.RESIDENT: 0, Role.SYSTEM: 1, Role.OWN: 2}
+OBJECT_TEXTREL, OBJECT_STATIC_TLS, OBJECT_ROOT, OBJECT_NODELETE = 1, 2, 4, 8
+
+
+def _range(name: str) -> tuple[tuple[str, str], ...]:
+    return ((f"{name}.address", "Q"), (f"{name}.size", "Q"))
+
+
+def _table(name: str) -> tuple[tuple[str, str], ...]:
+    return ((f"{name}.offset", "I"), (f"{name}.count", "I"))
+
+
+LAYOUTS: Final[dict[str, tuple[tuple[str, str], ...]]] = {
+    "lb_plan_header": (
+        ("magic", "8s"), ("version", "I"), ("machine", "H"), ("elf_class", "B"), ("elf_data", "B"), ("size", "Q"),
+        *_table("objects"), *_table("segments"), *_table("bindings"), *_table("order"), *_table("strings"),
+    ),
+    "lb_plan_object": (
+        ("role", "I"), ("flags", "I"), ("soname", "I"), ("path", "I"),
+        ("device", "Q"), ("inode", "Q"), ("file_size", "Q"), ("mtime_ns", "Q"), ("build_id", "I"), ("reserved", "I"),
+        ("low", "Q"), ("span", "Q"), ("align", "Q"),
+        ("first_segment", "I"), ("segments", "I"), ("first_binding", "I"), ("bindings", "I"),
+        *_range("relr"), *_range("rela"), *_range("jmprel"), *_range("symtab"),
+        *_range("init_array"), *_range("fini_array"), ("init", "Q"), ("fini", "Q"),
+        *_range("relro"), *_range("eh_frame_header"), *_range("tls_image"), ("tls_size", "Q"), ("tls_align", "Q"),
+    ),
+    "lb_plan_segment": (
+        ("address", "Q"), ("file_offset", "Q"), ("file_size", "Q"), ("memory_size", "Q"),
+        ("protection", "I"), ("reserved", "I"),
+    ),
+    "lb_plan_binding": (("symbol", "I"), ("kind", "I"), ("object", "I"), ("reserved", "I"), ("value", "Q")),
+}  # fmt: skip
+
+_STRUCTS: Final = {name: struct.Struct("<" + "".join(code for _, code in fields)) for name, fields in LAYOUTS.items()}
+
+
+def record_size(name: str) -> int:
+    """The packed size of one record, in bytes."""
+    return _STRUCTS[name].size
+
+
+def _record(name: str, fields: dict[str, int | bytes]) -> bytes:
+    values = [fields.pop(key, 0) for key, _ in LAYOUTS[name]]
+    if fields:
+        raise KeyError(f"{name} has no field {sorted(fields)}")
+    return _STRUCTS[name].pack(*values)
+
+
+class _Strings:
+    """The string table being built: each text once."""
+
+    def __init__(self) -> None:
+        self.data = bytearray()
+        self._known: dict[str, int] = {}
+
+    def add(self, text: str | None) -> int:
+        if text is None:
+            return NO_STRING
+        at = self._known.get(text)
+        if at is None:
+            at = self._known[text] = len(self.data)
+            self.data += text.encode("utf-8", "surrogateescape") + b"\0"
+        return at
+
+
+def pack(plan: LinkPlan) -> bytes:
+    """`plan` as one block for the core. Raises `Unsupported` for a file whose relocations have no addends (REL)."""
+    strings = _Strings()
+    static_tls = _static_tls(plan)
+    objects, segments, bindings = bytearray(), bytearray(), bytearray()
+    for item in plan.objects:
+        fields = _identity(item, strings)
+        if item.role is Role.OWN and not item.present:
+            loads = [s for s in item.elf.segments if s.type == PT_LOAD]
+            own = _merged(plan.bindings_of(item.index))
+            fields |= _mapping(item.elf, loads) | _tables(item.elf)
+            fields |= {
+                "first_segment": len(segments) // record_size("lb_plan_segment"), "segments": len(loads),
+                "first_binding": len(bindings) // record_size("lb_plan_binding"), "bindings": len(own),
+            }  # fmt: skip
+            segments += b"".join(_segment(s) for s in loads)
+            bindings += b"".join(_binding(b) for b in own)
+        fields["flags"] = _flags(item, static=item.index in static_tls)
+        objects += _record("lb_plan_object", fields)
+    order = b"".join(struct.pack("<I", i) for i in plan.init_order)
+    return _assemble(plan.root.elf, objects, segments, bindings, bytearray(order), strings.data)
+
+
+def _assemble(root: Elf, *parts: bytearray) -> bytes:
+    names = ("objects", "segments", "bindings", "order", "strings")
+    sizes = (*(record_size(f"lb_plan_{n}") for n in ("object", "segment", "binding")), 4, 1)
+    header: dict[str, int | bytes] = {
+        "magic": MAGIC, "version": VERSION, "machine": root.header.machine,
+        "elf_class": root.header.elf_class, "elf_data": root.header.data,
+    }  # fmt: skip
+    body = bytearray()
+    start = record_size("lb_plan_header")
+    for name, part, size in zip(names, parts, sizes, strict=True):
+        body += b"\0" * (-(start + len(body)) % 8)
+        header |= {f"{name}.offset": start + len(body), f"{name}.count": len(part) // size}
+        body += part
+    header["size"] = start + len(body)
+    return _record("lb_plan_header", header) + bytes(body)
+
+
+def _identity(item: PlannedObject, strings: _Strings) -> dict[str, int | bytes]:
+    fields: dict[str, int | bytes] = {
+        "role": ROLE_NUMBERS[item.role],
+        "soname": strings.add(item.elf.soname),
+        "path": strings.add(item.path if item.elf.identity is not None else None),
+        "build_id": strings.add(item.elf.build_id),
+    }
+    if item.elf.identity is not None:
+        device, inode, size, mtime = item.elf.identity
+        fields |= {"device": device, "inode": inode, "file_size": size, "mtime_ns": mtime}
+    return fields
+
+
+def _flags(item: PlannedObject, *, static: bool) -> int:
+    d = item.elf.dynamic
+    return (
+        (OBJECT_TEXTREL if d.flags & dyn.DF_TEXTREL else 0)
+        | (OBJECT_STATIC_TLS if static else 0)
+        | (OBJECT_ROOT if item.index == 0 else 0)
+        | (OBJECT_NODELETE if d.flags_1 & dyn.DF_1_NODELETE else 0)
+    )
+
+
+def _static_tls(plan: LinkPlan) -> set[int]:
+    """Objects whose TLS block is reached at a fixed offset from the thread pointer, by themselves or by others."""
+    found = set()
+    for item in plan.loaded:
+        machine = MACHINES.get(item.elf.header.machine, UNKNOWN)
+        if item.elf.tls is not None and (
+            item.elf.dynamic.flags & dyn.DF_STATIC_TLS or any(not s and t in machine.static_tls for s, t in references(item.elf))
+        ):
+            found.add(item.index)
+        found |= {
+            b.target
+            for b in plan.bindings_of(item.index)
+            if b.target is not None and not machine.static_tls.isdisjoint(b.types)
+        }
+    return found
+
+
+def _mapping(elf: Elf, loads: list[Segment]) -> dict[str, int | bytes]:
+    if not loads:
+        raise elf.source.malformed("has no PT_LOAD segment: there is nothing to map")
+    low = min(s.vaddr for s in loads) & -PAGE
+    high = -(-max(s.vaddr + s.memsz for s in loads) // PAGE) * PAGE
+    return {"low": low, "span": high - low, "align": max(PAGE, *(s.align for s in loads), 0)}
+
+
+def _tables(elf: Elf) -> dict[str, int | bytes]:
+    values = elf.dynamic.values
+    if values.get(dyn.DT_RELSZ) or values.get(dyn.DT_PLTREL, dyn.DT_RELA) == dyn.DT_REL:
+        raise Unsupported(elf.path, "uses REL relocations, which this machine's ABI does not", "rebuild it for this machine")
+    fields: dict[str, int | bytes] = {"init": values.get(dyn.DT_INIT, 0), "fini": values.get(dyn.DT_FINI, 0)}
+    pairs = {
+        "relr": (dyn.DT_RELR, dyn.DT_RELRSZ), "rela": (dyn.DT_RELA, dyn.DT_RELASZ), "jmprel": (dyn.DT_JMPREL, dyn.DT_PLTRELSZ),
+        "init_array": (dyn.DT_INIT_ARRAY, dyn.DT_INIT_ARRAYSZ), "fini_array": (dyn.DT_FINI_ARRAY, dyn.DT_FINI_ARRAYSZ),
+    }  # fmt: skip
+    for name, (place, length) in pairs.items():
+        if values.get(length):
+            fields |= {f"{name}.address": values.get(place, 0), f"{name}.size": values[length]}
+    if (layout := elf.symbol_layout) is not None:
+        fields |= {"symtab.address": values[dyn.DT_SYMTAB], "symtab.size": layout.count * (24 if elf.source.is64 else 16)}
+    for name, kind in (("relro", PT_GNU_RELRO), ("eh_frame_header", PT_GNU_EH_FRAME)):
+        if (segment := elf.segment(kind)) is not None:
+            fields |= {f"{name}.address": segment.vaddr, f"{name}.size": segment.memsz}
+    if (tls := elf.tls) is not None:
+        fields |= {"tls_image.address": tls.vaddr, "tls_image.size": tls.filesz, "tls_size": tls.memsz, "tls_align": max(tls.align, 1)}
+    return fields
+
+
+def _merged(bindings: tuple[Binding, ...]) -> list[Binding]:
+    """One binding a symbol: where a call and an address bind differently, the address's serves both."""
+    chosen: dict[int, Binding] = {}
+    for b in bindings:
+        chosen.setdefault(b.symbol_index, b)
+    return [chosen[i] for i in sorted(chosen)]
+
+
+def _segment(s: Segment) -> bytes:
+    return _record(
+        "lb_plan_segment",
+        {
+            "address": s.vaddr, "file_offset": s.offset, "file_size": s.filesz, "memory_size": s.memsz,
+            "protection": s.flags & (PF_R | PF_W | PF_X),
+        },
+    )  # fmt: skip
+
+
+def _binding(b: Binding) -> bytes:
+    value = 0 if b.kind in (Kind.WEAK_UNDEFINED, Kind.UNRESOLVED) else b.value
+    return _record(
+        "lb_plan_binding",
+        {"symbol": b.symbol_index, "kind": b.kind, "object": NO_OBJECT if b.target is None else b.target, "value": value},
+    )

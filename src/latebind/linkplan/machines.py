@@ -1,0 +1,42 @@
+"""What differs between machines when references are bound: which relocation types are calls, copies, TLS, relative.
+
+One row a machine (its psABI's relocation table). The core has its own table for *applying* relocations; this one only
+classifies them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+
+@dataclass(frozen=True, slots=True)
+class MachineRelocations:
+    """Relocation type numbers of one machine. `plt` are those for which only a real definition counts."""
+
+    relative: int
+    irelative: int
+    copy: int
+    jump_slot: int
+    plt: frozenset[int]
+    static_tls: frozenset[int]
+
+
+def _row(relative: int, irelative: int, copy: int, jump_slot: int, tls: tuple[int, ...], static: tuple[int, ...]) -> MachineRelocations:
+    return MachineRelocations(relative, irelative, copy, jump_slot, frozenset((jump_slot, *tls)), frozenset(static))
+
+
+MACHINES: Final = {
+    62: _row(8, 37, 5, 7, (16, 17, 18, 36), (18,)),
+    3: _row(8, 42, 5, 7, (14, 35, 36, 37, 41), (14, 37)),
+    183: _row(1027, 1032, 1024, 1026, (1028, 1029, 1030, 1031), (1030,)),
+    40: _row(23, 160, 20, 22, (13, 17, 18, 19), (19,)),
+    243: _row(3, 58, 4, 5, (6, 7, 8, 9, 10, 11, 12), (10, 11)),
+    21: _row(22, 248, 19, 21, (68, 73, 78), (73,)),
+    22: _row(12, 61, 9, 11, (54, 55, 56), (56,)),
+    8: _row(3, 128, 126, 127, (38, 39, 40, 41, 42, 43, 47, 48), (47, 48)),
+    258: _row(3, 12, 4, 5, (6, 7, 8, 9, 10, 11, 13, 14), (10, 11)),
+}
+
+UNKNOWN: Final = _row(0, 0, 0, 0, (), ())
+"""For machines without a row: every relocation counts as taking an address."""

@@ -1,0 +1,30 @@
+"""The order of constructors: dependencies first, as glibc sorts them (elf/dl-sort-maps.c, the depth-first algorithm).
+
+Objects are visited from the last loaded to the first, each after everything that it needs; where needs form a
+cycle, the edge that closes it is ignored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+def constructor_order(needs: Sequence[Sequence[int]]) -> tuple[int, ...]:
+    """Object indexes in the order in which their constructors run; `needs[i]` are the objects that object i needs."""
+    done: list[int] = []
+    visited = [False] * len(needs)
+    for start in range(len(needs) - 1, -1, -1):
+        if visited[start]:
+            continue
+        visited[start] = True
+        path = [(start, iter(needs[start]))]
+        while path:
+            at, rest = path[-1]
+            following = next((n for n in rest if not visited[n]), None)
+            if following is None:
+                done.append(at)
+                path.pop()
+            else:
+                visited[following] = True
+                path.append((following, iter(needs[following])))
+    return tuple(done)

@@ -1,0 +1,308 @@
+"""The `LinkPlan`: everything that a dynamic linker decides, as a value, before anything is mapped or executed.
+
+`make_plan` reads files and nothing else. Without surroundings it says what ld.so would do in a fresh process; with
+them (a running process, a namespace) some objects are there already and the others have a role each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+
+from latebind.elf import Elf
+from latebind.elf import dynamic as dyn
+from latebind.elf.header import EM_X86_64, ET_CORE, ET_REL
+from latebind.errors import NotFound, Unsupported
+from latebind.linkplan.binding import Binding, Kind, why
+from latebind.linkplan.machines import MACHINES
+from latebind.linkplan.order import constructor_order
+from latebind.linkplan.resolve import bind_references
+from latebind.linkplan.roles import Role, stays_with_the_system
+from latebind.search import Environment, Files, Found, Missing, Resident, Via, find_closure
+from latebind.search.environment import environment_for
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What is there before a plan is executed.
+
+    `residents` answer to needed names; `own` are those of them that latebind loaded itself; `global_scope` is
+    searched before the plan's own objects; `executable` owns copies of other objects' data (COPY relocations).
+    """
+
+    residents: tuple[Resident, ...] = ()
+    own: frozenset[int] = frozenset()
+    """id() of the `Elf` of each resident that is ours."""
+    global_scope: tuple[Resident, ...] = ()
+    executable: Resident | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedObject:
+    """One object of a plan: which file, who loads it, and how it was found.
+
+    `present` says that it is in the process already; `needs` and `needed_by` are object indexes.
+    """
+
+    index: int
+    name: str
+    path: str
+    role: Role
+    via: Via
+    why: str
+    elf: Elf
+    present: bool
+    needs: tuple[int, ...]
+    needed_by: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Import:
+    """One symbol that the root takes from elsewhere. `provider` is the path of the definer, None where undefined."""
+
+    symbol: str
+    version: str | None
+    provider: str | None
+    weak: bool
+    kind: Kind
+
+
+@dataclass(frozen=True)
+class LinkPlan:
+    """Which objects, from where and why; which definition each reference binds to and why; the constructors' order.
+
+    Immutable. `scope` are the object indexes in search order; `missing` the needed names that no file was found for;
+    `hooks` maps symbol names to hook numbers (the addresses are given when the plan is loaded).
+    """
+
+    objects: tuple[PlannedObject, ...]
+    missing: tuple[Missing, ...]
+    scope: tuple[int, ...]
+    init_order: tuple[int, ...]
+    environment: Environment = field(repr=False)
+    executable: int | None = None
+    closure_size: int = 0
+    hooks: tuple[str, ...] = ()
+
+    @property
+    def root(self) -> PlannedObject:
+        """The object that was asked for."""
+        return self.objects[0]
+
+    @property
+    def closure(self) -> tuple[PlannedObject, ...]:
+        """The root and everything it needs, without the objects that are only in the global scope."""
+        return self.objects[: self.closure_size]
+
+    @cached_property
+    def _bindings(self) -> dict[int, tuple[Binding, ...]]:
+        return {}
+
+    def bindings_of(self, index: int) -> tuple[Binding, ...]:
+        """What each symbol that object `index` refers to binds to. Computed once, by reading files alone."""
+        known = self._bindings.get(index)
+        if known is None:
+            known = self._bindings[index] = self._bind(index)
+        return known
+
+    def _bind(self, index: int) -> tuple[Binding, ...]:
+        item = self.objects[index]
+        scope = [(i, self.objects[i].elf) for i in self.scope]
+        if item.elf.dynamic.flags & dyn.DF_SYMBOLIC and index != 0:
+            scope.insert(0, (index, item.elf))
+        if index not in self.scope:
+            scope.append((index, item.elf))
+        first = self.executable if self.executable is not None else 0
+        found = bind_references(item.elf, index, scope, first)
+        return tuple(self._hooked(self._through_copies(b)) for b in found)
+
+    def _hooked(self, binding: Binding) -> Binding:
+        if binding.symbol in self.hooks and binding.target != binding.referrer:
+            return binding._replace(kind=Kind.HOOK, target=None, value=self.hooks.index(binding.symbol))
+        return binding
+
+    @cached_property
+    def _copies(self) -> dict[str, tuple[int, int]]:
+        """Data that the running program holds a copy of: name → (address in it, size). The copy is the one in use."""
+        if self.executable is None:
+            return {}
+        elf = self.objects[self.executable].elf
+        machine = MACHINES.get(elf.header.machine)
+        indexes = {r.symbol for r in elf.relocations if machine is not None and r.type == machine.copy}
+        return {elf.symbols[i].name: (elf.symbols[i].value, elf.symbols[i].size) for i in indexes}
+
+    def _through_copies(self, binding: Binding) -> Binding:
+        if binding.kind is not Kind.DATA or binding.target is None or binding.symbol not in self._copies:
+            return binding
+        if self.objects[binding.target].role is not Role.RESIDENT:
+            return binding
+        value, size = self._copies[binding.symbol]
+        return binding._replace(target=self.executable, value=value, size=size)
+
+    @cached_property
+    def bindings(self) -> tuple[Binding, ...]:
+        """The bindings of every object that this plan loads."""
+        return tuple(b for o in self.loaded for b in self.bindings_of(o.index))
+
+    @property
+    def loaded(self) -> tuple[PlannedObject, ...]:
+        """The objects that we would load: role own and not there yet."""
+        return tuple(o for o in self.objects if o.role is Role.OWN and not o.present)
+
+    @cached_property
+    def unresolved(self) -> tuple[Binding, ...]:
+        """References without a definition that are not weak: loading the plan would fail on them."""
+        return tuple(b for b in self.bindings if b.kind is Kind.UNRESOLVED)
+
+    @cached_property
+    def imports(self) -> tuple[Import, ...]:
+        """What the root takes from other objects, each symbol once."""
+        found: dict[tuple[str, str | None], Import] = {}
+        for b in self.bindings_of(0):
+            if b.target != 0:
+                provider = self.objects[b.target].path if b.target is not None else None
+                found.setdefault((b.symbol, b.version), Import(b.symbol, b.version, provider, b.weak, b.kind))
+        return tuple(found.values())
+
+    def with_hooks(self, names: Sequence[str]) -> LinkPlan:
+        """The same plan with every reference to `names` from its objects bound to a hook of that number."""
+        return replace(self, hooks=tuple(names))
+
+    def __str__(self) -> str:
+        return "\n".join(self._lines())
+
+    def _lines(self) -> list[str]:
+        out = [f"plan for {self.root.path}"]
+        for o in self.closure:
+            who = ", ".join(self.objects[i].path for i in o.needed_by)
+            out.append(f"  {o.index:3} {o.role:8} {o.path}  ({o.via}: {o.why}{'; needed by ' + who if who else ''})")
+        out += [f"      missing  {m.name}  (needed by {self.objects[m.needed_by[0]].path})" for m in self.missing]
+        order = [self.objects[i].path for i in self.init_order if not self.objects[i].present]
+        out.append(f"constructors: {' → '.join(order) or 'none'}")
+        for o in self.loaded:
+            bindings = self.bindings_of(o.index)
+            out.append(f"bindings of {o.path}: {len(bindings)}")
+            for b in bindings:
+                target = self.objects[b.target].path if b.target is not None else b.kind.name.lower().replace("_", " ")
+                name = f"{b.symbol}@{b.version}" if b.version else b.symbol
+                out.append(f"  {name} → {target}  ({why(b)})")
+        return out
+
+
+def make_plan(
+    root: Elf,
+    files: Files | None = None,
+    environment: Environment | None = None,
+    surroundings: Surroundings | None = None,
+    variables: Mapping[str, str] | None = None,
+    library_path: tuple[str, ...] = (),
+) -> LinkPlan:
+    """Plan the loading of `root`: pure, reading only.
+
+    Needed objects that are not found are in `LinkPlan.missing`; loading such a plan raises `NotFound`. Raises
+    `Unsupported` for a file that no dynamic linker can load (relocatable, static, a core dump).
+    """
+    _check_loadable(root)
+    files = files or Files()
+    files.add(root)
+    env = (environment or environment_for(root, files, variables)).with_library_path(library_path)
+    if surroundings is None:
+        return _fresh(root, files, env)
+    return _inside(root, files, env, surroundings)
+
+
+def _check_loadable(elf: Elf) -> None:
+    kind = elf.header.type
+    if kind == ET_REL:
+        raise Unsupported(elf.path, "is a relocatable object (ET_REL)", "link it to a shared object with `cc -shared`")
+    if kind == ET_CORE:
+        raise Unsupported(elf.path, "is a core dump", "inspect it instead")
+    if not elf.is_dynamic:
+        raise Unsupported(
+            elf.path, "is statically linked: it has no dynamic section, so there is nothing to bind", "inspect it instead"
+        )
+
+
+def _fresh(root: Elf, files: Files, env: Environment) -> LinkPlan:
+    """What ld.so does in a new process: it is there itself, and everything else is loaded."""
+    residents: list[Resident] = []
+    if env.interpreter:
+        try:
+            linker = files.elf(env.interpreter)
+        except NotFound:
+            linker = None
+        if linker is not None and linker is not root:
+            residents.append(Resident(env.interpreter, linker, via=Via.INTERP))
+    closure = find_closure(root, files, env, residents)
+    objects = tuple(_planned(f, Role.OWN, present=False) for f in closure.objects)
+    scope = _scope(closure.objects)
+    order = constructor_order([o.needs for o in objects])
+    return LinkPlan(objects, closure.missing, scope, order, env, executable=0, closure_size=len(objects))
+
+
+def _inside(root: Elf, files: Files, env: Environment, around: Surroundings) -> LinkPlan:
+    """The same inside a running process: some objects are there, the others get a role."""
+    closure = find_closure(root, files, env, around.residents)
+    found = closure.objects
+    roles = _roles(found, around)
+    objects = [_planned(f, roles[f.index], present=f.resident is not None) for f in found]
+    scope = list(_scope(found))
+    bystanders: list[int] = []
+    for resident in dict.fromkeys((*around.global_scope, *((around.executable,) if around.executable else ()))):
+        index = next((o.index for o in objects if o.elf is resident.elf), None)
+        if index is None:
+            index = len(objects)
+            role = Role.OWN if id(resident.elf) in around.own else Role.RESIDENT
+            name = resident.elf.soname or resident.path
+            objects.append(
+                PlannedObject(index, name, resident.path, role, Via.RESIDENT, "in the global scope", resident.elf, True, (), ())
+            )
+        if resident in around.global_scope:
+            bystanders.append(index)
+    order = constructor_order([o.needs for o in objects[: len(found)]])
+    executable = around.executable and next(o.index for o in objects if o.elf is around.executable.elf)
+    merged = tuple(dict.fromkeys([*bystanders, *scope]))
+    return LinkPlan(tuple(objects), closure.missing, merged, order, env, executable, len(found))
+
+
+def _scope(found: Sequence[Found]) -> tuple[int, ...]:
+    """Load order, with preloaded objects behind the root as in ld.so: they already stand there."""
+    return tuple(f.index for f in found)
+
+
+def _roles(found: Sequence[Found], around: Surroundings) -> dict[int, Role]:
+    """Each object's role; what a system object needs is the system's too, since its `dlopen` loads it."""
+    roles: dict[int, Role] = {}
+    for f in found:
+        if f.resident is not None:
+            roles[f.index] = Role.OWN if id(f.elf) in around.own else Role.RESIDENT
+        elif stays_with_the_system(f.elf, f.name):
+            roles[f.index] = Role.SYSTEM
+        else:
+            roles[f.index] = Role.OWN
+    pending = [f for f in found if roles[f.index] is Role.SYSTEM]
+    while pending:
+        for needed in pending.pop().needs:
+            if roles[needed] is Role.OWN and found[needed].resident is None:
+                roles[needed] = Role.SYSTEM
+                pending.append(found[needed])
+    return roles
+
+
+def _planned(found: Found, role: Role, *, present: bool) -> PlannedObject:
+    return PlannedObject(
+        found.index, found.name, found.path, role, found.via, found.why, found.elf, present,
+        tuple(found.needs), tuple(found.needed_by),
+    )  # fmt: skip
+
+
+def check_native(plan: LinkPlan) -> None:
+    """Raise `Unsupported` where the plan is for another machine than the one that runs."""
+    header = plan.root.elf.header
+    if header.machine != EM_X86_64 or header.bits != 64 or header.data != 1:
+        raise Unsupported(
+            plan.root.path,
+            f"is for {header.machine_name} ({header.bits}-bit), and this process runs x86-64",
+            "install the library's build for this machine",
+        )

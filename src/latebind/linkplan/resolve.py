@@ -1,0 +1,77 @@
+"""Binding the references of one object in a scope: the bulk work is the core's (match.c); here stand the policies.
+
+A reference's *class* decides what counts as a definition: a call never binds to a program's own PLT entry, a copy
+relocation passes the program over (glibc's `elf_machine_type_class`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from latebind.elf import Elf
+from latebind.elf.symbol import SHN_ABS, STB_WEAK, STT_FUNC, STT_GNU_IFUNC, STT_TLS
+from latebind.errors import MalformedElf
+from latebind.linkplan.binding import Binding, How, Kind
+from latebind.linkplan.machines import MACHINES, UNKNOWN
+from latebind.linkplan.table import symbol_table
+
+ADDRESS, PLT, COPY = 0, 1, 2
+
+_KINDS: Final = {STT_FUNC: Kind.FUNCTION, STT_GNU_IFUNC: Kind.IFUNC, STT_TLS: Kind.TLS}
+
+
+def references(elf: Elf) -> list[tuple[int, int]]:
+    """Each (symbol index, relocation type) that the file's relocations use, once, in order of first appearance."""
+    machine = MACHINES.get(elf.header.machine, UNKNOWN)
+    tables = tuple((t.offset, t.size, t.has_addend) for t in elf.relocation_tables if t.tag != "RELR")
+    try:
+        return symbol_table(elf).references(tables, machine.relative)
+    except ValueError as e:
+        raise MalformedElf(elf.path, None, str(e)) from e
+
+
+def bind_references(elf: Elf, index: int, scope: Sequence[tuple[int, Elf]], executable: int | None) -> tuple[Binding, ...]:
+    """The bindings of every symbol that `elf` (object `index` of the plan) refers to.
+
+    `scope` holds (object index, file) in search order; `executable` is the object that copy relocations pass over.
+    """
+    machine = MACHINES.get(elf.header.machine, UNKNOWN)
+    types: dict[tuple[int, int], list[int]] = {}
+    for symbol, kind in references(elf):
+        if symbol:
+            wanted = PLT if kind in machine.plt else COPY if kind == machine.copy else ADDRESS
+            types.setdefault((symbol, wanted), []).append(kind)
+    table = symbol_table(elf)
+    bindings: list[Binding] = []
+    for wanted in (ADDRESS, PLT, COPY):
+        requests = [key for key in types if key[1] == wanted]
+        if not requests:
+            continue
+        places = [p for p in scope if wanted != COPY or p[0] != executable]
+        rows = table.bind(requests, tuple(symbol_table(e) for _, e in places))
+        bindings += [_binding(index, row, places, tuple(types[row[0], row[1]])) for row in rows]
+    return tuple(bindings)
+
+
+def _binding(
+    index: int,
+    row: tuple[int, int, str, str | None, int, int, tuple[int, int, int, int, int, int, int]],
+    places: Sequence[tuple[int, Elf]],
+    types: tuple[int, ...],
+) -> Binding:
+    symbol_index, _, name, version, own_info, own_section, match = row
+    how_number, position, target_symbol, value, size, info, section = match
+    how = How(how_number)
+    weak = own_info >> 4 == STB_WEAK
+    if how in (How.LOCAL, How.PROTECTED):
+        target: int | None = index
+        if own_section == 0:  # hidden and undefined: nothing outside may define it, and it does not itself
+            target = None
+    else:
+        target = places[position][0] if position >= 0 else None
+    if target is None:
+        kind = Kind.WEAK_UNDEFINED if weak else Kind.UNRESOLVED
+        return Binding(index, symbol_index, name, version, weak, types, kind, None, 0, 0, how, position, 0)
+    kind = Kind.ABSOLUTE if section == SHN_ABS else _KINDS.get(info & 0xF, Kind.DATA)
+    return Binding(index, symbol_index, name, version, weak, types, kind, target, value, size, how, position, target_symbol)

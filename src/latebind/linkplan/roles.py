@@ -1,0 +1,47 @@
+"""Who loads what: the role of each object in a plan for a living process.
+
+A second copy of the C library in one process would be fatal (two allocators, two sets of threads), and a second copy
+of a toolchain runtime breaks what it keeps one of per process (exception tables, OpenMP's thread pool). So the C
+library family and the runtimes stay the system linker's; everything else is ours.
+"""
+
+from __future__ import annotations
+
+import re
+from enum import StrEnum
+
+from latebind.elf import Elf
+
+
+class Role(StrEnum):
+    """Who put, or will put, an object into the process."""
+
+    RESIDENT = "resident"
+    """It is there already, by the system's linker: plans bind to it and nobody maps it again."""
+    SYSTEM = "system"
+    """It is handed to the system's `dlopen`, so that the process has one copy."""
+    OWN = "own"
+    """We map, bind, relocate and initialise it."""
+
+
+_C_LIBRARY = re.compile(
+    r"(ld-linux[\w-]*|ld64|libc|libm|libmvec|libdl|librt|libpthread|libutil|libanl|libresolv|libnsl|libthread_db"
+    r"|libBrokenLocale|libnss_\w+|libc_malloc_debug|libmemusage|libpcprofile)\.so(\.[\w.]+)?"
+)
+_RUNTIMES = re.compile(
+    r"(libgcc_s|libstdc\+\+|libgomp|libgfortran|libquadmath|libatomic|libitm|libobjc|libgo|libgphobos|libssp"
+    r"|lib[alt]san|libubsan|libhwasan|libc\+\+(abi)?|libunwind|libomp|libiomp5)\.so(\.[\w.]+)?"
+)
+
+
+def is_c_library(name: str) -> bool:
+    """Whether `name` (a soname) belongs to the C library family."""
+    return _C_LIBRARY.fullmatch(name) is not None
+
+
+def stays_with_the_system(elf: Elf, name: str) -> bool:
+    """Whether an object that is not yet in the process must be loaded by the system's linker."""
+    soname = elf.soname or name.rpartition("/")[2]
+    if _C_LIBRARY.fullmatch(soname) or _RUNTIMES.fullmatch(soname):
+        return True
+    return any(need.name == "GLIBC_PRIVATE" for need in elf.version_needs)

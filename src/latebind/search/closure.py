@@ -1,0 +1,259 @@
+"""The closure of DT_NEEDED: which objects a file pulls in, in load order, and where each was found and why.
+
+This is `_dl_map_object` and `_dl_map_object_deps` of glibc's elf/dl-load.c and dl-deps.c as a function of files: the
+list grows breadth-first, a name that an object already answers to is not searched again, and two paths to one inode
+are one object.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from latebind.elf import Elf
+from latebind.elf.dynamic import DF_1_NODEFLIB
+from latebind.elf.header import ET_DYN, ET_EXEC
+from latebind.errors import MalformedElf, NotFound, Tried
+from latebind.search.environment import Environment
+from latebind.search.files import Files
+
+
+class Via(StrEnum):
+    """The rule that led to an object (ld.so(8))."""
+
+    RPATH = "rpath"
+    RUNPATH = "runpath"
+    ENV = "env"
+    CACHE = "cache"
+    DEFAULT = "default"
+    PATH = "path"
+    INTERP = "interp"
+    PRELOAD = "preload"
+    RESIDENT = "resident"
+    ROOT = "root"
+
+
+@dataclass(frozen=True, slots=True)
+class Resident:
+    """An object that is there before the search starts: it answers to its soname and by its inode."""
+
+    path: str
+    elf: Elf
+    names: frozenset[str] = frozenset()
+    via: Via = Via.RESIDENT
+
+
+@dataclass(slots=True)
+class Found:
+    """One object of the closure. `name` is how it was first asked for, `needed_by` the indexes of those that need it."""
+
+    index: int
+    name: str
+    path: str
+    via: Via
+    elf: Elf
+    why: str
+    loader: int | None
+    needed_by: list[int] = field(default_factory=list)
+    needs: list[int] = field(default_factory=list)
+    names: set[str] = field(default_factory=set)
+    resident: Resident | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """A needed name that no rule led to a file for."""
+
+    name: str
+    needed_by: tuple[int, ...]
+    tried: tuple[Tried, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Closure:
+    """The objects in load order, the root first, and the names that were not found."""
+
+    objects: tuple[Found, ...]
+    missing: tuple[Missing, ...]
+
+
+def find_closure(root: Elf, files: Files, env: Environment, residents: Sequence[Resident] = ()) -> Closure:
+    """Everything that loading `root` pulls in.
+
+    `residents` are objects that are already there (the dynamic linker in a fresh process; the link map of a running
+    one): they come into the closure only where something needs them.
+    """
+    return _Search(root, files, env, residents).run()
+
+
+class _Search:
+    """The state of one closure; `run` is the loop, everything else answers "which file is this name?"."""
+
+    def __init__(self, root: Elf, files: Files, env: Environment, residents: Sequence[Resident]) -> None:
+        self.files = files
+        self.env = env
+        self.root = root
+        self.residents = residents
+        self.objects: list[Found] = []
+        self.missing: dict[str, Missing] = {}
+        self._by_name: dict[str, Found] = {}
+        self._by_elf: dict[int, Found] = {}
+
+    def run(self) -> Closure:
+        self._add(self.root.path, self.root.path, Via.ROOT, self.root, "the file itself", None, None)
+        for name in self.env.preload:
+            self._need(name, self.objects[0], Via.PRELOAD)
+        for loader in self.objects:  # grows while it is walked: breadth-first
+            if loader.resident is not None and loader.resident.via is Via.INTERP:
+                continue
+            for name in loader.elf.dynamic.needed:
+                self._need(name, loader)
+        return Closure(tuple(self.objects), tuple(self.missing.values()))
+
+    def _need(self, name: str, loader: Found, preload: Via | None = None) -> None:
+        if name in self.missing:
+            known = self.missing[name]
+            self.missing[name] = Missing(name, (*known.needed_by, loader.index), known.tried)
+            return
+        tried: list[Tried] = []
+        found = self._known(name) or self._search(name, loader, tried, preload)
+        if found is None:
+            self.missing[name] = Missing(name, (loader.index,), tuple(tried))
+            return
+        if preload is None and found.index not in loader.needs:
+            loader.needs.append(found.index)
+            found.needed_by.append(loader.index)
+
+    # which object is it -------------------------------------------------------------------------------------
+
+    def _known(self, name: str) -> Found | None:
+        """An object that answers to `name`: it was asked for by it, or its DT_SONAME says so (`_dl_name_match_p`)."""
+        found = self._by_name.get(name)
+        if found is None:
+            for resident in self.residents:
+                if name in resident.names or name in (resident.elf.soname, resident.path):
+                    return self._take_resident(resident, name)
+        return found
+
+    def _take_resident(self, resident: Resident, name: str) -> Found:
+        known = self._by_elf.get(id(resident.elf))
+        if known is not None:
+            return self._alias(known, name)
+        why = "the program's interpreter" if resident.via is Via.INTERP else "already in the process"
+        return self._add(name, resident.path, resident.via, resident.elf, why, None, resident)
+
+    def _alias(self, found: Found, name: str) -> Found:
+        found.names.add(name)
+        self._by_name.setdefault(name, found)
+        return found
+
+    def _add(
+        self, name: str, path: str, via: Via, elf: Elf, why: str, loader: int | None, resident: Resident | None
+    ) -> Found:
+        found = Found(len(self.objects), name, path, via, elf, why, loader, resident=resident)
+        self.objects.append(found)
+        self._by_elf[id(elf)] = found
+        if via is not Via.ROOT:
+            self._alias(found, name)
+        for other in (elf.soname, path):
+            if other:
+                self._by_name.setdefault(other, found)
+        return found
+
+    # which file is it ---------------------------------------------------------------------------------------
+
+    def _search(self, name: str, loader: Found, tried: list[Tried], preload: Via | None) -> Found | None:
+        for path, via, why in self._candidates(name, loader, tried):
+            elf = self._acceptable(path, tried)
+            if elf is None:
+                continue
+            known = self._by_elf.get(id(elf))
+            if known is not None:
+                return self._alias(known, name)
+            for resident in self.residents:
+                if resident.elf is elf or (elf.identity is not None and resident.elf.identity is not None and
+                                           resident.elf.identity[:2] == elf.identity[:2]):  # fmt: skip
+                    return self._take_resident(resident, name)
+            return self._add(name, path, preload or via, elf, why, loader.index, None)
+        return None
+
+    def _acceptable(self, path: str, tried: list[Tried]) -> Elf | None:
+        """The file at `path`, where it is one that ld.so would take; else the reason in `tried`."""
+        try:
+            elf = self.files.elf(path)
+        except NotFound:
+            tried.append(Tried(path, "no such file"))
+            return None
+        except MalformedElf as e:
+            tried.append(Tried(path, e.what))
+            return None
+        header, wanted = elf.header, self.root.header
+        if header.elf_class != wanted.elf_class:
+            tried.append(Tried(path, f"wrong class: {header.bits}-bit, {wanted.bits}-bit is needed"))
+        elif header.machine != wanted.machine or header.data != wanted.data:
+            tried.append(Tried(path, f"wrong machine: {header.machine_name}, {wanted.machine_name} is needed"))
+        elif header.type not in (ET_DYN, ET_EXEC):
+            tried.append(Tried(path, f"not a shared object: {header.type_name}"))
+        else:
+            return elf
+        return None
+
+    def _candidates(self, name: str, loader: Found, tried: list[Tried]) -> Iterator[tuple[str, Via, str]]:
+        """Every path that ld.so would try for `name`, with the rule that leads there, in its order (ld.so(8))."""
+        if "/" in name:
+            yield self._substitute(name, loader), Via.PATH, "its name is a path"
+            return
+        if loader.elf.dynamic.runpath is None:
+            for owner in self._chain(loader):
+                yield from self._in(name, owner, owner.elf.dynamic.rpath, Via.RPATH, "DT_RPATH")
+        for folder in self.env.library_path:
+            for path in self._with_hwcaps(self._substitute(folder, loader), name):
+                yield path, Via.ENV, f"LD_LIBRARY_PATH has {folder}"
+        yield from self._in(name, loader, loader.elf.dynamic.runpath, Via.RUNPATH, "DT_RUNPATH")
+        no_default = bool(loader.elf.dynamic.flags_1 & DF_1_NODEFLIB)
+        cached = self.env.cache.lookup(name, self.env.cache_flags, self.env.hwcaps)
+        if cached is None:
+            tried.append(Tried("/etc/ld.so.cache", "has no entry for it"))
+        elif no_default and os.path.dirname(cached) in self.env.system_dirs:
+            tried.append(Tried(cached, "in a default folder, which DF_1_NODEFLIB excludes"))
+        else:
+            yield cached, Via.CACHE, "ld.so.cache says so"
+        if not no_default:
+            for folder in self.env.system_dirs:
+                for path in self._with_hwcaps(folder, name):
+                    yield path, Via.DEFAULT, f"{folder} is a default folder"
+
+    def _chain(self, loader: Found) -> Iterator[Found]:
+        """The loading object, its loader, and so on; at the end the root, whose DT_RPATH serves everyone."""
+        at: Found | None = loader
+        while at is not None:
+            yield at
+            if at.index == 0:
+                return
+            at = self.objects[at.loader] if at.loader is not None else None
+        yield self.objects[0]
+
+    def _in(self, name: str, owner: Found, folders: str | None, via: Via, tag: str) -> Iterator[tuple[str, Via, str]]:
+        if not folders:
+            return
+        for folder in folders.split(":"):
+            for path in self._with_hwcaps(self._substitute(folder or ".", owner), name):
+                yield path, via, f"{tag} {folder} of {owner.path}"
+
+    def _with_hwcaps(self, folder: str, name: str) -> Iterator[str]:
+        base = folder.rstrip("/") or "/"
+        for level in self.env.hwcaps:
+            if self.files.has_folder(f"{base}/glibc-hwcaps/{level}"):
+                yield f"{base}/glibc-hwcaps/{level}/{name}"
+        yield f"{base}/{name}" if base != "/" else f"/{name}"
+
+    def _substitute(self, text: str, owner: Found) -> str:
+        """Dynamic string tokens (ld.so(8)): $ORIGIN, $LIB and $PLATFORM, with or without braces."""
+        if "$" not in text:
+            return text
+        origin = os.path.dirname(os.path.realpath(owner.path) if self.files.is_native else owner.path)
+        for token, value in (("ORIGIN", origin), ("LIB", self.env.lib), ("PLATFORM", self.env.platform)):
+            text = text.replace("${" + token + "}", value).replace("$" + token, value)
+        return text
