@@ -76,6 +76,16 @@ class UnresolvedSymbol(LatebindError):
 
 
 @dataclass(eq=False)
+class ClosedLibrary(LatebindError):
+    """A library handle was used after its `close`. A name that an open library does not have raises `UnresolvedSymbol`."""
+
+    path: str
+
+    def __str__(self) -> str:
+        return f"{self.path}: the library was closed; load it again, or keep the handle open while its functions are used"
+
+
+@dataclass(eq=False)
 class Unsupported(LatebindError):
     """The input is well-formed, but latebind (or this machine) cannot do what was asked with it.
 

@@ -12,9 +12,9 @@ from functools import cached_property
 
 from latebind.elf import Elf
 from latebind.elf import dynamic as dyn
-from latebind.elf.header import EM_X86_64, ET_CORE, ET_REL
+from latebind.elf.header import ET_CORE, ET_REL
 from latebind.errors import NotFound, Unsupported
-from latebind.linkplan.binding import Binding, Kind, why
+from latebind.linkplan.binding import Binding, How, Kind, why
 from latebind.linkplan.machines import MACHINES
 from latebind.linkplan.order import constructor_order
 from latebind.linkplan.resolve import bind_references
@@ -84,6 +84,8 @@ class LinkPlan:
     executable: int | None = None
     closure_size: int = 0
     hooks: tuple[str, ...] = ()
+    inside: bool = False
+    """Whether the plan was made for a running process; only such a plan can be loaded into one."""
 
     @property
     def root(self) -> PlannedObject:
@@ -118,7 +120,7 @@ class LinkPlan:
         return tuple(self._hooked(self._through_copies(b)) for b in found)
 
     def _hooked(self, binding: Binding) -> Binding:
-        if binding.symbol in self.hooks and binding.target != binding.referrer:
+        if binding.symbol in self.hooks and binding.how not in (How.LOCAL, How.PROTECTED):
             return binding._replace(kind=Kind.HOOK, target=None, value=self.hooks.index(binding.symbol))
         return binding
 
@@ -263,7 +265,7 @@ def _inside(root: Elf, files: Files, env: Environment, around: Surroundings) -> 
     order = constructor_order([o.needs for o in objects[: len(found)]])
     executable = around.executable and next(o.index for o in objects if o.elf is around.executable.elf)
     merged = tuple(dict.fromkeys([*bystanders, *scope]))
-    return LinkPlan(tuple(objects), closure.missing, merged, order, env, executable, len(found))
+    return LinkPlan(tuple(objects), closure.missing, merged, order, env, executable, len(found), inside=True)
 
 
 def _scope(found: Sequence[Found]) -> tuple[int, ...]:
@@ -295,14 +297,3 @@ def _planned(found: Found, role: Role, *, present: bool) -> PlannedObject:
         found.index, found.name, found.path, role, found.via, found.why, found.elf, present,
         tuple(found.needs), tuple(found.needed_by),
     )  # fmt: skip
-
-
-def check_native(plan: LinkPlan) -> None:
-    """Raise `Unsupported` where the plan is for another machine than the one that runs."""
-    header = plan.root.elf.header
-    if header.machine != EM_X86_64 or header.bits != 64 or header.data != 1:
-        raise Unsupported(
-            plan.root.path,
-            f"is for {header.machine_name} ({header.bits}-bit), and this process runs x86-64",
-            "install the library's build for this machine",
-        )

@@ -39,9 +39,14 @@ def is_c_library(name: str) -> bool:
     return _C_LIBRARY.fullmatch(name) is not None
 
 
+def is_runtime(name: str) -> bool:
+    """Whether `name` (a soname) is a toolchain runtime, of which a process has one copy."""
+    return _RUNTIMES.fullmatch(name) is not None
+
+
 def stays_with_the_system(elf: Elf, name: str) -> bool:
     """Whether an object that is not yet in the process must be loaded by the system's linker."""
     soname = elf.soname or name.rpartition("/")[2]
-    if _C_LIBRARY.fullmatch(soname) or _RUNTIMES.fullmatch(soname):
+    if is_c_library(soname) or is_runtime(soname):
         return True
     return any(need.name == "GLIBC_PRIVATE" for need in elf.version_needs)

@@ -1,8 +1,8 @@
 """Name → file: ld.so's search order, its cache, hwcaps, $ORIGIN, and the closure of DT_NEEDED."""
 
 from latebind.search.cache import LoaderCache
-from latebind.search.closure import Closure, Found, Missing, Resident, Via, find_closure
+from latebind.search.closure import Closure, Found, Missing, Resident, Via, find_closure, locate
 from latebind.search.environment import Environment
 from latebind.search.files import Files
 
-__all__ = ["Closure", "Environment", "Files", "Found", "LoaderCache", "Missing", "Resident", "Via", "find_closure"]
+__all__ = ["Closure", "Environment", "Files", "Found", "LoaderCache", "Missing", "Resident", "Via", "find_closure", "locate"]

@@ -88,6 +88,26 @@ def find_closure(root: Elf, files: Files, env: Environment, residents: Sequence[
     return _Search(root, files, env, residents).run()
 
 
+def locate(name: str, requester: Elf, files: Files, env: Environment) -> Elf:
+    """The file that `dlopen(name)` called from `requester` (the running program) would load.
+
+    A name with a slash is a path. Raises `NotFound` with every place that was tried.
+    """
+    search = _Search(requester, files, env, ())
+    program = search._add(requester.path, requester.path, Via.ROOT, requester, "the program", None, None)  # noqa: SLF001
+    if requester.soname == name:
+        return requester
+    tried: list[Tried] = []
+    found = search._search(name, program, tried, None)  # noqa: SLF001
+    if found is None:
+        raise NotFound(name, None, tuple(tried))
+    return found.elf
+
+
+def _same_file(a: Elf, b: Elf) -> bool:
+    return a is b or (a.identity is not None and b.identity is not None and a.identity[:2] == b.identity[:2])
+
+
 class _Search:
     """The state of one closure; `run` is the loop, everything else answers "which file is this name?"."""
 
@@ -102,7 +122,8 @@ class _Search:
         self._by_elf: dict[int, Found] = {}
 
     def run(self) -> Closure:
-        self._add(self.root.path, self.root.path, Via.ROOT, self.root, "the file itself", None, None)
+        there = next((r for r in self.residents if _same_file(r.elf, self.root)), None)
+        self._add(self.root.path, self.root.path, Via.ROOT, self.root, "the file itself", None, there)
         for name in self.env.preload:
             self._need(name, self.objects[0], Via.PRELOAD)
         for loader in self.objects:  # grows while it is walked: breadth-first
@@ -173,8 +194,7 @@ class _Search:
             if known is not None:
                 return self._alias(known, name)
             for resident in self.residents:
-                if resident.elf is elf or (elf.identity is not None and resident.elf.identity is not None and
-                                           resident.elf.identity[:2] == elf.identity[:2]):  # fmt: skip
+                if _same_file(resident.elf, elf):
                     return self._take_resident(resident, name)
             return self._add(name, path, preload or via, elf, why, loader.index, None)
         return None

@@ -1,0 +1,114 @@
+"""Handing a plan to the core: open the files, let the system load what is its own, execute, translate failures.
+
+Everything that is opened here is closed again where a later step fails.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from contextlib import ExitStack
+from typing import NoReturn
+
+from latebind import _core
+from latebind.elf import Elf
+from latebind.elf.bytesource import RuntimeAddress
+from latebind.errors import MalformedElf, NotFound, SystemFailure, Tried, UnresolvedSymbol, Unsupported
+from latebind.linker.loaded import LoadedObject
+from latebind.linker.process import Process
+from latebind.linkplan import Kind, LinkPlan, PlannedObject, Role, pack
+from latebind.search import Resident
+
+
+def execute(
+    plan: LinkPlan, here: Mapping[int, LoadedObject], hooks: Mapping[str, int], process: Process
+) -> dict[int, LoadedObject]:
+    """Map, relocate and protect the objects of `plan` that are not `here`; constructors do not run.
+
+    Returns the live object of every index of the plan. Raises `NotFound`, `MalformedElf`, `Unsupported`,
+    `UnresolvedSymbol` or `SystemFailure`; then nothing has changed.
+    """
+    packed = pack(plan)
+    loaded = dict(here)
+    with ExitStack() as undo:
+        for item in plan.objects:
+            if item.role is Role.SYSTEM and not item.present:
+                loaded[item.index] = _open_with_system(item, process, undo)
+        with ExitStack() as files:
+            sources = [_source(item, loaded.get(item.index), plan, files) for item in plan.objects]
+            addresses = [hooks[name] for name in plan.hooks]
+            try:
+                images = _core.execute(packed, sources, addresses)
+            except _core.ExecuteError as e:
+                _translate(e, plan)
+        undo.pop_all()
+    for item in plan.loaded:
+        image = images[item.index]
+        if image is None:
+            raise AssertionError(f"the core returned no image for {item.path}")
+        loaded[item.index] = LoadedObject(
+            Resident(item.path, item.elf, frozenset({item.name})), Role.OWN, RuntimeAddress(image.base), image
+        )
+    return loaded
+
+
+def _open_with_system(item: PlannedObject, process: Process, undo: ExitStack) -> LoadedObject:
+    path = os.path.abspath(item.path)
+    try:
+        handle = _core.system_open(path)
+    except _core.ExecuteError as e:
+        raise Unsupported(item.path, f"the system's linker refuses it: {e.detail}") from e
+    undo.callback(_core.system_close, handle)
+    for there in process.objects():
+        if there.elf.identity is not None and item.elf.identity is not None and there.elf.identity[:2] == item.elf.identity[:2]:
+            return LoadedObject(there.resident, Role.SYSTEM, there.base, system_handle=handle)
+    raise Unsupported(item.path, "the system's linker loaded it from another file", "check LD_LIBRARY_PATH")
+
+
+def _source(item: PlannedObject, there: LoadedObject | None, plan: LinkPlan, files: ExitStack) -> type_of_source:
+    """Where the core takes object `item` from: an open file, bytes, or its place in the process."""
+    if there is not None:
+        return (int(there.base), *_tls_place(item, there, plan))
+    if item.elf.identity is None:
+        return memoryview(item.elf.data)
+    try:
+        fd = os.open(item.path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError as e:
+        raise NotFound(item.path, None, (Tried(item.path, "it was there when the plan was made"),)) from e
+    except OSError as e:
+        raise SystemFailure("open", e.errno or 0, item.path) from e
+    files.callback(os.close, fd)
+    _check_unchanged(item.elf, fd)
+    return fd
+
+
+type_of_source = int | memoryview | tuple[int, int, int | None]
+
+
+def _check_unchanged(elf: Elf, fd: int) -> None:
+    status = os.fstat(fd)
+    now = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
+    if elf.identity is not None and tuple(elf.identity) != now:
+        raise Unsupported(elf.path, "has changed since the plan was made", "make the plan again")
+
+
+def _tls_place(item: PlannedObject, there: LoadedObject, plan: LinkPlan) -> tuple[int, int | None]:
+    """(TLS module id, offset from the thread pointer or None) of an object in the process; (0, None) where unused."""
+    if there.image is not None:
+        return there.image.tls_module, there.image.tls_offset
+    used = any(b.kind is Kind.TLS and b.target == item.index for b in plan.bindings)
+    return _core.tls_of(int(there.base)) if used else (0, None)
+
+
+def _translate(error: _core.ExecuteError, plan: LinkPlan) -> NoReturn:
+    """The core's failure as one of our errors: this is the boundary."""
+    item = plan.objects[error.object] if 0 <= error.object < len(plan.objects) else plan.root
+    if error.code == "unresolved":
+        names = [b for b in plan.bindings_of(item.index) if b.symbol_index == error.symbol]
+        symbol = names[0].symbol if names else f"symbol {error.symbol}"
+        raise UnresolvedSymbol(symbol, names[0].version if names else None, item.path) from error
+    if error.code == "system":
+        raise SystemFailure(error.detail, error.errno, item.path) from error
+    if error.code == "malformed":
+        raise MalformedElf(item.path, error.offset, error.detail) from error
+    raise Unsupported(item.path, error.detail) from error

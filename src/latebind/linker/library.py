@@ -1,0 +1,115 @@
+"""`Library`: the handle on a loaded object. It finds symbols, makes functions callable, and is closed once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from latebind import _core
+from latebind.elf.bytesource import RuntimeAddress
+from latebind.elf.symbol import SHN_ABS, STT_GNU_IFUNC, STT_TLS
+from latebind.errors import ClosedLibrary, UnresolvedSymbol, Unsupported
+from latebind.linkplan import LinkPlan, Role
+from latebind.linkplan.near import near_names
+from latebind.linkplan.table import symbol_table
+
+if TYPE_CHECKING:
+    from latebind.linker.loaded import LoadedObject
+    from latebind.linker.namespace import Namespace
+
+
+class Library:
+    """A handle on one loaded object and everything it needs; a context manager.
+
+    Handles are counted: the object stays while any handle, or another object, holds it. Looking something up through
+    a closed handle raises `ClosedLibrary`.
+    """
+
+    def __init__(self, plan: LinkPlan, closure: tuple[LoadedObject, ...], namespace: Namespace) -> None:
+        self.plan = plan
+        """The plan that was executed."""
+        self.namespace = namespace
+        """Where the library lives."""
+        self._closure = closure
+        self._open = True
+        self._addresses: dict[tuple[str, str | None], RuntimeAddress] = {}
+
+    def __repr__(self) -> str:
+        return f"<Library {self.path} ({self.role}){'' if self._open else ' closed'}>"
+
+    @property
+    def path(self) -> str:
+        """The file it was loaded from."""
+        return self._closure[0].resident.path
+
+    @property
+    def role(self) -> Role:
+        """Who loaded it: ``"own"`` for our linker, ``"resident"`` or ``"system"`` for the system's."""
+        return self._closure[0].role
+
+    @property
+    def base(self) -> RuntimeAddress:
+        """The load bias: runtime address = base + virtual address in the file."""
+        return self._closure[0].base
+
+    @property
+    def closed(self) -> bool:
+        """Whether `close` was called."""
+        return not self._open
+
+    def symbol(self, name: str, version: str | None = None) -> RuntimeAddress:
+        """The address of `name`: in this object or, breadth-first, in what it needs (dlsym(3), dlvsym(3)).
+
+        Without `version` the default one is taken. Raises `UnresolvedSymbol` with near misses.
+        """
+        self._check_open()
+        known = self._addresses.get((name, version))
+        if known is None:
+            known = self._addresses[name, version] = self._look_up(name, version)
+        return known
+
+    def _check_open(self) -> None:
+        if not self._open:
+            raise ClosedLibrary(self.path)
+
+    def _look_up(self, name: str, version: str | None) -> RuntimeAddress:
+        for place in self._closure:
+            found = symbol_table(place.elf).find(name, version)
+            if found is not None:
+                _, _, _, value, _, info, section = found
+                return self._address(place, name, value, info & 0xF, section)
+        exported = [s.name for s in self._closure[0].elf.symbols if s.exported]
+        raise UnresolvedSymbol(name, version, self.path, near_names(name, exported))
+
+    def _address(self, place: LoadedObject, name: str, value: int, kind: int, section: int) -> RuntimeAddress:
+        if section == SHN_ABS:
+            return RuntimeAddress(value)
+        if kind == STT_TLS:
+            raise Unsupported(name, "is thread-local: it has an address in each thread", "call a function that returns it")
+        address = RuntimeAddress(place.base + value)
+        return RuntimeAddress(_core.call_resolver(address)) if kind == STT_GNU_IFUNC else address
+
+    def function(self, prototype: str) -> Callable[..., Any]:
+        """The function that the C `prototype` names and types, as a callable: ``"double cos(double)"``.
+
+        The callable keeps this handle alive; calling it after `close` raises `ClosedLibrary`. Raises `UnresolvedSymbol`
+        where there is no such function, `ValueError` where the prototype cannot be parsed.
+        """
+        from latebind.ffi import parse_prototype  # late: pycparser is not needed to load or to look up
+
+        parsed = parse_prototype(prototype)
+        return parsed.bind(self.symbol(parsed.name), self.path, alive=lambda: self._open)
+
+    def close(self) -> None:
+        """Give the handle back; the last one runs the destructors and unmaps. Closing twice does nothing."""
+        if self._open:
+            self._open = False
+            self._addresses.clear()
+            self.namespace.release(self._closure[0])
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()

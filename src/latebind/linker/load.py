@@ -1,0 +1,96 @@
+"""`plan` and `load`: from a name, a path or bytes to a plan, and from a plan to a library in this process."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Protocol
+
+from latebind.elf import Elf, read
+from latebind.errors import NotFound, Tried, Unsupported
+from latebind.linker.library import Library
+from latebind.linker.namespace import Namespace, running_program, this_process
+from latebind.linkplan import LinkPlan, Surroundings, make_plan
+from latebind.search import Files, locate
+from latebind.search.environment import environment_for
+
+type_of_target = str | os.PathLike[str] | bytes | Elf
+
+
+class _HasSurroundings(Protocol):
+    def surroundings(self) -> Surroundings: ...
+
+
+def plan(
+    target: type_of_target,
+    *,
+    into: _HasSurroundings | None = None,
+    library_path: tuple[str, ...] = (),
+    root: str | None = None,
+) -> LinkPlan:
+    """Plan the loading of `target`, reading files and executing nothing.
+
+    `target` is a path (with a slash), a name to search for as dlopen(3) does, the bytes of an ELF file, or an `Elf`.
+    Without `into` the plan says what ld.so would do in a fresh process; with it (`this_process()`, a `Namespace`) the
+    plan can be loaded there. `library_path` holds folders to search before LD_LIBRARY_PATH; `root` is a sysroot.
+
+    Raises `NotFound`, `MalformedElf` or `Unsupported`. Needed objects that are not found and references without a
+    definition are part of the plan (`missing`, `unresolved`).
+    """
+    files = Files(root)
+    around = into.surroundings() if into is not None else None
+    elf = _read_target(target, files, around, library_path)
+    return make_plan(elf, files, surroundings=around, library_path=library_path)
+
+
+def _read_target(target: type_of_target, files: Files, around: Surroundings | None, library_path: tuple[str, ...]) -> Elf:
+    if isinstance(target, Elf):
+        return target
+    if isinstance(target, (bytes, bytearray, memoryview)):
+        return read(bytes(target))
+    name = os.fspath(target)
+    if "/" in name or files.root is not None:
+        return files.elf(name)
+    for resident in around.residents if around is not None else ():
+        if name in resident.names or name == resident.elf.soname:
+            return resident.elf
+    program = running_program()
+    environment = environment_for(program, files).with_library_path(library_path)
+    try:
+        return locate(name, program, files, environment)
+    except NotFound as e:
+        if not os.path.exists(name):
+            raise
+        hint = Tried(f"./{name}", f"is here, but a bare name is searched for; say ./{name} to mean the file")
+        raise NotFound(name, None, (*e.tried, hint)) from e
+
+
+def load(
+    target: type_of_target | LinkPlan,
+    *,
+    namespace: Namespace | None = None,
+    hooks: Mapping[str, int] | None = None,
+    library_path: tuple[str, ...] = (),
+    binding: str = "now",
+    scope: str = "local",
+) -> Library:
+    """Load a library with our own linker and run its constructors.
+
+    `target` is what `plan` takes, or a plan made for `namespace` (default: `this_process()`). `hooks` maps symbol
+    names to addresses: every reference to such a name from the objects that are loaded binds there. `scope` is
+    ``"local"`` or ``"global"`` (later loads into the namespace see its symbols). `binding` is ``"now"``.
+
+    Raises `NotFound`, `MalformedElf`, `UnresolvedSymbol`, `Unsupported` or `SystemFailure`; then nothing is left
+    behind: no mapping, no descriptor.
+    """
+    if binding != "now":
+        raise Unsupported(f"binding={binding!r}", "only eager binding is there", 'use binding="now"')
+    if scope not in ("local", "global"):
+        raise ValueError(f"scope is {scope!r}, must be 'local' or 'global'")
+    where = namespace or this_process()
+    ready = target if isinstance(target, LinkPlan) else plan(target, into=where, library_path=library_path)
+    given = dict(hooks or {})
+    if given:
+        ready = ready.with_hooks(tuple(dict.fromkeys((*ready.hooks, *given))))
+    closure = where.open(ready, given, global_scope=scope == "global")
+    return Library(ready, closure, where)

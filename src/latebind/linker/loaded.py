@@ -1,0 +1,32 @@
+"""The record of one object in the process, as the linker keeps it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from latebind import _core
+from latebind.elf import Elf
+from latebind.elf.bytesource import RuntimeAddress
+from latebind.linkplan import Role
+from latebind.search import Resident
+
+
+@dataclass(eq=False, slots=True)
+class LoadedObject:
+    """An object in the process, as a namespace sees it. `image` is the core's handle where it is our own."""
+
+    resident: Resident
+    role: Role
+    base: RuntimeAddress
+    image: _core.Object | None = None
+    system_handle: int | None = None
+    opened: int = 0
+    global_scope: bool = False
+    pinned: bool = False
+    needs: list[LoadedObject] = field(default_factory=list)
+    holds: list[LoadedObject] = field(default_factory=list)
+
+    @property
+    def elf(self) -> Elf:
+        """Its file."""
+        return self.resident.elf

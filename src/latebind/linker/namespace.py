@@ -1,0 +1,195 @@
+"""Namespaces: which objects see each other. The process's own, and as many fresh ones as wanted.
+
+A namespace owns what latebind loaded into it. An object stays as long as something holds it: a handle (`Library`),
+or an object that needs it or is bound to it; what nobody holds any more is finalised and unmapped, dependents first.
+That is one mark-and-sweep over a small graph, so that cycles need no special care.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
+
+from latebind import _core
+from latebind.elf import Elf
+from latebind.errors import NotFound, UnresolvedSymbol, Unsupported
+from latebind.linker.execute import execute
+from latebind.linker.loaded import LoadedObject
+from latebind.linker.process import Process, SystemObject
+from latebind.linkplan import Binding, LinkPlan, Role, Surroundings
+from latebind.linkplan.near import near_names
+
+_lock: Final = threading.RLock()
+"""One lock for all namespaces, as glibc has one: constructors may load, and objects are shared between namespaces."""
+
+
+class Namespace:
+    """A set of objects that see each other.
+
+    `Namespace()` is a fresh one: only the C library family and the toolchain's runtimes are shared with the process,
+    everything else is loaded anew, with its own data. `this_process()` is the process's own.
+    """
+
+    def __init__(self, name: str = "") -> None:
+        self.name = name
+        self._own: list[LoadedObject] = []  # in constructor order
+        self._of_process = False
+
+    def __repr__(self) -> str:
+        kind = "the process's own" if self._of_process else self.name or "fresh"
+        return f"<Namespace {kind}: {len(self._own)} objects>"
+
+    @property
+    def objects(self) -> tuple[str, ...]:
+        """The paths of the objects that latebind has loaded here, in the order of their constructors."""
+        with _lock:
+            return tuple(o.resident.path for o in self._own)
+
+    def surroundings(self) -> Surroundings:
+        """What a plan for this namespace finds there already."""
+        with _lock:
+            system = _process.objects()
+            shared = [o for o in system if self._of_process or o.shared_by_all]
+            own = [o.resident for o in self._own if o.image is not None]
+            scope = [o.resident for o in _startup_scope(system)] if self._of_process else []
+            scope += [o.resident for o in self._own if o.global_scope]
+            return Surroundings(
+                residents=(*own, *(o.resident for o in shared)),
+                own=frozenset(id(r.elf) for r in own),
+                global_scope=tuple(scope),
+                executable=system[0].resident,
+            )
+
+    def open(self, plan: LinkPlan, hooks: Mapping[str, int], *, global_scope: bool) -> tuple[LoadedObject, ...]:
+        """Execute `plan` here and run the constructors of what is new. Returns the plan's closure, the root first.
+
+        Whole or not at all: an error leaves the process as it was.
+        """
+        with _lock:
+            check_complete(plan, hooks)
+            here = self._present(plan)
+            loaded = execute(plan, here, hooks, _process)
+            self._register(plan, loaded)
+            closure = tuple(loaded[o.index] for o in plan.closure)
+            closure[0].opened += 1
+            closure[0].global_scope |= global_scope
+            for index in plan.init_order:
+                image = loaded[index].image
+                if image is not None and not plan.objects[index].present:
+                    image.initialize()
+            return closure
+
+    def _present(self, plan: LinkPlan) -> dict[int, LoadedObject]:
+        """The live object for each object of the plan that is there already."""
+        live = {id(o.elf): o for o in self._own}
+        system = {id(o.elf): o for o in _process.objects()}
+        found = {}
+        for item in plan.objects:
+            if not item.present:
+                continue
+            key = id(item.elf)
+            if key in live:
+                found[item.index] = live[key]
+            elif key in system:
+                found[item.index] = LoadedObject(system[key].resident, Role.RESIDENT, system[key].base)
+            else:
+                raise Unsupported(item.path, "was in the process when the plan was made and is gone now", "make the plan again")
+        return found
+
+    def _register(self, plan: LinkPlan, loaded: Mapping[int, LoadedObject]) -> None:
+        for item in plan.loaded:
+            at = loaded[item.index]
+            bound = {b.target for b in plan.bindings_of(item.index) if b.target is not None}
+            at.needs = [loaded[i] for i in item.needs]
+            at.holds = [loaded[i] for i in bound | set(item.needs) if i != item.index]
+        for index in plan.init_order:
+            item = plan.objects[index]
+            if not item.present and item.role is not Role.RESIDENT:
+                self._own.append(loaded[index])
+
+    def retain(self, root: LoadedObject) -> None:
+        """One more handle on `root`."""
+        with _lock:
+            root.opened += 1
+
+    def release(self, root: LoadedObject) -> None:
+        """One handle less: finalise and unmap everything that nobody holds any more."""
+        with _lock:
+            root.opened -= 1
+            kept = _reachable(o for o in self._own if o.opened or o.pinned)
+            gone = [o for o in self._own if id(o) not in kept]
+            self._own = [o for o in self._own if id(o) in kept]
+            dispose(reversed(gone))
+
+
+def dispose(objects: Iterable[LoadedObject]) -> None:
+    """Run the destructors of all of `objects` (dependents first), then take them out of the process."""
+    listed = list(objects)
+    for o in listed:
+        if o.image is not None:
+            o.image.finalize()
+    for o in listed:
+        if o.image is not None:
+            o.image.unmap()
+        if o.system_handle is not None:
+            _core.system_close(o.system_handle)
+
+
+def _reachable(roots: Iterable[LoadedObject]) -> set[int]:
+    seen: set[int] = set()
+    pending = list(roots)
+    while pending:
+        at = pending.pop()
+        if id(at) not in seen:
+            seen.add(id(at))
+            pending += at.holds
+    return seen
+
+
+def check_complete(plan: LinkPlan, hooks: Mapping[str, int]) -> None:
+    """Raise what stands in the way of loading `plan`: a missing object, an unresolved reference, a wrong kind of plan."""
+    if not plan.inside:
+        raise Unsupported(plan.root.path, "the plan is for a fresh process", "make it with into=this_process() or a Namespace")
+    unknown = set(plan.hooks) - set(hooks)
+    if unknown:
+        raise Unsupported(plan.root.path, f"the plan binds to hooks without an address: {', '.join(sorted(unknown))}")
+    if plan.missing:
+        missing = plan.missing[0]
+        raise NotFound(missing.name, plan.objects[missing.needed_by[0]].path, missing.tried)
+    if plan.unresolved:
+        raise unresolved_error(plan, plan.unresolved[0])
+
+
+def unresolved_error(plan: LinkPlan, binding: Binding) -> UnresolvedSymbol:
+    """The error for one unresolved reference, with the names in scope that come close."""
+    names = (s.versioned_name for i in plan.scope for s in plan.objects[i].elf.symbols if s.exported)
+    near = near_names(binding.symbol, (n.split("@")[0] for n in names))
+    return UnresolvedSymbol(binding.symbol, binding.version, plan.objects[binding.referrer].path, near)
+
+
+def _startup_scope(system: Sequence[SystemObject]) -> list[SystemObject]:
+    """The global scope of the process: the program and, breadth-first, what it needs."""
+    by_name = {o.elf.soname or o.resident.path: o for o in system}
+    scope = [system[0]]
+    for at in scope:
+        for name in at.elf.dynamic.needed:
+            needed = by_name.get(name)
+            if needed is not None and needed not in scope:
+                scope.append(needed)
+    return scope
+
+
+_process: Final = Process()
+_own_namespace: Final = Namespace("process")
+_own_namespace._of_process = True  # noqa: SLF001 - the one namespace that is not fresh is made here
+
+
+def this_process() -> Namespace:
+    """The process's own namespace: everything that the system's linker has loaded is visible in it."""
+    return _own_namespace
+
+
+def running_program() -> Elf:
+    """The file of the running program, on whose behalf names are looked up."""
+    return _process.executable().elf
