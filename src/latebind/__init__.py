@@ -1,0 +1,79 @@
+"""latebind: a dynamic linker and native-plugin host for Python. Plan, then load.
+
+This is the public face: it re-exports and does nothing else. Each name is imported from its package when it is
+first used (PEP 562), so `import latebind` costs next to nothing and a program pays for the parts that it uses.
+"""
+
+# Not typing's: importing `typing` would cost more than everything else here. Type checkers know the name.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from latebind.errors import (
+        CapabilityDenied,
+        ContractError,
+        LatebindError,
+        MalformedElf,
+        ManifestError,
+        NotFound,
+        NotProvided,
+        PluginError,
+        Problem,
+        SystemFailure,
+        Tried,
+        UnresolvedSymbol,
+        Unsupported,
+        VersionConflict,
+    )
+
+__version__ = "0.1.0"
+
+# Where each public name lives. tests/test_public_surface.py holds this, the imports above and `__all__` together.
+_HOME = {
+    "CapabilityDenied": "latebind.errors",
+    "ContractError": "latebind.errors",
+    "LatebindError": "latebind.errors",
+    "MalformedElf": "latebind.errors",
+    "ManifestError": "latebind.errors",
+    "NotFound": "latebind.errors",
+    "NotProvided": "latebind.errors",
+    "PluginError": "latebind.errors",
+    "Problem": "latebind.errors",
+    "SystemFailure": "latebind.errors",
+    "Tried": "latebind.errors",
+    "UnresolvedSymbol": "latebind.errors",
+    "Unsupported": "latebind.errors",
+    "VersionConflict": "latebind.errors",
+}
+
+__all__ = [
+    "CapabilityDenied",
+    "ContractError",
+    "LatebindError",
+    "MalformedElf",
+    "ManifestError",
+    "NotFound",
+    "NotProvided",
+    "PluginError",
+    "Problem",
+    "SystemFailure",
+    "Tried",
+    "UnresolvedSymbol",
+    "Unsupported",
+    "VersionConflict",
+]
+
+
+def __getattr__(name: str) -> object:
+    """Import the public name `name` from its package, and keep it. Raises AttributeError for any other name."""
+    home = _HOME.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    value: object = getattr(import_module(home), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """Also the names that are not imported yet."""
+    return sorted({*globals(), *__all__})

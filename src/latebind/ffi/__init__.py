@@ -1,0 +1,10 @@
+"""Address → Python callable. Between a name and a call stands a type: this package reads C prototypes and checks.
+
+`parse_prototype("float cosf(float)")` says what a function takes and gives; `Prototype.bind(address, library)` makes
+the function at a runtime address callable, with every argument checked before the call is made.
+"""
+
+from latebind.ffi.ctype import CType, Kind, Parameter, Prototype
+from latebind.ffi.prototype import parse_prototype
+
+__all__ = ["CType", "Kind", "Parameter", "Prototype", "parse_prototype"]

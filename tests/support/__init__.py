@@ -1,0 +1,1 @@
+"""Helpers that several tests share. Import as `from support.compiler import Compiler`."""

@@ -1,0 +1,41 @@
+"""Compiles the short C sources that tests carry inline, so that no binary is ever checked in.
+
+As in `path = cc.shared("int one(void) { return 1; }", name="libone.so", flags=["-Wl,-rpath,$ORIGIN"])`.
+"""
+
+from __future__ import annotations
+
+import subprocess
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from support import needs
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Compiler:
+    """The machine's `cc`, writing into `folder`."""
+
+    folder: Path
+
+    def shared(self, source: str, *, name: str = "libtest.so", flags: Sequence[str] = ()) -> Path:
+        """A shared object `name` made of the C text `source`; `flags` follow the source, so `-l…` works in them."""
+        return self._compile(source, name, ("-shared", "-fPIC"), flags)
+
+    def program(self, source: str, *, name: str = "program", flags: Sequence[str] = ()) -> Path:
+        """A program `name` made of the C text `source`."""
+        return self._compile(source, name, (), flags)
+
+    def _compile(self, source: str, name: str, kind: Sequence[str], flags: Sequence[str]) -> Path:
+        output = self.folder / name
+        output.parent.mkdir(parents=True, exist_ok=True)
+        text = output.with_name(output.name + ".c")
+        text.write_text(source, encoding="utf-8")
+        command = [needs.program("cc", "gcc libc6-dev"), "-O1", "-Wall", *kind, "-o", str(output), str(text), *flags]
+        run = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert run.returncode == 0, f"{' '.join(command)}\n{run.stderr}"
+        return output

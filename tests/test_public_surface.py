@@ -1,0 +1,60 @@
+"""The public surface is exactly what is written here: a name appears or goes only on purpose."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import latebind
+
+PUBLIC = [
+    "CapabilityDenied",
+    "ContractError",
+    "LatebindError",
+    "MalformedElf",
+    "ManifestError",
+    "NotFound",
+    "NotProvided",
+    "PluginError",
+    "Problem",
+    "SystemFailure",
+    "Tried",
+    "UnresolvedSymbol",
+    "Unsupported",
+    "VersionConflict",
+]
+
+
+def test_all_is_exactly_the_expected_list() -> None:
+    assert latebind.__all__ == PUBLIC
+    assert sorted(PUBLIC) == PUBLIC
+    assert sorted(latebind._HOME) == PUBLIC
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_each_public_name_can_be_had_and_says_what_it_is(name: str) -> None:
+    value = getattr(latebind, name)
+    assert (value.__doc__ or "").strip(), f"latebind.{name} has no docstring"
+    assert name in dir(latebind)
+
+
+def test_type_checkers_see_the_same_names_from_the_same_places() -> None:
+    tree = ast.parse(Path(latebind.__file__).read_text(encoding="utf-8"))
+    block = next(n for n in tree.body if isinstance(n, ast.If) and ast.unparse(n.test) == "TYPE_CHECKING")
+    seen = {a.name: n.module for n in block.body if isinstance(n, ast.ImportFrom) for a in n.names}
+    assert seen == latebind._HOME
+
+
+def test_another_name_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
+        latebind.nonsense  # noqa: B018  (reading it is the test)
+
+
+def test_importing_latebind_imports_nothing_else_of_weight() -> None:
+    code = "import sys; before = set(sys.modules); import latebind; print(*sorted(set(sys.modules) - before))"
+    run = subprocess.run([sys.executable, "-I", "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.split() == ["latebind"]
