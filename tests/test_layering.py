@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 SOURCES = Path(__file__).parent.parent / "src" / "latebind"
 
 PIPELINE = (
-    "elf", "search", "linkplan", "linker", "ffi", "contracts", "sandbox", "plugin", "agent", "view", "compat", "cli",
+    "elf", "search", "linkplan", "ffi", "linker", "contracts", "sandbox", "plugin", "agent", "view", "compat", "cli",
 )  # fmt: skip
 INSPECTION = {"elf", "search", "linkplan"}  # pure: read files, execute nothing
 EVERYWHERE = {"errors"}  # the errors are everybody's
