@@ -8,5 +8,15 @@
 /* Each adds its types and functions to the module; returns 0, or -1 with an exception set. */
 int lb_add_match(PyObject *module);
 int lb_add_file(PyObject *module);
+int lb_add_image(PyObject *module);
+int lb_add_system(PyObject *module);
+
+struct lb_error;
+
+/* Raises ExecuteError; returns NULL. */
+PyObject *lb_raise(PyObject *module, const struct lb_error *error);
+
+/* For "O&" of PyArg_ParseTuple: a Python int from 0 to 2**64 - 1 into an unsigned long long. */
+int lb_as_uint64(PyObject *value, void *result);
 
 #endif

@@ -25,9 +25,6 @@ RuntimeAddress = NewType("RuntimeAddress", int)
 
 type_of_bytes = bytes | memoryview
 
-    1 << 20
-)  # C++ names reach 100 KiB; no tool writes a longer one, and a bound keeps us from copying a whole file
-
 
 @lru_cache(maxsize=256)
 def compiled(prefix: str, layout: str) -> struct.Struct:
@@ -38,7 +35,7 @@ def compiled(prefix: str, layout: str) -> struct.Struct:
 class ByteSource:
     """The bytes of one file, with its class and byte order.
 
-    `is64` and `prefix` come from `e_ident`; `data` is anything that slices to bytes (a `memoryview` of a mapped file, `bytes`).
+    `is64` and `prefix` come from `e_ident`; `data` is the whole file.
     """
 
     __slots__ = ("data", "is64", "name", "prefix", "size")

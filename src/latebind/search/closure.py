@@ -127,7 +127,8 @@ class _Search:
 
     def run(self) -> Closure:
         there = next((r for r in self.residents if _same_file(r.elf, self.root)), None)
-        self._add(self.root.path, self.root.path, Via.ROOT, self.root, "the file itself", None, there)
+        root = there.elf if there is not None else self.root
+        self._add(self.root.path, self.root.path, Via.ROOT, root, "the file itself", None, there)
         for name in self.env.preload:
             self._need(name, self.objects[0], Via.PRELOAD)
         for loader in self.objects:  # grows while it is walked: breadth-first

@@ -1,0 +1,213 @@
+/* One object's memory: reserve the whole span, map the segments over it, protect them, give it back.
+ *
+ * The span is reserved with PROT_NONE first, so that the gaps between segments stay inaccessible and nothing else can
+ * move in.  Segments come from a file (private mappings) or from bytes in memory (copied into anonymous mappings).
+ * plan.c has checked every number here that needs no file. */
+#include <elf.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+
+#include "image.h"
+
+#define READ_WRITE (PROT_READ | PROT_WRITE)
+
+static int mmap_protection(uint32_t flags)
+{
+    return (flags & PF_R ? PROT_READ : 0) | (flags & PF_W ? PROT_WRITE : 0) | (flags & PF_X ? PROT_EXEC : 0);
+}
+
+uint64_t lb_image_at(const struct lb_image *image, uint64_t address, uint64_t size, uint32_t needed)
+{
+    for (uint32_t i = 0; i < image->segment_count; i++) {
+        const struct lb_segment *s = &image->segments[i];
+        if ((s->protection & needed) == needed && address - s->address <= s->size &&
+            size <= s->size - (address - s->address))
+            return image->base + address;
+    }
+    return 0;
+}
+
+/* Reserves `span` bytes at a runtime address congruent to `low` modulo `align`: more than a page of alignment is had
+ * by reserving too much and giving the ends back. */
+static int reserve(struct lb_execution *run, struct lb_member *member)
+{
+    const struct lb_plan_object *o = member->record;
+    struct lb_image *image = member->image;
+    uint64_t size;
+    if (__builtin_add_overflow(o->span, o->align - run->page, &size))
+        return lb_fail(run->error, LB_MALFORMED, member->index, o->low, "its span and alignment exceed the address space");
+    void *got = mmap(NULL, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (got == MAP_FAILED)
+        return lb_fail_errno(run->error, member->index, o->low, "reserving its address range");
+    uint64_t first = (uint64_t)(uintptr_t)got;
+    uint64_t start = first + ((o->low - first) & (o->align - 1));
+    if (start != first)
+        munmap(got, start - first);
+    if (first + size != start + o->span)
+        munmap(lb_pointer(start + o->span), first + size - (start + o->span));
+    image->start = start;
+    image->span = o->span;
+    image->base = start - o->low;
+    member->base = image->base;
+    return 0;
+}
+
+static int map_failed(struct lb_execution *run, struct lb_member *member, const struct lb_plan_segment *s)
+{
+    return lb_fail_errno(run->error, member->index, s->address, "mapping a segment");
+}
+
+/* MAP_POPULATE when relocation will write to most pages anyway: one call instead of a page fault for each. */
+static int populate_flag(const struct lb_execution *run, const struct lb_plan_object *o, const struct lb_plan_segment *s)
+{
+    uint64_t relocations = (o->rela.size + o->jmprel.size) / sizeof(Elf64_Rela) + o->relr.size;
+    return (s->protection & PF_W) && relocations / 4 >= s->file_size / run->page ? MAP_POPULATE : 0;
+}
+
+static int map_file_part(struct lb_execution *run, struct lb_member *member, const struct lb_plan_segment *s)
+{
+    uint64_t head = s->address & (run->page - 1), first = member->base + s->address - head;
+    uint64_t end = member->base + s->address + s->file_size, rounded = (end + run->page - 1) & ~(run->page - 1);
+    int wanted = mmap_protection(s->protection);
+    bool has_tail = s->memory_size > s->file_size && end != rounded;
+    int early = has_tail && !(wanted & PROT_WRITE) ? READ_WRITE : wanted;
+    if (mmap(lb_pointer(first), rounded - first, early, MAP_PRIVATE | MAP_FIXED | populate_flag(run, member->record, s),
+             member->source->fd, (off_t)(s->file_offset - head)) == MAP_FAILED)
+        return map_failed(run, member, s);
+    if (has_tail)
+        memset(lb_pointer(end), 0, rounded - end);
+    if (early != wanted && mprotect(lb_pointer(first), rounded - first, wanted) < 0)
+        return map_failed(run, member, s);
+    return 0;
+}
+
+static int map_from_file(struct lb_execution *run, struct lb_member *member, const struct lb_plan_segment *s)
+{
+    uint64_t mask = run->page - 1, first = member->base + (s->address & ~mask);
+    uint64_t end = (member->base + s->address + s->memory_size + mask) & ~mask;
+    if (s->file_size != 0) {
+        if (map_file_part(run, member, s) < 0)
+            return -1;
+        first = (member->base + s->address + s->file_size + mask) & ~mask;
+    }
+    if (first < end && mmap(lb_pointer(first), end - first, mmap_protection(s->protection),
+                            MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == MAP_FAILED)
+        return map_failed(run, member, s);
+    return 0;
+}
+
+static int map_from_memory(struct lb_execution *run, struct lb_member *member, const struct lb_plan_segment *s)
+{
+    uint64_t mask = run->page - 1, first = member->base + (s->address & ~mask);
+    uint64_t end = (member->base + s->address + s->memory_size + mask) & ~mask;
+    int wanted = mmap_protection(s->protection);
+    if (mmap(lb_pointer(first), end - first, READ_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == MAP_FAILED)
+        return map_failed(run, member, s);
+    if (s->file_size != 0)
+        memcpy(lb_pointer(member->base + s->address), (const char *)member->source->bytes + s->file_offset, s->file_size);
+    if (wanted != READ_WRITE && mprotect(lb_pointer(first), end - first, wanted) < 0)
+        return map_failed(run, member, s);
+    return 0;
+}
+
+static int source_size(struct lb_execution *run, struct lb_member *member, uint64_t *size)
+{
+    struct stat status;
+    *size = member->source->size;
+    if (member->source->kind == LB_SOURCE_MEMORY)
+        return 0;
+    if (fstat(member->source->fd, &status) < 0)
+        return lb_fail_errno(run->error, member->index, 0, "reading the size of its file");
+    if (!S_ISREG(status.st_mode))
+        return lb_fail(run->error, LB_MALFORMED, member->index, 0, "its file descriptor is not a regular file");
+    *size = (uint64_t)status.st_size;
+    return 0;
+}
+
+static int map_segments(struct lb_execution *run, struct lb_member *member)
+{
+    uint64_t available;
+    if (source_size(run, member, &available) < 0)
+        return -1;
+    for (uint32_t i = 0; i < member->record->segments; i++) {
+        const struct lb_plan_segment *s = &run->plan.segments[member->record->first_segment + i];
+        if (s->file_size != 0 && s->file_offset + s->file_size > available)
+            return lb_fail(run->error, LB_MALFORMED, member->index, s->address,
+                           "a segment needs bytes up to %#llx of a file of %#llx bytes: it is cut off",
+                           (unsigned long long)(s->file_offset + s->file_size), (unsigned long long)available);
+        member->image->segments[i] = (struct lb_segment){s->address, s->memory_size, s->protection};
+        if (s->memory_size == 0)
+            continue;
+        if ((member->source->kind == LB_SOURCE_FILE ? map_from_file : map_from_memory)(run, member, s) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+int lb_image_map(struct lb_execution *run, struct lb_member *member)
+{
+    const struct lb_plan_object *o = member->record;
+    struct lb_image *image = calloc(1, sizeof *image);
+    if (image == NULL)
+        return lb_fail_errno(run->error, member->index, 0, "allocating");
+    member->image = image;
+    image->segments = calloc(o->segments, sizeof *image->segments);
+    if (image->segments == NULL)
+        return lb_fail_errno(run->error, member->index, 0, "allocating");
+    image->segment_count = o->segments;
+    image->init_array = o->init_array;
+    image->fini_array = o->fini_array;
+    image->init = o->init;
+    image->fini = o->fini;
+    image->eh_frame_header = o->eh_frame_header;
+    if (reserve(run, member) < 0)
+        return -1;
+    return map_segments(run, member);
+}
+
+void lb_image_unmap(struct lb_image *image)
+{
+    if (image->span != 0)
+        munmap(lb_pointer(image->start), image->span);
+    image->span = 0;
+}
+
+static int protect_text(struct lb_execution *run, struct lb_member *member, bool open)
+{
+    uint64_t mask = run->page - 1;
+    for (uint32_t i = 0; i < member->image->segment_count; i++) {
+        const struct lb_segment *s = &member->image->segments[i];
+        uint64_t low = s->address & ~mask, size = ((s->address + s->size + mask) & ~mask) - low;
+        if ((s->protection & PF_W) || size == 0)
+            continue;
+        if (mprotect(lb_pointer(member->base + low), size, open ? READ_WRITE : mmap_protection(s->protection)) < 0)
+            return lb_fail_errno(run->error, member->index, s->address, "changing the protection of code (DT_TEXTREL)");
+    }
+    return 0;
+}
+
+int lb_image_open_text(struct lb_execution *run, struct lb_member *member)
+{
+    return member->record->flags & LB_OBJECT_TEXTREL ? protect_text(run, member, true) : 0;
+}
+
+int lb_image_close_text(struct lb_execution *run, struct lb_member *member)
+{
+    return member->record->flags & LB_OBJECT_TEXTREL ? protect_text(run, member, false) : 0;
+}
+
+/* PT_GNU_RELRO: both ends are rounded down to pages, as glibc's _dl_protect_relro does; a page that RELRO shares with
+ * ordinary data stays writable. */
+int lb_image_protect(struct lb_execution *run, struct lb_member *member)
+{
+    const struct lb_range *relro = &member->record->relro;
+    uint64_t mask = run->page - 1;
+    if (relro->size == 0)
+        return 0;
+    uint64_t first = relro->address & ~mask, end = (relro->address + relro->size) & ~mask;
+    if (first < end && mprotect(lb_pointer(member->base + first), end - first, PROT_READ) < 0)
+        return lb_fail_errno(run->error, member->index, relro->address, "protecting PT_GNU_RELRO");
+    return 0;
+}

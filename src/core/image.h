@@ -1,0 +1,243 @@
+/* Executing a plan: what the files that do it share.
+ *
+ *     plan.c      checks the packed plan; nothing after it looks at an unchecked number
+ *     image.c     reserve, map, protect, unmap
+ *     relocate.c  apply the object's own relocation tables; relocate_<machine>.h is the one table per machine
+ *     tls.c       give the object a TLS block in every thread
+ *     announce.c  tell the unwinder about the object's frames
+ *     init.c      constructors and destructors
+ *     execute.c   the phases in order, and roll-back; the list of live images
+ *     system.c    what the system's own linker knows: its objects, symbols and TLS blocks
+ *
+ * None of them knows Python.  Functions that can fail return 0, or -1 with `struct lb_error` filled.  Addresses in a
+ * file (virtual addresses) and in the process differ by the object's `base`, as in the gABI: runtime = base + virtual. */
+#ifndef LATEBIND_IMAGE_H
+#define LATEBIND_IMAGE_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "plan.h"
+
+#define LB_NONE UINT32_MAX /* no such object or symbol */
+
+/* ---- errors ---------------------------------------------------------------------------------------------------- */
+
+enum lb_error_code {
+    LB_OK = 0,
+    LB_MALFORMED,   /* the plan or the file contradicts itself */
+    LB_UNSUPPORTED, /* well-formed, but not done here */
+    LB_UNRESOLVED,  /* a reference without a definition */
+    LB_SYSTEM,      /* the system refused: memory, a mapping, dlopen */
+};
+
+struct lb_error {
+    enum lb_error_code code;
+    uint32_t object;  /* index in the plan, or LB_NONE */
+    uint32_t symbol;  /* index in that object's symbol table, or LB_NONE */
+    uint64_t offset;  /* virtual address in the object (in the plan where there is no object); 0 if none */
+    int system_errno; /* 0 if none */
+    char detail[384];
+};
+
+/* Fills *error and returns -1, so that a caller can `return lb_fail(...)`. */
+int lb_fail(struct lb_error *error, enum lb_error_code code, uint32_t object, uint64_t offset, const char *format, ...)
+    __attribute__((format(printf, 5, 6)));
+int lb_fail_symbol(struct lb_error *error, enum lb_error_code code, uint32_t object, uint64_t offset, uint32_t symbol,
+                   const char *format, ...) __attribute__((format(printf, 6, 7)));
+/* The same for a system call that has just set errno; `operation` says what was tried. */
+int lb_fail_errno(struct lb_error *error, uint32_t object, uint64_t offset, const char *operation);
+
+/* ---- reading memory --------------------------------------------------------------------------------------------- */
+
+/* Runtime addresses are integers until the moment of access; memcpy, because nothing promises alignment. */
+static inline void *lb_pointer(uint64_t address) { return (void *)(uintptr_t)address; }
+
+static inline uint64_t lb_load64(uint64_t address)
+{
+    uint64_t value;
+    memcpy(&value, lb_pointer(address), sizeof value);
+    return value;
+}
+
+static inline uint32_t lb_load32(uint64_t address)
+{
+    uint32_t value;
+    memcpy(&value, lb_pointer(address), sizeof value);
+    return value;
+}
+
+static inline void lb_store64(uint64_t address, uint64_t value) { memcpy(lb_pointer(address), &value, sizeof value); }
+
+/* ---- a checked plan ---------------------------------------------------------------------------------------------- */
+
+struct lb_plan { /* a view of the caller's bytes, which must stay and must not change */
+    uint32_t object_count, order_count;
+    const struct lb_plan_object *objects;
+    const struct lb_plan_segment *segments;
+    const struct lb_plan_binding *bindings;
+    const uint32_t *order;
+};
+
+/* Checks everything about the plan that can be checked without its files.  `bytes` must be aligned to 8. */
+int lb_plan_check(const void *bytes, size_t size, struct lb_plan *plan, struct lb_error *error);
+
+/* ---- an object in memory ----------------------------------------------------------------------------------------- */
+
+enum lb_stage { LB_STAGE_LOADED, LB_STAGE_INITIALIZED, LB_STAGE_FINALIZED };
+
+struct lb_segment {
+    uint64_t address, size; /* virtual address and size in memory */
+    uint32_t protection;    /* PF_R PF_W PF_X */
+};
+
+struct lb_tls {
+    void *carrier;    /* dlopen handle, or NULL: no TLS */
+    uint64_t module;  /* for __tls_get_addr; 0: no TLS */
+    bool is_static;   /* then every thread has the block at thread pointer + offset */
+    int64_t offset;
+};
+
+struct lb_unwinder { /* the process's functions that take and drop an .eh_frame section */
+    void (*enlist)(void *);
+    void (*delist)(void *);
+};
+
+struct lb_frames { /* what the unwinder was told */
+    uint64_t address; /* 0: nothing */
+    void (*delist)(void *);
+};
+
+struct lb_image { /* one object that we mapped; owns everything it points to */
+    struct lb_image *next; /* in the list of live images */
+    uint64_t base;         /* runtime address = base + virtual address */
+    uint64_t start, span;  /* the reserved range, as runtime address and bytes; span 0 once unmapped */
+    struct lb_segment *segments;
+    uint32_t segment_count;
+    int stage; /* enum lb_stage, changed atomically */
+    struct lb_range init_array, fini_array;
+    uint64_t init, fini; /* virtual addresses; 0: none */
+    struct lb_range eh_frame_header;
+    struct lb_frames frames;
+    struct lb_tls tls;
+};
+
+/* The runtime address of a range in the file's virtual addresses, or 0 unless one segment with all of the
+ * protection bits `needed` holds the whole of it. */
+uint64_t lb_image_at(const struct lb_image *image, uint64_t address, uint64_t size, uint32_t needed);
+
+/* ---- executing --------------------------------------------------------------------------------------------------- */
+
+enum lb_source_kind { LB_SOURCE_FILE, LB_SOURCE_MEMORY, LB_SOURCE_PRESENT };
+
+struct lb_source { /* where an object of the plan comes from in this process */
+    enum lb_source_kind kind;
+    int fd;            /* LB_SOURCE_FILE: stays the caller's */
+    const void *bytes; /* LB_SOURCE_MEMORY */
+    uint64_t size;
+    uint64_t base; /* LB_SOURCE_PRESENT: already in the process, with its TLS */
+    uint64_t tls_module;
+    bool tls_is_static;
+    int64_t tls_offset;
+};
+
+struct lb_table_marks { /* the part of a relocation table that a later pass has to look at: records [first, end) */
+    uint64_t first, end;
+};
+
+enum lb_pass { LB_PASS_PLAIN, LB_PASS_TLS, LB_PASS_IFUNC, LB_PASSES };
+
+struct lb_member { /* one object of a plan while the plan is being executed */
+    uint32_t index;
+    const struct lb_plan_object *record;
+    const struct lb_plan_binding *bindings;
+    const struct lb_source *source;
+    struct lb_image *image; /* NULL: present before */
+    uint64_t base;
+    struct lb_tls tls;
+    bool wants_static_tls;
+    bool ifuncs_done;
+    uint64_t *values;      /* per binding: what a reference to it becomes */
+    uint32_t *memo;        /* per symbol below memo_size: index of its binding + 1, 0 for none */
+    uint64_t memo_size;
+    struct lb_table_marks marks[2][LB_PASSES]; /* [rela, jmprel][pass] */
+};
+
+struct lb_execution {
+    struct lb_plan plan;
+    struct lb_member *members; /* plan.object_count of them */
+    const uint64_t *hooks;     /* addresses that LB_BIND_HOOK picks from */
+    uint64_t hook_count;
+    uint64_t page;
+    struct lb_error *error;
+};
+
+/* Executes a plan: afterwards every own object is mapped, relocated, protected and announced, and images[i] is what
+ * became of object i (NULL if it was present).  No constructor has run.  On failure everything is as before.
+ * `plan` must be aligned to 8 and stay unchanged meanwhile; so must the bytes of LB_SOURCE_MEMORY. */
+int lb_execute(const void *plan, size_t size, const struct lb_source *sources, uint64_t source_count,
+               const uint64_t *hooks, uint64_t hook_count, struct lb_image **images, struct lb_error *error);
+
+/* Undoes the mapping, idempotently: frames, TLS, memory.  Runs no destructor.  The struct itself stays. */
+void lb_image_close(struct lb_image *image);
+void lb_image_free(struct lb_image *image); /* of a closed image */
+
+/* Each at most once, whatever the number of calls and threads; destructors only after constructors. */
+void lb_image_initialize(struct lb_image *image);
+void lb_image_finalize(struct lb_image *image);
+
+/* ---- the phases --------------------------------------------------------------------------------------------------- */
+
+int lb_image_map(struct lb_execution *run, struct lb_member *member);
+void lb_image_unmap(struct lb_image *image);
+/* Makes non-writable segments of a TEXTREL object writable (and not executable), and back. */
+int lb_image_open_text(struct lb_execution *run, struct lb_member *member);
+int lb_image_close_text(struct lb_execution *run, struct lb_member *member);
+int lb_image_protect(struct lb_execution *run, struct lb_member *member);
+
+int lb_relocate_prepare(struct lb_execution *run, struct lb_member *member);
+int lb_relocate(struct lb_execution *run, struct lb_member *member, enum lb_pass pass);
+
+int lb_tls_carry(struct lb_execution *run, struct lb_member *member);
+void lb_tls_drop(struct lb_tls *tls);
+
+bool lb_find_unwinder(struct lb_unwinder *unwinder); /* false: the process has none; else it stays loaded */
+void lb_announce(struct lb_image *image, const struct lb_unwinder *unwinder); /* at most once; if it has frames */
+void lb_renounce(struct lb_image *image);
+
+/* ---- the machine ---------------------------------------------------------------------------------------------------- */
+
+struct lb_machine { /* of the running process */
+    uint16_t machine;         /* e_machine */
+    uint8_t elf_class, data;  /* EI_CLASS, EI_DATA */
+    uint32_t tls_static_type; /* relocation type: offset from the thread pointer, as wide as an address */
+};
+extern const struct lb_machine lb_this_machine;
+
+uint64_t lb_call_resolver(uint64_t address); /* an IFUNC's: with the arguments that this machine's resolvers get */
+
+/* ---- the process ------------------------------------------------------------------------------------------------------ */
+
+struct lb_process { /* the core's only mutable state; see execute.c */
+    int argument_count;
+    char **arguments;
+    pthread_mutex_t lock;
+    struct lb_image *images; /* live ones; under the lock */
+    struct lb_unwinder unwinder; /* once found; under the lock */
+    uint64_t carriers;       /* how many TLS carriers were made; atomic */
+};
+extern struct lb_process lb_process;
+
+/* Is this runtime address in an executable segment: of the plan (`run` may be NULL), of a live image, or of an object
+ * of the system's linker? */
+bool lb_is_code(const struct lb_execution *run, uint64_t address);
+
+/* The TLS block of a resident object, found by its base: *tls stays zero if it has none. */
+int lb_system_tls(uint64_t base, struct lb_tls *tls, struct lb_error *error);
+bool lb_system_is_code(uint64_t address);
+#define LB_CARRIER_PREFIX "/proc/self/.//" /* how the system's linker names our TLS carriers: they are not libraries */
+
+#endif

@@ -1,0 +1,219 @@
+/* What the linker asks of the system's own: dlopen and dlsym with clear errors, the link map, TLS blocks of residents.
+ *
+ * The interpreter lock is released around each call, because the system's linker runs constructors under a lock of its
+ * own, and a constructor may want the interpreter. */
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <link.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "image.h"
+#include "module.h"
+
+int lb_as_uint64(PyObject *value, void *result)
+{
+    unsigned long long number = PyLong_AsUnsignedLongLong(value);
+    if (number == (unsigned long long)-1 && PyErr_Occurred())
+        return 0;
+    *(unsigned long long *)result = number;
+    return 1;
+}
+
+static PyObject *raise_dlerror(PyObject *module, const char *text)
+{
+    struct lb_error error = {0};
+    lb_fail(&error, LB_SYSTEM, LB_NONE, 0, "%s", text != NULL ? text : "the system's linker gave no reason");
+    return lb_raise(module, &error);
+}
+
+/* ---- dlopen, dlsym ----------------------------------------------------------------------------------------------------- */
+
+static PyObject *system_open(PyObject *module, PyObject *args)
+{
+    PyObject *path;
+    void *handle;
+    const char *text = NULL;
+    if (!PyArg_ParseTuple(args, "O&:system_open", PyUnicode_FSConverter, &path))
+        return NULL;
+    const char *name = PyBytes_AsString(path);
+    Py_BEGIN_ALLOW_THREADS
+    handle = dlopen(name, RTLD_NOW | RTLD_LOCAL);
+    if (handle == NULL)
+        text = dlerror(); /* this thread's: no other call may come between */
+    Py_END_ALLOW_THREADS
+    Py_DECREF(path);
+    return handle == NULL ? raise_dlerror(module, text) : PyLong_FromVoidPtr(handle);
+}
+
+static PyObject *system_close(PyObject *module, PyObject *args)
+{
+    unsigned long long handle;
+    const char *text = NULL;
+    if (!PyArg_ParseTuple(args, "O&:system_close", lb_as_uint64, &handle))
+        return NULL;
+    Py_BEGIN_ALLOW_THREADS
+    if (dlclose(lb_pointer(handle)) != 0)
+        text = dlerror();
+    Py_END_ALLOW_THREADS
+    if (text != NULL)
+        return raise_dlerror(module, text);
+    Py_RETURN_NONE;
+}
+
+static PyObject *system_symbol(PyObject *module, PyObject *args)
+{
+    unsigned long long handle;
+    const char *name, *version;
+    void *address;
+    bool is_missing;
+    (void)module;
+    if (!PyArg_ParseTuple(args, "O&sz:system_symbol", lb_as_uint64, &handle, &name, &version))
+        return NULL;
+    Py_BEGIN_ALLOW_THREADS
+    void *scope = handle == 0 ? RTLD_DEFAULT : lb_pointer(handle);
+    (void)dlerror();
+    address = version == NULL ? dlsym(scope, name) : dlvsym(scope, name, version);
+    is_missing = address == NULL && dlerror() != NULL;
+    Py_END_ALLOW_THREADS
+    if (is_missing)
+        Py_RETURN_NONE;
+    return PyLong_FromVoidPtr(address);
+}
+
+/* ---- the link map -------------------------------------------------------------------------------------------------------- */
+
+struct entry {
+    char *path;
+    unsigned long long base, dynamic, tls_module;
+};
+
+struct entries {
+    struct entry *items;
+    size_t count, room;
+    bool out_of_memory;
+};
+
+static bool make_room(struct entries *all)
+{
+    if (all->count < all->room)
+        return true;
+    size_t room = all->room != 0 ? 2 * all->room : 64;
+    struct entry *items = realloc(all->items, room * sizeof *items);
+    if (items == NULL)
+        return false;
+    all->items = items;
+    all->room = room;
+    return true;
+}
+
+static int note_entry(struct dl_phdr_info *info, size_t size, void *data)
+{
+    struct entries *all = data;
+    const char *path = info->dlpi_name != NULL ? info->dlpi_name : "";
+    struct entry e = {.base = info->dlpi_addr};
+    if (strncmp(path, LB_CARRIER_PREFIX, strlen(LB_CARRIER_PREFIX)) == 0)
+        return 0;
+    for (uint32_t i = 0; i < info->dlpi_phnum; i++)
+        if (info->dlpi_phdr[i].p_type == PT_DYNAMIC)
+            e.dynamic = info->dlpi_addr + info->dlpi_phdr[i].p_vaddr;
+    if (size >= offsetof(struct dl_phdr_info, dlpi_tls_modid) + sizeof info->dlpi_tls_modid)
+        e.tls_module = info->dlpi_tls_modid;
+    e.path = strdup(path);
+    if (e.path == NULL || !make_room(all)) {
+        free(e.path);
+        all->out_of_memory = true;
+        return 1;
+    }
+    all->items[all->count++] = e;
+    return 0;
+}
+
+static PyObject *entries_as_list(const struct entries *all)
+{
+    PyObject *list = PyList_New(0);
+    for (size_t i = 0; i < all->count && list != NULL; i++) {
+        const struct entry *e = &all->items[i];
+        PyObject *item = Py_BuildValue("(NKKK)", PyUnicode_DecodeFSDefault(e->path), e->base, e->dynamic, e->tls_module);
+        if (item == NULL || PyList_Append(list, item) < 0)
+            Py_CLEAR(list);
+        Py_XDECREF(item);
+    }
+    return list;
+}
+
+static PyObject *system_link_map(PyObject *module, PyObject *unused)
+{
+    struct entries all = {0};
+    PyObject *result;
+    (void)module, (void)unused;
+    Py_BEGIN_ALLOW_THREADS
+    dl_iterate_phdr(note_entry, &all);
+    Py_END_ALLOW_THREADS
+    result = all.out_of_memory ? PyErr_NoMemory() : entries_as_list(&all);
+    for (size_t i = 0; i < all.count; i++)
+        free(all.items[i].path);
+    free(all.items);
+    return result;
+}
+
+/* ---- TLS and resolvers ----------------------------------------------------------------------------------------------------- */
+
+static PyObject *tls_of(PyObject *module, PyObject *args)
+{
+    unsigned long long base;
+    struct lb_tls tls;
+    struct lb_error error;
+    int result;
+    if (!PyArg_ParseTuple(args, "O&:tls_of", lb_as_uint64, &base))
+        return NULL;
+    Py_BEGIN_ALLOW_THREADS
+    result = lb_system_tls(base, &tls, &error);
+    Py_END_ALLOW_THREADS
+    if (result < 0)
+        return lb_raise(module, &error);
+    if (!tls.is_static)
+        return Py_BuildValue("(KO)", (unsigned long long)tls.module, Py_None);
+    return Py_BuildValue("(KL)", (unsigned long long)tls.module, (long long)tls.offset);
+}
+
+static PyObject *call_resolver(PyObject *module, PyObject *args)
+{
+    unsigned long long address, result = 0;
+    bool is_code;
+    (void)module;
+    if (!PyArg_ParseTuple(args, "O&:call_resolver", lb_as_uint64, &address))
+        return NULL;
+    Py_BEGIN_ALLOW_THREADS
+    is_code = lb_is_code(NULL, address);
+    if (is_code)
+        result = lb_call_resolver(address);
+    Py_END_ALLOW_THREADS
+    if (!is_code)
+        return PyErr_Format(PyExc_ValueError, "%p is not an address in executable memory", lb_pointer(address));
+    return PyLong_FromUnsignedLongLong(result);
+}
+
+static PyMethodDef functions[] = {
+    {"system_open", system_open, METH_VARARGS,
+     "system_open(path) -> int\n\nThe system's dlopen (RTLD_NOW | RTLD_LOCAL); constructors run.  Raises ExecuteError."},
+    {"system_close", system_close, METH_VARARGS,
+     "system_close(handle) -> None\n\nThe system's dlclose.  Raises ExecuteError."},
+    {"system_symbol", system_symbol, METH_VARARGS,
+     "system_symbol(handle, name, version) -> int | None\n\n"
+     "The system's dlsym, or dlvsym if version is not None; handle 0 means the global scope.  None: no such symbol.\n"
+     "IFUNCs are resolved; of a thread-local variable, the address in this thread."},
+    {"link_map", system_link_map, METH_NOARGS,
+     "link_map() -> list[tuple[str, int, int, int]]\n\n"
+     "The objects of the system's linker in load order: path ('' for the program), base, address of the dynamic section\n"
+     "(0 if none), TLS module id (0 if none).  Our TLS carriers are left out."},
+    {"tls_of", tls_of, METH_VARARGS,
+     "tls_of(base) -> tuple[int, int | None]\n\n"
+     "TLS module id (0: no TLS) of the system linker's object at this base, and the offset of its block from the thread\n"
+     "pointer, None unless static.  Starts a thread to find out.  Raises ExecuteError."},
+    {"call_resolver", call_resolver, METH_VARARGS,
+     "call_resolver(address) -> int\n\nWhat an IFUNC's resolver returns.  Raises ValueError if it is no code."},
+    {NULL, NULL, 0, NULL},
+};
+
+int lb_add_system(PyObject *module) { return PyModule_AddFunctions(module, functions); }
