@@ -25,6 +25,9 @@ INSPECTION = {"elf", "search", "linkplan"}  # pure: read files, execute nothing
 EVERYWHERE = {"errors"}  # the errors are everybody's
 # Only those who match, execute, call and host reach into the C core.
 CORE_USERS = {"linkplan", "linker", "ffi", "contracts", "sandbox", "plugin"}
+# One step against the stream: `Library.function` makes a callable, so a method of the linker's handle calls ffi, which
+# itself knows nothing of the linker. The import stands inside that method.
+EXCEPTIONS = {("linker/library.py", "ffi")}
 
 
 def allowed(package: str) -> set[str]:
@@ -56,7 +59,7 @@ def imported(file: Path) -> Iterator[tuple[int, str]]:
             module = ".".join([*base, *([node.module] if node.module else [])])
             if module == "latebind":  # a package, or a public name: then what counts is where that name lives
                 for alias in node.names:
-                    home = latebind._HOME.get(alias.name)
+                    home = "latebind" if alias.name == "__version__" else latebind._HOME.get(alias.name)
                     yield node.lineno, package_of(home) if home else alias.name
             elif module.startswith("latebind."):
                 yield node.lineno, package_of(module)
@@ -69,7 +72,7 @@ def test_a_package_imports_only_what_stands_before_it(package: str) -> None:
         f"{file.relative_to(SOURCES)}:{line} imports {name or 'latebind'}"
         for file in sorted((SOURCES / package).rglob("*.py"))
         for line, name in imported(file)
-        if name not in allowed(package)
+        if name not in allowed(package) and (str(file.relative_to(SOURCES)), name) not in EXCEPTIONS
     ]
     assert wrong == []
 

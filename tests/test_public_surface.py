@@ -13,10 +13,15 @@ import latebind
 
 PUBLIC = [
     "CapabilityDenied",
+    "ClosedLibrary",
     "ContractError",
+    "Elf",
     "LatebindError",
+    "Library",
+    "LinkPlan",
     "MalformedElf",
     "ManifestError",
+    "Namespace",
     "NotFound",
     "NotProvided",
     "PluginError",
@@ -26,6 +31,10 @@ PUBLIC = [
     "UnresolvedSymbol",
     "Unsupported",
     "VersionConflict",
+    "load",
+    "plan",
+    "read",
+    "this_process",
 ]
 
 

@@ -7,8 +7,10 @@ first used (PEP 562), so `import latebind` costs next to nothing and a program p
 # Not typing's: importing `typing` would cost more than everything else here. Type checkers know the name.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from latebind.elf import Elf, read
     from latebind.errors import (
         CapabilityDenied,
+        ClosedLibrary,
         ContractError,
         LatebindError,
         MalformedElf,
@@ -23,16 +25,24 @@ if TYPE_CHECKING:
         Unsupported,
         VersionConflict,
     )
+    from latebind.linker import Library, Namespace, this_process
+    from latebind.linker.load import load, plan
+    from latebind.linkplan import LinkPlan
 
 __version__ = "0.1.0"
 
 # Where each public name lives. tests/test_public_surface.py holds this, the imports above and `__all__` together.
 _HOME = {
     "CapabilityDenied": "latebind.errors",
+    "ClosedLibrary": "latebind.errors",
     "ContractError": "latebind.errors",
+    "Elf": "latebind.elf",
     "LatebindError": "latebind.errors",
+    "Library": "latebind.linker",
+    "LinkPlan": "latebind.linkplan",
     "MalformedElf": "latebind.errors",
     "ManifestError": "latebind.errors",
+    "Namespace": "latebind.linker",
     "NotFound": "latebind.errors",
     "NotProvided": "latebind.errors",
     "PluginError": "latebind.errors",
@@ -42,14 +52,23 @@ _HOME = {
     "UnresolvedSymbol": "latebind.errors",
     "Unsupported": "latebind.errors",
     "VersionConflict": "latebind.errors",
+    "load": "latebind.linker.load",
+    "plan": "latebind.linker.load",
+    "read": "latebind.elf",
+    "this_process": "latebind.linker",
 }
 
 __all__ = [
     "CapabilityDenied",
+    "ClosedLibrary",
     "ContractError",
+    "Elf",
     "LatebindError",
+    "Library",
+    "LinkPlan",
     "MalformedElf",
     "ManifestError",
+    "Namespace",
     "NotFound",
     "NotProvided",
     "PluginError",
@@ -59,6 +78,10 @@ __all__ = [
     "UnresolvedSymbol",
     "Unsupported",
     "VersionConflict",
+    "load",
+    "plan",
+    "read",
+    "this_process",
 ]
 
 
