@@ -12,11 +12,11 @@ from __future__ import annotations
 import re
 from contextlib import ExitStack
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Final, Protocol
 
 from latebind.errors import LatebindError, NotFound, UnresolvedSymbol
 from latebind.ffi import CType, Kind, Prototype, parse_prototype
+from latebind.linkplan.near import near_names
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -58,18 +58,13 @@ _ESCAPES: Final = {
 class Session:
     """Executes lines. Libraries stay open until the session is closed, so that their state lasts from line to line.
 
-    `load` opens a library by name; `known_symbols` lists the functions that a loaded library offers, for near
-    misses; `known_libraries` does the same for names of libraries.
+    `load` opens a library by name; `known_libraries` lists names of libraries, for near misses.
     """
 
     def __init__(
-        self,
-        load: Callable[[str], Loaded],
-        known_symbols: Callable[[str], Iterable[str]] = lambda _library: (),
-        known_libraries: Callable[[], Iterable[str]] = lambda: (),
+        self, load: Callable[[str], Loaded], known_libraries: Callable[[], Iterable[str]] = lambda: ()
     ) -> None:
         self._load = load
-        self._known_symbols = known_symbols
         self._known_libraries = known_libraries
         self._open: dict[str, Loaded] = {}
         self._closing = ExitStack()
@@ -81,8 +76,7 @@ class Session:
         try:
             address = library.symbol(line.prototype.name)
         except UnresolvedSymbol as error:
-            near = error.near or self._near(line.prototype.name, self._known_symbols(line.library))
-            raise LineError(f"{line.library}: no symbol {line.prototype.name}{_hint(near)}") from error
+            raise LineError(f"{line.library}: no symbol {line.prototype.name}{_hint(error.near)}") from error
         values = _values(line)
         try:
             return show(line.prototype.result, line.prototype.bind(address, line.library)(*values))
@@ -101,21 +95,23 @@ class Session:
             except NotFound as error:
                 if error.name != name:  # the library is there; something that it needs is not
                     raise LineError(_one_line(error)) from error
-                near = self._near(name, self._known_libraries())
-                raise LineError(f"{name}: no such library, in {len(error.tried)} places{_hint(near)}") from error
+                near = near_names(name, self._known_libraries())
+                raise LineError(
+                    f"{name}: no such library ({_counted(len(error.tried), 'place')} tried){_hint(near)}"
+                ) from error
             except LatebindError as error:
                 raise LineError(_one_line(error)) from error
             self._open[name] = library
             self._closing.callback(library.close)
         return self._open[name]
 
-    @staticmethod
-    def _near(name: str, candidates: Iterable[str]) -> tuple[str, ...]:
-        return tuple(get_close_matches(name, candidates, n=3, cutoff=0.75))
-
 
 def _hint(near: tuple[str, ...]) -> str:
     return f"; did you mean {' or '.join(near)}?" if near else ""
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def _one_line(error: Exception) -> str:
@@ -177,8 +173,8 @@ def _words(text: str) -> list[str]:
 def _values(line: Line) -> list[object]:
     parameters = line.prototype.parameters
     if len(parameters) != len(line.arguments):
-        plural = "" if len(parameters) == 1 else "s"
-        raise LineError(f"{line.prototype} takes {len(parameters)} argument{plural}, not {len(line.arguments)}")
+        expected = _counted(len(parameters), "argument")
+        raise LineError(f"{line.prototype} takes {expected}, not {len(line.arguments)}")
     values = []
     for number, (parameter, written) in enumerate(zip(parameters, line.arguments, strict=True), 1):
         try:

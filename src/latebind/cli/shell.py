@@ -42,7 +42,7 @@ def command() -> None:
     Arguments are numbers, 'c', "text" with C's escapes, true, false or NULL. A function runs inside this process: a
     wrong prototype or argument can crash it. "bye" or the end of input ends the shell.
     """
-    session = Session(_load, function_names, library_names)
+    session = Session(_load, library_names)
     try:
         for text in _lines():
             if text.strip() == "bye":

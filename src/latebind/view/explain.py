@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 from latebind.elf.relocation import relocation_name
 from latebind.linkplan import Kind
 from latebind.linkplan.binding import why
+from latebind.linkplan.near import near_names
 from latebind.view.table import table
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def absent(plan: LinkPlan, symbol: str) -> Iterator[str]:
     for found in own:
         exported = "exports" if found.exported else "has, without exporting it,"
         yield f"  it {exported} {found.versioned_name} itself, {found.type_name} at {found.value:#x}"
-    near = get_close_matches(symbol, {b.symbol for b in plan.bindings_of(0)}, n=3)
+    near = near_names(symbol, (b.symbol for b in plan.bindings_of(0)))
     if near and not own:
         yield f"  did you mean {', '.join(near)}?"
 
