@@ -26,6 +26,7 @@ PUBLIC = [
     "NotProvided",
     "PluginError",
     "Problem",
+    "Role",
     "SystemFailure",
     "Tried",
     "UnresolvedSymbol",

@@ -25,9 +25,14 @@ if TYPE_CHECKING:
         Unsupported,
         VersionConflict,
     )
-    from latebind.linker import Library, Namespace, this_process
-    from latebind.linker.load import load, plan
-    from latebind.linkplan import LinkPlan
+    from latebind.linker import (
+        Library,
+        Namespace,
+        load,
+        plan,
+        this_process,
+    )
+    from latebind.linkplan import LinkPlan, Role
 
 __version__ = "0.1.0"
 
@@ -47,13 +52,14 @@ _HOME = {
     "NotProvided": "latebind.errors",
     "PluginError": "latebind.errors",
     "Problem": "latebind.errors",
+    "Role": "latebind.linkplan",
     "SystemFailure": "latebind.errors",
     "Tried": "latebind.errors",
     "UnresolvedSymbol": "latebind.errors",
     "Unsupported": "latebind.errors",
     "VersionConflict": "latebind.errors",
-    "load": "latebind.linker.load",
-    "plan": "latebind.linker.load",
+    "load": "latebind.linker",
+    "plan": "latebind.linker",
     "read": "latebind.elf",
     "this_process": "latebind.linker",
 }
@@ -73,6 +79,7 @@ __all__ = [
     "NotProvided",
     "PluginError",
     "Problem",
+    "Role",
     "SystemFailure",
     "Tried",
     "UnresolvedSymbol",

@@ -77,12 +77,14 @@ class UnresolvedSymbol(LatebindError):
 
 @dataclass(eq=False)
 class ClosedLibrary(LatebindError):
-    """A library handle was used after its `close`. A name that an open library does not have raises `UnresolvedSymbol`."""
+    """A library handle was used after its `close`. A name that an open one does not have raises `UnresolvedSymbol`."""
 
     path: str
 
     def __str__(self) -> str:
-        return f"{self.path}: the library was closed; load it again, or keep the handle open while its functions are used"
+        return (
+            f"{self.path}: the library was closed; load it again, or keep the handle open while its functions are used"
+        )
 
 
 @dataclass(eq=False)
@@ -104,7 +106,8 @@ class Unsupported(LatebindError):
 class SystemFailure(LatebindError):
     """The operating system refused something that latebind needed: memory, a mapping, a descriptor.
 
-    `operation` is the call that failed and `errno` its error number. The `OSError`, where there was one, is the cause.
+    `operation` is the call that failed and `errno` its error number. The `OSError`, where there was one, is the
+    cause.
     """
 
     operation: str

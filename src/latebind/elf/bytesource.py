@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import mmap
 import struct
-from collections.abc import Iterator
 from functools import lru_cache
-from typing import NewType
+from typing import TYPE_CHECKING, NewType
 
 from latebind.errors import MalformedElf
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 FileOffset = NewType("FileOffset", int)
 """A position in the file, in bytes from its start."""
@@ -24,7 +26,9 @@ RuntimeAddress = NewType("RuntimeAddress", int)
 
 type_of_bytes = bytes | mmap.mmap | memoryview
 
-_LONGEST_STRING = 1 << 20  # C++ names reach 100 KiB; no tool writes a longer one, and a bound keeps us from copying a whole file
+_LONGEST_STRING = (
+    1 << 20
+)  # C++ names reach 100 KiB; no tool writes a longer one, and a bound keeps us from copying a whole file
 
 
 @lru_cache(maxsize=256)
@@ -80,9 +84,11 @@ class ByteSource:
         limit = self.size if end is None else min(end, self.size)
         if offset < 0 or offset >= limit:
             raise self.malformed(f"{what} starts outside its string table", offset)
-        stop = self.data.find(b"\0", offset, min(limit, offset + _LONGEST_STRING)) if not isinstance(
-            self.data, memoryview
-        ) else bytes(self.data[offset:limit]).find(b"\0") + offset
+        stop = (
+            self.data.find(b"\0", offset, min(limit, offset + _LONGEST_STRING))
+            if not isinstance(self.data, memoryview)
+            else bytes(self.data[offset:limit]).find(b"\0") + offset
+        )
         if stop < offset:
             raise self.malformed(f"{what} has no terminating NUL", offset)
         return bytes(self.data[offset:stop]).decode("utf-8", "surrogateescape")

@@ -35,7 +35,7 @@ class DynamicEntry:
 
     @property
     def tag_name(self) -> str:
-        """``"NEEDED"``, ``"FLAGS_1"``, …"""
+        """``"NEEDED"``, ``"FLAGS_1"``, …."""
         return DYNAMIC_TAGS.get(self.tag, f"{self.tag:#x}")
 
 
@@ -48,7 +48,7 @@ class Dynamic:
 
     @cached_property
     def values(self) -> dict[int, int]:
-        """tag → value; as in ld.so, the last entry of a tag counts."""
+        """Tag → value; as in ld.so, the last entry of a tag counts."""
         return {e.tag: e.value for e in self.entries}
 
     @cached_property
@@ -106,7 +106,9 @@ def read_dynamic(source: ByteSource, segments: tuple[Segment, ...], addresses: A
         return Dynamic()
     size = 16 if source.is64 else 8
     pairs: list[tuple[int, int]] = []
-    for tag, value in source.records("QQ" if source.is64 else "II", segment.offset, segment.filesz // size, "dynamic section"):
+    for tag, value in source.records(
+        "QQ" if source.is64 else "II", segment.offset, segment.filesz // size, "dynamic section"
+    ):
         if tag == DT_NULL:
             break
         pairs.append((tag, value))

@@ -9,7 +9,7 @@ from itertools import chain
 from typing import NamedTuple
 
 from latebind.elf import dynamic as dyn
-from latebind.elf.bytesource import ByteSource, FileOffset, StringTable, type_of_bytes
+from latebind.elf.bytesource import FileOffset, StringTable, type_of_bytes
 from latebind.elf.dynamic import Dynamic, read_dynamic
 from latebind.elf.header import Header, read_header
 from latebind.elf.note import NT_GNU_BUILD_ID, Note, read_notes
@@ -78,7 +78,11 @@ class Elf:
         segment = self.segment(PT_INTERP)
         if segment is None:
             return None
-        return self.source.take(segment.offset, segment.filesz, "PT_INTERP").split(b"\0")[0].decode("utf-8", "surrogateescape")
+        return (
+            self.source.take(segment.offset, segment.filesz, "PT_INTERP")
+            .split(b"\0")[0]
+            .decode("utf-8", "surrogateescape")
+        )
 
     def segment(self, kind: int) -> Segment | None:
         """The first segment of type `kind`, or None."""
@@ -126,15 +130,14 @@ class Elf:
         if (at := self._table_offset(dyn.DT_HASH, "DT_HASH")) is not None:
             return count_from_sysv_hash(self.source, at)
         gnu = self._table_offset(dyn.DT_GNU_HASH, "DT_GNU_HASH")
-        count = count_from_gnu_hash(self.source, gnu) if gnu is not None else 0
-        entry = 24 if self.source.is64 else 16
-        if not count or count <= self._highest_referenced_symbol():
-            # A file that exports nothing may have no hash table: the strings follow the symbols in every known linker.
-            strings = self._table_offset(dyn.DT_STRTAB, "DT_STRTAB")
-            if strings is not None and strings > symtab:
-                return max(count, (strings - symtab) // entry if not count else count, self._highest_referenced_symbol() + 1)
-            return max(count, self._highest_referenced_symbol() + 1)
-        return count
+        count = count_from_gnu_hash(self.source, gnu) if gnu is not None else None
+        if count is not None:
+            return count
+        # Nothing is exported. In every known linker's output the strings follow the symbols; else relocations tell.
+        strings = self._table_offset(dyn.DT_STRTAB, "DT_STRTAB")
+        if strings is not None and strings > symtab:
+            return (strings - symtab) // (24 if self.source.is64 else 16)
+        return self._highest_referenced_symbol() + 1
 
     def _highest_referenced_symbol(self) -> int:
         return max((r.symbol for t in self.relocation_tables if t.tag != "RELR" for r in self._entries(t)), default=-1)
@@ -169,7 +172,8 @@ class Elf:
         if layout is None:
             return ()
         versym = self._table_offset(dyn.DT_VERSYM, "DT_VERSYM")
-        return read_symbols(self.source, layout, versym, self.version_names)
+        defined = frozenset(d.index for d in self.version_definitions if not d.base)
+        return read_symbols(self.source, layout, versym, self.version_names, defined)
 
     @cached_property
     def static_symbols(self) -> tuple[Symbol, ...]:
@@ -180,13 +184,17 @@ class Elf:
         if table.link >= len(self.sections):
             raise self.source.malformed(f"sh_link {table.link} of .symtab is beyond the {len(self.sections)} sections")
         link = self.sections[table.link]
-        layout = SymbolLayout(table.offset, table.size // (24 if self.source.is64 else 16), StringTable(self.source, link.offset, link.size))
+        layout = SymbolLayout(
+            table.offset,
+            table.size // (24 if self.source.is64 else 16),
+            StringTable(self.source, link.offset, link.size),
+        )
         return read_symbols(self.source, layout)
 
     @cached_property
     def relocation_tables(self) -> tuple[RelocationTable, ...]:
         """The dynamic relocation tables, in the order in which they are applied."""
-        return relocation_tables(self.source, self.dynamic, self.addresses)
+        return relocation_tables(self.dynamic, self.addresses)
 
     def _entries(self, table: RelocationTable) -> tuple[Relocation, ...]:
         relative = RELATIVE_TYPES.get(self.header.machine, 0)

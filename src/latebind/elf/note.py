@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from latebind.elf.bytesource import ByteSource
 from latebind.elf.section import SHT_NOTE, Section
 from latebind.elf.segment import PT_NOTE, Segment
+
+if TYPE_CHECKING:
+    from latebind.elf.bytesource import ByteSource
 
 NT_GNU_BUILD_ID = 3
 

@@ -6,10 +6,8 @@ record that Python has.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from latebind.elf.bytesource import ByteSource
 from latebind.elf.dynamic import (
     DT_JMPREL,
     DT_PLTREL,
@@ -23,7 +21,12 @@ from latebind.elf.dynamic import (
     Dynamic,
 )
 from latebind.elf.relocation_names import RELOCATION_NAMES
-from latebind.elf.segment import AddressMap
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from latebind.elf.bytesource import ByteSource
+    from latebind.elf.segment import AddressMap
 
 
 class RelocationTable(NamedTuple):
@@ -59,7 +62,7 @@ def relocation_name(machine: int, kind: int) -> str:
     return RELOCATION_NAMES.get(machine, {}).get(kind, f"type {kind} of machine {machine}")
 
 
-def relocation_tables(source: ByteSource, dynamic: Dynamic, addresses: AddressMap) -> tuple[RelocationTable, ...]:
+def relocation_tables(dynamic: Dynamic, addresses: AddressMap) -> tuple[RelocationTable, ...]:
     """The file's dynamic relocation tables in the order in which a linker applies them: RELR, REL(A), JMPREL.
 
     Part of JMPREL may stand inside RELA (some linkers count it in DT_RELASZ); each entry is then in RELA alone.

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from latebind.elf.bytesource import ByteSource, FileOffset, StringTable, VirtualAddress
-from latebind.elf.header import Header
 from latebind.elf.names import SECTION_TYPES
+
+if TYPE_CHECKING:
+    from latebind.elf.header import Header
 
 SHT_SYMTAB, SHT_STRTAB, SHT_NOTE, SHT_NOBITS, SHT_DYNSYM = 2, 3, 7, 8, 11
 SHN_XINDEX = 0xFFFF
@@ -30,7 +33,7 @@ class Section:
 
     @property
     def type_name(self) -> str:
-        """``"PROGBITS"``, ``"DYNSYM"``, …"""
+        """``"PROGBITS"``, ``"DYNSYM"``, …."""
         return SECTION_TYPES.get(self.type, f"{self.type:#x}")
 
 
@@ -48,7 +51,9 @@ def read_sections(source: ByteSource, header: Header) -> tuple[Section, ...]:
     names: StringTable | None = None
     if names_index:
         if names_index >= count:
-            raise source.malformed(f"e_shstrndx {names_index} is beyond the {count} sections", 62 if source.is64 else 50)
+            raise source.malformed(
+                f"e_shstrndx {names_index} is beyond the {count} sections", 62 if source.is64 else 50
+            )
         names = StringTable(source, rows[names_index][4], rows[names_index][5])
     return tuple(
         Section(i, names[row[0]] if names else "", row[1], row[2], VirtualAddress(row[3]), FileOffset(row[4]), *row[5:])

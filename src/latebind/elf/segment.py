@@ -28,7 +28,7 @@ class Segment:
 
     @property
     def type_name(self) -> str:
-        """``"LOAD"``, ``"GNU_RELRO"``, …"""
+        """``"LOAD"``, ``"GNU_RELRO"``, …."""
         return SEGMENT_TYPES.get(self.type, f"{self.type:#x}")
 
     @property

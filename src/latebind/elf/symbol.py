@@ -5,11 +5,13 @@ Symbols are named tuples for the same reason as relocations: tables are long, an
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from latebind.elf.bytesource import ByteSource, StringTable
 from latebind.elf.names import SYMBOL_BINDINGS, SYMBOL_TYPES, SYMBOL_VISIBILITIES
-from latebind.elf.version import VER_NDX_GLOBAL, VERSYM_HIDDEN, VERSYM_VERSION
+from latebind.elf.version import VER_NDX_GLOBAL, VERSYM_VERSION
+
+if TYPE_CHECKING:
+    from latebind.elf.bytesource import ByteSource, StringTable
 
 STB_LOCAL, STB_GLOBAL, STB_WEAK, STB_GNU_UNIQUE = 0, 1, 2, 10
 STT_NOTYPE, STT_OBJECT, STT_FUNC, STT_SECTION, STT_FILE, STT_COMMON, STT_TLS, STT_GNU_IFUNC = 0, 1, 2, 3, 4, 5, 6, 10
@@ -20,11 +22,11 @@ SHN_UNDEF, SHN_ABS, SHN_COMMON = 0, 0xFFF1, 0xFFF2
 class Symbol(NamedTuple):
     """One symbol. `value` is a virtual address (an offset in the TLS block for STT_TLS), `size` bytes.
 
-    `version` is None where the file gives none; `hidden` marks a version that only an exact reference reaches
-    (``name@V`` and not the default ``name@@V``).
+    `version` is None where the file gives none; `default` marks the definition that an unversioned link takes
+    (``name@@V``), as against older versions, references, and copies of another file's data (``name@V``).
     """
 
-    index: int
+    index: int  # type: ignore[assignment]  # hides tuple.index, which nobody needs of a symbol
     name: str
     value: int
     size: int
@@ -32,7 +34,7 @@ class Symbol(NamedTuple):
     other: int
     section: int
     version: str | None
-    hidden: bool
+    default: bool
 
     @property
     def type(self) -> int:
@@ -61,17 +63,17 @@ class Symbol(NamedTuple):
 
     @property
     def type_name(self) -> str:
-        """``"FUNC"``, ``"GNU_IFUNC"``, …"""
+        """``"FUNC"``, ``"GNU_IFUNC"``, …."""
         return SYMBOL_TYPES.get(self.type, f"type {self.type}")
 
     @property
     def binding_name(self) -> str:
-        """``"GLOBAL"``, ``"WEAK"``, …"""
+        """``"GLOBAL"``, ``"WEAK"``, …."""
         return SYMBOL_BINDINGS.get(self.binding, f"binding {self.binding}")
 
     @property
     def visibility_name(self) -> str:
-        """``"DEFAULT"``, ``"HIDDEN"``, …"""
+        """``"DEFAULT"``, ``"HIDDEN"``, …."""
         return SYMBOL_VISIBILITIES[self.visibility]
 
     @property
@@ -79,38 +81,43 @@ class Symbol(NamedTuple):
         """``name@@VERSION`` for a default definition, ``name@VERSION`` for the others, as binutils write it."""
         if self.version is None:
             return self.name
-        return f"{self.name}{'@@' if self.defined and not self.hidden else '@'}{self.version}"
+        return f"{self.name}{'@@' if self.default else '@'}{self.version}"
 
 
 class SymbolLayout(NamedTuple):
     """Where a symbol table is: file offset, number of entries, its strings."""
 
     offset: int
-    count: int
+    length: int
     strings: StringTable
 
 
 def read_symbols(
-    source: ByteSource, layout: SymbolLayout, versym_offset: int | None = None, version_names: dict[int, str] | None = None
+    source: ByteSource,
+    layout: SymbolLayout,
+    versym_offset: int | None = None,
+    version_names: dict[int, str] | None = None,
+    defined_versions: frozenset[int] = frozenset(),
 ) -> tuple[Symbol, ...]:
     """All symbols of one table.
 
-    `versym_offset` is the file offset of the parallel Versym array (DT_VERSYM), `version_names` index → name.
+    `versym_offset` is the file offset of the parallel Versym array (DT_VERSYM), `version_names` index → name, and
+    `defined_versions` the indexes that the file defines itself.
     """
-    names = version_names or {}
-    strings = layout.strings
     if versym_offset is None:
-        versions = [VER_NDX_GLOBAL] * layout.count
+        versions = [VER_NDX_GLOBAL] * layout.length
     else:
-        versions = [row[0] for row in source.records("H", versym_offset, layout.count, "DT_VERSYM table")]
+        versions = [row[0] for row in source.records("H", versym_offset, layout.length, "DT_VERSYM table")]
+    # A Versym without the hidden bit is its own index, so the set of defined versions answers "default?" by itself.
+    names, strings, default = version_names or {}, layout.strings, defined_versions
     if source.is64:
-        rows = source.records("IBBHQQ", layout.offset, layout.count, "symbol table")
+        rows = source.records("IBBHQQ", layout.offset, layout.length, "symbol table")
         return tuple(
-            Symbol(i, strings[name], value, size, info, other, section, names.get(v & VERSYM_VERSION), v >= VERSYM_HIDDEN)
+            Symbol(i, strings[name], value, size, info, other, section, names.get(v & VERSYM_VERSION), v in default)
             for i, ((name, info, other, section, value, size), v) in enumerate(zip(rows, versions, strict=True))
         )
-    rows = source.records("IIIBBH", layout.offset, layout.count, "symbol table")
+    rows = source.records("IIIBBH", layout.offset, layout.length, "symbol table")
     return tuple(
-        Symbol(i, strings[name], value, size, info, other, section, names.get(v & VERSYM_VERSION), v >= VERSYM_HIDDEN)
+        Symbol(i, strings[name], value, size, info, other, section, names.get(v & VERSYM_VERSION), v in default)
         for i, ((name, value, size, info, other, section), v) in enumerate(zip(rows, versions, strict=True))
     )

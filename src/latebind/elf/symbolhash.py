@@ -5,7 +5,10 @@ They also answer a question that the dynamic section leaves open: how many dynam
 
 from __future__ import annotations
 
-from latebind.elf.bytesource import ByteSource
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from latebind.elf.bytesource import ByteSource
 
 
 def count_from_sysv_hash(source: ByteSource, offset: int) -> int:
@@ -13,16 +16,16 @@ def count_from_sysv_hash(source: ByteSource, offset: int) -> int:
     return source.unpack("II", offset, "DT_HASH table")[1]
 
 
-def count_from_gnu_hash(source: ByteSource, offset: int) -> int:
+def count_from_gnu_hash(source: ByteSource, offset: int) -> int | None:
     """The number of symbols that a DT_GNU_HASH table covers: the end of the chain that starts last.
 
-    Undefined symbols stand before `symoffset` and are counted; a table with empty buckets covers only those.
+    Undefined symbols stand before `symoffset` and are counted. A table with empty buckets does not tell: None.
     """
     nbuckets, symoffset, bloom_words, _ = source.unpack("IIII", offset, "DT_GNU_HASH table")
     buckets_at = offset + 16 + bloom_words * (8 if source.is64 else 4)
     last = max((row[0] for row in source.records("I", buckets_at, nbuckets, "DT_GNU_HASH buckets")), default=0)
     if last < symoffset:
-        return symoffset
+        return None
     chain_at = buckets_at + nbuckets * 4 + (last - symoffset) * 4
     while not source.unpack("I", chain_at, "DT_GNU_HASH chain")[0] & 1:
         chain_at += 4

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from latebind.elf.bytesource import ByteSource, StringTable
+if TYPE_CHECKING:
+    from latebind.elf.bytesource import ByteSource, StringTable
 
 VER_NDX_LOCAL, VER_NDX_GLOBAL = 0, 1
 VERSYM_HIDDEN, VERSYM_VERSION = 0x8000, 0x7FFF
@@ -13,7 +15,7 @@ VER_FLG_BASE, VER_FLG_WEAK = 0x1, 0x2
 
 @dataclass(frozen=True, slots=True)
 class VersionDefinition:
-    """One version that the file defines. `parents` are the versions that it inherits from; `base` marks the file's own name."""
+    """One version that the file defines. `parents` are those that it inherits from; `base` marks the file's name."""
 
     index: int
     name: str
@@ -44,7 +46,9 @@ class VersionNeed:
         return bool(self.flags & VER_FLG_WEAK)
 
 
-def read_definitions(source: ByteSource, offset: int, count: int, strings: StringTable) -> tuple[VersionDefinition, ...]:
+def read_definitions(
+    source: ByteSource, offset: int, count: int, strings: StringTable
+) -> tuple[VersionDefinition, ...]:
     """The `count` Verdef records (DT_VERDEFNUM) from `offset` on."""
     found = []
     for _ in range(count):

@@ -6,18 +6,21 @@ Everything that is opened here is closed again where a later step fails.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from contextlib import ExitStack
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from latebind import _core
-from latebind.elf import Elf
 from latebind.elf.bytesource import RuntimeAddress
 from latebind.errors import MalformedElf, NotFound, SystemFailure, Tried, UnresolvedSymbol, Unsupported
 from latebind.linker.loaded import LoadedObject
-from latebind.linker.process import Process
 from latebind.linkplan import Kind, LinkPlan, PlannedObject, Role, pack
 from latebind.search import Resident
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from latebind.elf import Elf
+    from latebind.linker.process import Process
 
 
 def execute(
@@ -60,7 +63,11 @@ def _open_with_system(item: PlannedObject, process: Process, undo: ExitStack) ->
         raise Unsupported(item.path, f"the system's linker refuses it: {e.detail}") from e
     undo.callback(_core.system_close, handle)
     for there in process.objects():
-        if there.elf.identity is not None and item.elf.identity is not None and there.elf.identity[:2] == item.elf.identity[:2]:
+        if (
+            there.elf.identity is not None
+            and item.elf.identity is not None
+            and there.elf.identity[:2] == item.elf.identity[:2]
+        ):
             return LoadedObject(there.resident, Role.SYSTEM, there.base, system_handle=handle)
     raise Unsupported(item.path, "the system's linker loaded it from another file", "check LD_LIBRARY_PATH")
 

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from latebind import _core
 from latebind.elf.bytesource import RuntimeAddress
 from latebind.elf.symbol import SHN_ABS, STT_GNU_IFUNC, STT_TLS
 from latebind.errors import ClosedLibrary, UnresolvedSymbol, Unsupported
-from latebind.linkplan import LinkPlan, Role
 from latebind.linkplan.near import near_names
 from latebind.linkplan.table import symbol_table
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import TracebackType
+
     from latebind.linker.loaded import LoadedObject
     from latebind.linker.namespace import Namespace
+    from latebind.linkplan import LinkPlan, Role
 
 
 class Library:
@@ -86,7 +87,9 @@ class Library:
         if section == SHN_ABS:
             return RuntimeAddress(value)
         if kind == STT_TLS:
-            raise Unsupported(name, "is thread-local: it has an address in each thread", "call a function that returns it")
+            raise Unsupported(
+                name, "is thread-local: it has an address in each thread", "call a function that returns it"
+            )
         address = RuntimeAddress(place.base + value)
         return RuntimeAddress(_core.call_resolver(address)) if kind == STT_GNU_IFUNC else address
 
@@ -111,5 +114,7 @@ class Library:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()

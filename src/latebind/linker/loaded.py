@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from latebind import _core
-from latebind.elf import Elf
-from latebind.elf.bytesource import RuntimeAddress
-from latebind.linkplan import Role
-from latebind.search import Resident
+if TYPE_CHECKING:
+    from latebind import _core
+    from latebind.elf import Elf
+    from latebind.elf.bytesource import RuntimeAddress
+    from latebind.linkplan import Role
+    from latebind.search import Resident
 
 
 @dataclass(eq=False, slots=True)

@@ -8,17 +8,20 @@ That is one mark-and-sweep over a small graph, so that cycles need no special ca
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from latebind import _core
-from latebind.elf import Elf
 from latebind.errors import NotFound, UnresolvedSymbol, Unsupported
 from latebind.linker.execute import execute
 from latebind.linker.loaded import LoadedObject
 from latebind.linker.process import Process, SystemObject
 from latebind.linkplan import Binding, LinkPlan, Role, Surroundings
 from latebind.linkplan.near import near_names
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from latebind.elf import Elf
 
 _lock: Final = threading.RLock()
 """One lock for all namespaces, as glibc has one: constructors may load, and objects are shared between namespaces."""
@@ -94,7 +97,9 @@ class Namespace:
             elif key in system:
                 found[item.index] = LoadedObject(system[key].resident, Role.RESIDENT, system[key].base)
             else:
-                raise Unsupported(item.path, "was in the process when the plan was made and is gone now", "make the plan again")
+                raise Unsupported(
+                    item.path, "was in the process when the plan was made and is gone now", "make the plan again"
+                )
         return found
 
     def _register(self, plan: LinkPlan, loaded: Mapping[int, LoadedObject]) -> None:
@@ -148,9 +153,11 @@ def _reachable(roots: Iterable[LoadedObject]) -> set[int]:
 
 
 def check_complete(plan: LinkPlan, hooks: Mapping[str, int]) -> None:
-    """Raise what stands in the way of loading `plan`: a missing object, an unresolved reference, a wrong kind of plan."""
+    """Raise what stands in the way of loading `plan`: a missing object, an unresolved reference, the wrong kind."""
     if not plan.inside:
-        raise Unsupported(plan.root.path, "the plan is for a fresh process", "make it with into=this_process() or a Namespace")
+        raise Unsupported(
+            plan.root.path, "the plan is for a fresh process", "make it with into=this_process() or a Namespace"
+        )
     unknown = set(plan.hooks) - set(hooks)
     if unknown:
         raise Unsupported(plan.root.path, f"the plan binds to hooks without an address: {', '.join(sorted(unknown))}")

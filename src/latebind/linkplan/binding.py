@@ -83,5 +83,7 @@ def why(binding: Binding) -> str:
     if binding.kind is Kind.UNRESOLVED:
         return "no object in the scope defines it"
     place = "first in scope" if binding.position == 0 else f"first definition in scope, place {binding.position + 1}"
-    version = "no version asked for" if binding.version is None and binding.how is How.UNVERSIONED else _HOW_TEXT[binding.how]
+    version = (
+        "no version asked for" if binding.version is None and binding.how is How.UNVERSIONED else _HOW_TEXT[binding.how]
+    )
     return f"{place}; {version}"

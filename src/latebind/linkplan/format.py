@@ -7,7 +7,7 @@ every size and offset with it.
 from __future__ import annotations
 
 import struct
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from latebind.elf import Elf
 from latebind.elf import dynamic as dyn
@@ -15,9 +15,11 @@ from latebind.elf.segment import PF_R, PF_W, PF_X, PT_GNU_EH_FRAME, PT_GNU_RELRO
 from latebind.errors import Unsupported
 from latebind.linkplan.binding import Binding, Kind
 from latebind.linkplan.machines import MACHINES, UNKNOWN
-from latebind.linkplan.plan import LinkPlan, PlannedObject
 from latebind.linkplan.resolve import references
 from latebind.linkplan.roles import Role
+
+if TYPE_CHECKING:
+    from latebind.linkplan.plan import LinkPlan, PlannedObject
 
 MAGIC: Final = b"LBPLAN\r\n"
 VERSION: Final = 1
@@ -159,7 +161,8 @@ def _static_tls(plan: LinkPlan) -> set[int]:
     for item in plan.loaded:
         machine = MACHINES.get(item.elf.header.machine, UNKNOWN)
         if item.elf.tls is not None and (
-            item.elf.dynamic.flags & dyn.DF_STATIC_TLS or any(not s and t in machine.static_tls for s, t in references(item.elf))
+            item.elf.dynamic.flags & dyn.DF_STATIC_TLS
+            or any(not s and t in machine.static_tls for s, t in references(item.elf))
         ):
             found.add(item.index)
         found |= {
@@ -181,22 +184,33 @@ def _mapping(elf: Elf, loads: list[Segment]) -> dict[str, int | bytes]:
 def _tables(elf: Elf) -> dict[str, int | bytes]:
     values = elf.dynamic.values
     if values.get(dyn.DT_RELSZ) or values.get(dyn.DT_PLTREL, dyn.DT_RELA) == dyn.DT_REL:
-        raise Unsupported(elf.path, "uses REL relocations, which this machine's ABI does not", "rebuild it for this machine")
+        raise Unsupported(
+            elf.path, "uses REL relocations, which this machine's ABI does not", "rebuild it for this machine"
+        )
     fields: dict[str, int | bytes] = {"init": values.get(dyn.DT_INIT, 0), "fini": values.get(dyn.DT_FINI, 0)}
     pairs = {
-        "relr": (dyn.DT_RELR, dyn.DT_RELRSZ), "rela": (dyn.DT_RELA, dyn.DT_RELASZ), "jmprel": (dyn.DT_JMPREL, dyn.DT_PLTRELSZ),
+        "relr": (dyn.DT_RELR, dyn.DT_RELRSZ), "rela": (dyn.DT_RELA, dyn.DT_RELASZ),
+        "jmprel": (dyn.DT_JMPREL, dyn.DT_PLTRELSZ),
         "init_array": (dyn.DT_INIT_ARRAY, dyn.DT_INIT_ARRAYSZ), "fini_array": (dyn.DT_FINI_ARRAY, dyn.DT_FINI_ARRAYSZ),
     }  # fmt: skip
     for name, (place, length) in pairs.items():
         if values.get(length):
             fields |= {f"{name}.address": values.get(place, 0), f"{name}.size": values[length]}
     if (layout := elf.symbol_layout) is not None:
-        fields |= {"symtab.address": values[dyn.DT_SYMTAB], "symtab.size": layout.count * (24 if elf.source.is64 else 16)}
+        fields |= {
+            "symtab.address": values[dyn.DT_SYMTAB],
+            "symtab.size": layout.length * (24 if elf.source.is64 else 16),
+        }
     for name, kind in (("relro", PT_GNU_RELRO), ("eh_frame_header", PT_GNU_EH_FRAME)):
         if (segment := elf.segment(kind)) is not None:
             fields |= {f"{name}.address": segment.vaddr, f"{name}.size": segment.memsz}
     if (tls := elf.tls) is not None:
-        fields |= {"tls_image.address": tls.vaddr, "tls_image.size": tls.filesz, "tls_size": tls.memsz, "tls_align": max(tls.align, 1)}
+        fields |= {
+            "tls_image.address": tls.vaddr,
+            "tls_image.size": tls.filesz,
+            "tls_size": tls.memsz,
+            "tls_align": max(tls.align, 1),
+        }
     return fields
 
 
@@ -222,5 +236,10 @@ def _binding(b: Binding) -> bytes:
     value = 0 if b.kind in (Kind.WEAK_UNDEFINED, Kind.UNRESOLVED) else b.value
     return _record(
         "lb_plan_binding",
-        {"symbol": b.symbol_index, "kind": b.kind, "object": NO_OBJECT if b.target is None else b.target, "value": value},
+        {
+            "symbol": b.symbol_index,
+            "kind": b.kind,
+            "object": NO_OBJECT if b.target is None else b.target,
+            "value": value,
+        },
     )

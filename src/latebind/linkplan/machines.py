@@ -22,7 +22,9 @@ class MachineRelocations:
     static_tls: frozenset[int]
 
 
-def _row(relative: int, irelative: int, copy: int, jump_slot: int, tls: tuple[int, ...], static: tuple[int, ...]) -> MachineRelocations:
+def _row(
+    relative: int, irelative: int, copy: int, jump_slot: int, tls: tuple[int, ...], static: tuple[int, ...]
+) -> MachineRelocations:
     return MachineRelocations(relative, irelative, copy, jump_slot, frozenset((jump_slot, *tls)), frozenset(static))
 
 

@@ -6,7 +6,10 @@ cycle, the edge that closes it is ignored.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 def constructor_order(needs: Sequence[Sequence[int]]) -> tuple[int, ...]:

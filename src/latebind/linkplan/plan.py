@@ -6,9 +6,9 @@ them (a running process, a namespace) some objects are there already and the oth
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 from latebind.elf import Elf
 from latebind.elf import dynamic as dyn
@@ -21,6 +21,9 @@ from latebind.linkplan.resolve import bind_references
 from latebind.linkplan.roles import Role, stays_with_the_system
 from latebind.search import Environment, Files, Found, Missing, Resident, Via, find_closure
 from latebind.search.environment import environment_for
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,7 +225,9 @@ def _check_loadable(elf: Elf) -> None:
         raise Unsupported(elf.path, "is a core dump", "inspect it instead")
     if not elf.is_dynamic:
         raise Unsupported(
-            elf.path, "is statically linked: it has no dynamic section, so there is nothing to bind", "inspect it instead"
+            elf.path,
+            "is statically linked: it has no dynamic section, so there is nothing to bind",
+            "inspect it instead",
         )
 
 
@@ -250,22 +255,33 @@ def _inside(root: Elf, files: Files, env: Environment, around: Surroundings) -> 
     roles = _roles(found, around)
     objects = [_planned(f, roles[f.index], present=f.resident is not None) for f in found]
     scope = list(_scope(found))
-    bystanders: list[int] = []
-    for resident in dict.fromkeys((*around.global_scope, *((around.executable,) if around.executable else ()))):
-        index = next((o.index for o in objects if o.elf is resident.elf), None)
-        if index is None:
-            index = len(objects)
-            role = Role.OWN if id(resident.elf) in around.own else Role.RESIDENT
-            name = resident.elf.soname or resident.path
-            objects.append(
-                PlannedObject(index, name, resident.path, role, Via.RESIDENT, "in the global scope", resident.elf, True, (), ())
-            )
-        if resident in around.global_scope:
-            bystanders.append(index)
+    executable = _index_of(around.executable, objects, around) if around.executable is not None else None
+    bystanders = [_index_of(resident, objects, around) for resident in around.global_scope]
     order = constructor_order([o.needs for o in objects[: len(found)]])
-    executable = around.executable and next(o.index for o in objects if o.elf is around.executable.elf)
     merged = tuple(dict.fromkeys([*bystanders, *scope]))
     return LinkPlan(tuple(objects), closure.missing, merged, order, env, executable, len(found), inside=True)
+
+
+def _index_of(resident: Resident, objects: list[PlannedObject], around: Surroundings) -> int:
+    """The index of `resident` among `objects`; one that nothing in the closure needs is added behind it."""
+    for item in objects:
+        if item.elf is resident.elf:
+            return item.index
+    objects.append(
+        PlannedObject(
+            index=len(objects),
+            name=resident.elf.soname or resident.path,
+            path=resident.path,
+            role=Role.OWN if id(resident.elf) in around.own else Role.RESIDENT,
+            via=Via.RESIDENT,
+            why="in the global scope",
+            elf=resident.elf,
+            present=True,
+            needs=(),
+            needed_by=(),
+        )
+    )
+    return len(objects) - 1
 
 
 def _scope(found: Sequence[Found]) -> tuple[int, ...]:

@@ -6,15 +6,18 @@ relocation passes the program over (glibc's `elf_machine_type_class`).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from latebind.elf import Elf
 from latebind.elf.symbol import SHN_ABS, STB_WEAK, STT_FUNC, STT_GNU_IFUNC, STT_TLS
 from latebind.errors import MalformedElf
 from latebind.linkplan.binding import Binding, How, Kind
 from latebind.linkplan.machines import MACHINES, UNKNOWN
 from latebind.linkplan.table import symbol_table
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from latebind.elf import Elf
 
 ADDRESS, PLT, COPY = 0, 1, 2
 
@@ -31,7 +34,9 @@ def references(elf: Elf) -> list[tuple[int, int]]:
         raise MalformedElf(elf.path, None, str(e)) from e
 
 
-def bind_references(elf: Elf, index: int, scope: Sequence[tuple[int, Elf]], executable: int | None) -> tuple[Binding, ...]:
+def bind_references(
+    elf: Elf, index: int, scope: Sequence[tuple[int, Elf]], executable: int | None
+) -> tuple[Binding, ...]:
     """The bindings of every symbol that `elf` (object `index` of the plan) refers to.
 
     `scope` holds (object index, file) in search order; `executable` is the object that copy relocations pass over.
@@ -49,7 +54,10 @@ def bind_references(elf: Elf, index: int, scope: Sequence[tuple[int, Elf]], exec
         if not requests:
             continue
         places = [p for p in scope if wanted != COPY or p[0] != executable]
-        rows = table.bind(requests, tuple(symbol_table(e) for _, e in places))
+        try:
+            rows = table.bind(requests, tuple(symbol_table(e) for _, e in places))
+        except IndexError as e:
+            raise MalformedElf(elf.path, None, f"a relocation refers to {e}, which is not in the file") from e
         bindings += [_binding(index, row, places, tuple(types[row[0], row[1]])) for row in rows]
     return tuple(bindings)
 
@@ -74,4 +82,6 @@ def _binding(
         kind = Kind.WEAK_UNDEFINED if weak else Kind.UNRESOLVED
         return Binding(index, symbol_index, name, version, weak, types, kind, None, 0, 0, how, position, 0)
     kind = Kind.ABSOLUTE if section == SHN_ABS else _KINDS.get(info & 0xF, Kind.DATA)
-    return Binding(index, symbol_index, name, version, weak, types, kind, target, value, size, how, position, target_symbol)
+    return Binding(
+        index, symbol_index, name, version, weak, types, kind, target, value, size, how, position, target_symbol
+    )

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import re
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
-from latebind.elf import Elf
+if TYPE_CHECKING:
+    from latebind.elf import Elf
 
 
 class Role(StrEnum):

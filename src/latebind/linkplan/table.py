@@ -13,7 +13,7 @@ _tables: WeakKeyDictionary[Elf, SymbolTable] = WeakKeyDictionary()
 
 
 def symbol_table(elf: Elf) -> SymbolTable:
-    """The core's view of `elf`'s dynamic symbols, made once a file. Raises `MalformedElf` for broken version records."""
+    """The core's view of `elf`'s dynamic symbols, made once; `MalformedElf` for broken version records."""
     known = _tables.get(elf)
     if known is None:
         known = _tables[elf] = _make(elf)

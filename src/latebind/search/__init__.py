@@ -5,4 +5,15 @@ from latebind.search.closure import Closure, Found, Missing, Resident, Via, find
 from latebind.search.environment import Environment
 from latebind.search.files import Files
 
-__all__ = ["Closure", "Environment", "Files", "Found", "LoaderCache", "Missing", "Resident", "Via", "find_closure", "locate"]
+__all__ = [
+    "Closure",
+    "Environment",
+    "Files",
+    "Found",
+    "LoaderCache",
+    "Missing",
+    "Resident",
+    "Via",
+    "find_closure",
+    "locate",
+]

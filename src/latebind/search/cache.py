@@ -50,7 +50,7 @@ class LoaderCache:
 
     @property
     def entries(self) -> dict[str, list[CacheEntry]]:
-        """soname → its entries, in file order."""
+        """Soname → its entries, in file order."""
         if self._entries is None:
             try:
                 self._entries = _parse(self._data)
@@ -90,7 +90,9 @@ def _parse(data: bytes) -> dict[str, list[CacheEntry]]:
         subdirectory = None
         if hwcap & ~_HWCAP_ISA_LEVEL_MASK & ~0xFFFFFFFF == _HWCAP_EXTENSION:
             subdirectory = names[hwcap & 0xFFFFFFFF]
-        found.setdefault(_string(data, base + key), []).append(CacheEntry(flags, _string(data, base + value), subdirectory))
+        found.setdefault(_string(data, base + key), []).append(
+            CacheEntry(flags, _string(data, base + value), subdirectory)
+        )
     return found
 
 
@@ -103,7 +105,10 @@ def _hwcaps_names(data: bytes, base: int, extensions: int) -> list[str]:
     for i in range(count):
         tag, _flags, offset, size = struct.unpack_from("<IIII", data, base + extensions + 8 + 16 * i)
         if tag == _EXTENSION_HWCAPS:
-            return [_string(data, base + at) for (at,) in struct.iter_unpack("<I", data[base + offset : base + offset + size])]
+            return [
+                _string(data, base + at)
+                for (at,) in struct.iter_unpack("<I", data[base + offset : base + offset + size])
+            ]
     return []
 
 

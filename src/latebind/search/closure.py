@@ -8,16 +8,20 @@ are one object.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
-from latebind.elf import Elf
 from latebind.elf.dynamic import DF_1_NODEFLIB
 from latebind.elf.header import ET_DYN, ET_EXEC
 from latebind.errors import MalformedElf, NotFound, Tried
-from latebind.search.environment import Environment
-from latebind.search.files import Files
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from latebind.elf import Elf
+    from latebind.search.environment import Environment
+    from latebind.search.files import Files
 
 
 class Via(StrEnum):
@@ -47,7 +51,7 @@ class Resident:
 
 @dataclass(slots=True)
 class Found:
-    """One object of the closure. `name` is how it was first asked for, `needed_by` the indexes of those that need it."""
+    """One object of the closure: `name` is how it was first asked for, `needed_by` holds indexes of objects."""
 
     index: int
     name: str
@@ -232,15 +236,19 @@ class _Search:
             for path in self._with_hwcaps(self._substitute(folder, loader), name):
                 yield path, Via.ENV, f"LD_LIBRARY_PATH has {folder}"
         yield from self._in(name, loader, loader.elf.dynamic.runpath, Via.RUNPATH, "DT_RUNPATH")
-        no_default = bool(loader.elf.dynamic.flags_1 & DF_1_NODEFLIB)
+        yield from self._system_places(name, loader, tried)
+
+    def _system_places(self, name: str, loader: Found, tried: list[Tried]) -> Iterator[tuple[str, Via, str]]:
+        """The cache, then the default folders; DF_1_NODEFLIB of the loader excludes those folders from both."""
+        use_default = not loader.elf.dynamic.flags_1 & DF_1_NODEFLIB
         cached = self.env.cache.lookup(name, self.env.cache_flags, self.env.hwcaps)
         if cached is None:
             tried.append(Tried("/etc/ld.so.cache", "has no entry for it"))
-        elif no_default and os.path.dirname(cached) in self.env.system_dirs:
-            tried.append(Tried(cached, "in a default folder, which DF_1_NODEFLIB excludes"))
-        else:
+        elif use_default or os.path.dirname(cached) not in self.env.system_dirs:
             yield cached, Via.CACHE, "ld.so.cache says so"
-        if not no_default:
+        else:
+            tried.append(Tried(cached, "in a default folder, which DF_1_NODEFLIB excludes"))
+        if use_default:
             for folder in self.env.system_dirs:
                 for path in self._with_hwcaps(folder, name):
                     yield path, Via.DEFAULT, f"{folder} is a default folder"

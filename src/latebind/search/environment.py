@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from latebind.elf import Elf
 from latebind.errors import LatebindError
 from latebind.search.cache import CACHE_FLAGS, LoaderCache
-from latebind.search.files import Files
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from latebind.elf import Elf
+    from latebind.search.files import Files
 
 INTERPRETERS: Final = {
     # (e_machine, class bits) → where glibc's psABI puts the dynamic linker

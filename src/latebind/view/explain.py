@@ -51,7 +51,7 @@ def one(plan: LinkPlan, binding: Binding) -> Iterator[str]:
 
 
 def absent(plan: LinkPlan, symbol: str) -> Iterator[str]:
-    """What can be said about a symbol that the root does not refer to: does it define it, does something come close?"""
+    """What can be said of a symbol that the root does not refer to: whether it defines it, what comes close."""
     root = plan.root
     own = [s for s in root.elf.symbols if s.name == symbol and s.defined]
     yield f"{root.path} does not refer to {symbol}"

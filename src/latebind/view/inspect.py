@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, Final
 
 from latebind.view.table import table
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from latebind.elf import Elf, Symbol
 
-SECTIONS_OF_FLAGS: Final = {0x1: "W", 0x2: "A", 0x4: "X", 0x10: "M", 0x20: "S", 0x400: "T"}  # gABI, sh_flags
+_SECTION_FLAGS: Final = {0x1: "W", 0x2: "A", 0x4: "X", 0x10: "M", 0x20: "S", 0x400: "T"}  # gABI, sh_flags
 
 
 def header(elf: Elf) -> Iterator[str]:
@@ -50,7 +51,7 @@ def sections(elf: Elf) -> Iterator[str]:
             str(s.index),
             s.name,
             s.type_name,
-            "".join(letter for bit, letter in SECTIONS_OF_FLAGS.items() if s.flags & bit),
+            "".join(letter for bit, letter in _SECTION_FLAGS.items() if s.flags & bit),
             *(f"{n:#x}" for n in (s.addr, s.offset, s.size)),
         )
         for s in elf.sections

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from latebind.elf import Elf, read
 from latebind.errors import NotFound, Tried, Unsupported
@@ -13,6 +12,9 @@ from latebind.linker.namespace import Namespace, running_program, this_process
 from latebind.linkplan import LinkPlan, Surroundings, make_plan
 from latebind.search import Files, locate
 from latebind.search.environment import environment_for
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 type_of_target = str | os.PathLike[str] | bytes | Elf
 
@@ -43,7 +45,9 @@ def plan(
     return make_plan(elf, files, surroundings=around, library_path=library_path)
 
 
-def _read_target(target: type_of_target, files: Files, around: Surroundings | None, library_path: tuple[str, ...]) -> Elf:
+def _read_target(
+    target: type_of_target, files: Files, around: Surroundings | None, library_path: tuple[str, ...]
+) -> Elf:
     if isinstance(target, Elf):
         return target
     if isinstance(target, (bytes, bytearray, memoryview)):
