@@ -18,7 +18,7 @@ def for_each(files: Sequence[str], report: Callable[[str], bool]) -> int:
     for file in files:
         try:
             fine = report(file)
-        except (LatebindError, OSError) as error:
+        except LatebindError as error:
             complain(error)
             fine = False
         if not fine:

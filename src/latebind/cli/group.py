@@ -19,7 +19,6 @@ SUCCESS: Final = 0
 FINDING: Final = 1
 USAGE: Final = 2
 INTERRUPTED: Final = 130  # 128 + SIGINT, as a shell reports it
-PIPE_CLOSED: Final = 141  # 128 + SIGPIPE: what other programs in the same pipe end with
 
 VERBS: Final = {
     # verb: (module in this package, what it does)
@@ -80,10 +79,10 @@ def run(arguments: list[str] | None = None) -> int:
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
         return INTERRUPTED
-    except BrokenPipeError:
+    except BrokenPipeError:  # in the last flush; click ends the same way when the pipe closes earlier
         # Python would try to flush again at exit and complain; there is nobody left to write to.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return PIPE_CLOSED
+        return FINDING
     except (LatebindError, OSError) as error:
         complain(error)
         return FINDING

@@ -159,7 +159,7 @@ def _symbol_document(symbol: Symbol) -> dict[str, Any]:
         "index": symbol.index,
         "name": symbol.name,
         "version": symbol.version,
-        "default": symbol.defined and not symbol.hidden,
+        "default": symbol.default,
         "defined": symbol.defined,
         "value": symbol.value,
         "size": symbol.size,
