@@ -104,6 +104,8 @@ def read_symbols(
     `versym_offset` is the file offset of the parallel Versym array (DT_VERSYM), `version_names` index → name, and
     `defined_versions` the indexes that the file defines itself.
     """
+    form = "IBBHQQ" if source.is64 else "IIIBBH"
+    rows = source.records(form, layout.offset, layout.length, "symbol table")  # checks the length against the file
     if versym_offset is None:
         versions = [VER_NDX_GLOBAL] * layout.length
     else:
@@ -111,12 +113,10 @@ def read_symbols(
     # A Versym without the hidden bit is its own index, so the set of defined versions answers "default?" by itself.
     names, strings, default = version_names or {}, layout.strings, defined_versions
     if source.is64:
-        rows = source.records("IBBHQQ", layout.offset, layout.length, "symbol table")
         return tuple(
             Symbol(i, strings[name], value, size, info, other, section, names.get(v & VERSYM_VERSION), v in default)
             for i, ((name, info, other, section, value, size), v) in enumerate(zip(rows, versions, strict=True))
         )
-    rows = source.records("IIIBBH", layout.offset, layout.length, "symbol table")
     return tuple(
         Symbol(i, strings[name], value, size, info, other, section, names.get(v & VERSYM_VERSION), v in default)
         for i, ((name, value, size, info, other, section), v) in enumerate(zip(rows, versions, strict=True))
