@@ -25,6 +25,8 @@ INSPECTION = {"elf", "search", "linkplan"}  # pure: read files, execute nothing
 EVERYWHERE = {"errors"}  # the errors are everybody's
 # Only those who match, execute, call and host reach into the C core.
 CORE_USERS = {"linkplan", "linker", "ffi", "contracts", "sandbox", "plugin"}
+
+
 def allowed(package: str) -> set[str]:
     """The packages that `package` may import."""
     if package in {"view", "compat"}:
