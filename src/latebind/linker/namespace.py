@@ -11,6 +11,9 @@ import threading
 from typing import TYPE_CHECKING, Final
 
 from latebind import _core
+from latebind.elf.dynamic import DF_1_NOOPEN, DF_1_PIE
+from latebind.elf.header import ET_EXEC
+from latebind.elf.segment import PF_X, PT_GNU_STACK
 from latebind.errors import NotFound, UnresolvedSymbol, Unsupported
 from latebind.linker.execute import execute
 from latebind.linker.loaded import LoadedObject
@@ -158,6 +161,8 @@ def check_complete(plan: LinkPlan, hooks: Mapping[str, int]) -> None:
         raise Unsupported(
             plan.root.path, "the plan is for a fresh process", "make it with into=this_process() or a Namespace"
         )
+    for item in plan.loaded:
+        _check_loadable(item.elf)
     unknown = set(plan.hooks) - set(hooks)
     if unknown:
         raise Unsupported(plan.root.path, f"the plan binds to hooks without an address: {', '.join(sorted(unknown))}")
@@ -166,6 +171,25 @@ def check_complete(plan: LinkPlan, hooks: Mapping[str, int]) -> None:
         raise NotFound(missing.name, plan.objects[missing.needed_by[0]].path, missing.tried)
     if plan.unresolved:
         raise unresolved_error(plan, plan.unresolved[0])
+
+
+def _check_loadable(elf: Elf) -> None:
+    """What dlopen(3) refuses too: another machine's file, a program, an object that forbids it, an executable stack."""
+    ours, header = running_program().header, elf.header
+    if (header.machine, header.elf_class, header.data) != (ours.machine, ours.elf_class, ours.data):
+        raise Unsupported(
+            elf.path,
+            f"is for {header.machine_name} ({header.bits}-bit), and this process is {ours.machine_name} ({ours.bits}-bit)",
+            "use the library's build for this machine",
+        )
+    flags = elf.dynamic.flags_1
+    if header.type == ET_EXEC or flags & DF_1_PIE:
+        raise Unsupported(elf.path, "is a program, not a shared object", "run it, or build it with -shared")
+    if flags & DF_1_NOOPEN:
+        raise Unsupported(elf.path, "was linked with -z nodlopen (DF_1_NOOPEN)", "link it without")
+    stack = elf.segment(PT_GNU_STACK)
+    if stack is not None and stack.flags & PF_X:
+        raise Unsupported(elf.path, "asks for an executable stack (PT_GNU_STACK)", "link it with -z noexecstack")
 
 
 def unresolved_error(plan: LinkPlan, binding: Binding) -> UnresolvedSymbol:
