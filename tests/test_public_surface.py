@@ -32,6 +32,7 @@ PUBLIC = [
     "UnresolvedSymbol",
     "Unsupported",
     "VersionConflict",
+    "dl",
     "load",
     "plan",
     "read",

@@ -3,7 +3,7 @@
 
 static int execute_module(PyObject *module)
 {
-    if (lb_add_match(module) < 0)
+    if (lb_add_match(module) < 0 || lb_add_file(module) < 0)
         return -1;
     return 0;
 }

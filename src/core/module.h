@@ -7,5 +7,6 @@
 
 /* Each adds its types and functions to the module; returns 0, or -1 with an exception set. */
 int lb_add_match(PyObject *module);
+int lb_add_file(PyObject *module);
 
 #endif

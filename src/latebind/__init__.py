@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from latebind.linker import (
         Library,
         Namespace,
+        dl,
         load,
         plan,
         this_process,
@@ -58,6 +59,7 @@ _HOME = {
     "UnresolvedSymbol": "latebind.errors",
     "Unsupported": "latebind.errors",
     "VersionConflict": "latebind.errors",
+    "dl": "latebind.linker",
     "load": "latebind.linker",
     "plan": "latebind.linker",
     "read": "latebind.elf",
@@ -85,6 +87,7 @@ __all__ = [
     "UnresolvedSymbol",
     "Unsupported",
     "VersionConflict",
+    "dl",
     "load",
     "plan",
     "read",

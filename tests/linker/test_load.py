@@ -1,4 +1,4 @@
-"""Loading with our own linker: real libraries, small ones made for one behaviour each, and everything that can go wrong."""
+"""Loading with our own linker: real libraries, small ones made for one behaviour each, and what can go wrong."""
 
 from __future__ import annotations
 
@@ -107,8 +107,9 @@ def test_one_namespace_has_one_copy_and_counts_its_handles(cc: Compiler) -> None
 def test_constructors_and_destructors_run_in_order(cc: Compiler, tmp_path: Path) -> None:
     cc.shared("char log[64]; int used; void note(char c){ log[used++] = c; }", name="liblog.so")
     link = [f"-L{tmp_path}", f"-Wl,-rpath,{tmp_path}", "-llog"]
-    text = "void note(char);\n__attribute__((constructor)) static void a(void){ note('%s'); }\n" \
-           "__attribute__((destructor)) static void z(void){ note('%s'); }"  # fmt: skip
+    text = """void note(char);
+        __attribute__((constructor)) static void a(void){ note('%s'); }
+        __attribute__((destructor)) static void z(void){ note('%s'); }"""
     cc.shared(text % ("b", "B"), name="libb.so", flags=link)
     top = cc.shared(text % ("a", "A"), name="liba.so", flags=["-Wl,--no-as-needed", *link, "-lb"])
     space = lb.Namespace()
@@ -255,7 +256,7 @@ class TestRefused:
         with pytest.raises(MalformedElf, match="not an ELF file"):
             lb.load(path)
 
-    @pytest.mark.parametrize("share", [0.01, 0.2, 0.5, 0.9])
+    @pytest.mark.parametrize("share", [0.01, 0.2, 0.5])
     def test_a_truncated_file(self, cc: Compiler, share: float) -> None:
         path = cc.shared(STATE)
         data = path.read_bytes()

@@ -7,7 +7,6 @@ file and the offset.
 
 from __future__ import annotations
 
-import mmap
 import struct
 from functools import lru_cache
 from typing import TYPE_CHECKING, NewType
@@ -24,9 +23,8 @@ VirtualAddress = NewType("VirtualAddress", int)
 RuntimeAddress = NewType("RuntimeAddress", int)
 """An address in the running process."""
 
-type_of_bytes = bytes | mmap.mmap | memoryview
+type_of_bytes = bytes | memoryview
 
-_LONGEST_STRING = (
     1 << 20
 )  # C++ names reach 100 KiB; no tool writes a longer one, and a bound keeps us from copying a whole file
 
@@ -40,7 +38,7 @@ def compiled(prefix: str, layout: str) -> struct.Struct:
 class ByteSource:
     """The bytes of one file, with its class and byte order.
 
-    `is64` and `prefix` come from `e_ident`; `data` is anything that slices to bytes (an `mmap`, `bytes`).
+    `is64` and `prefix` come from `e_ident`; `data` is anything that slices to bytes (a `memoryview` of a mapped file, `bytes`).
     """
 
     __slots__ = ("data", "is64", "name", "prefix", "size")
@@ -78,20 +76,6 @@ class ByteSource:
         """`count` consecutive records; the whole table is checked against the file before the first is read."""
         form = compiled(self.prefix, layout)
         return form.iter_unpack(self.take(offset, count * form.size, what))
-
-    def string(self, offset: int, what: str, end: int | None = None) -> str:
-        """The NUL-terminated string at `offset`, not reaching beyond `end` (default: the end of the file)."""
-        limit = self.size if end is None else min(end, self.size)
-        if offset < 0 or offset >= limit:
-            raise self.malformed(f"{what} starts outside its string table", offset)
-        stop = (
-            self.data.find(b"\0", offset, min(limit, offset + _LONGEST_STRING))
-            if not isinstance(self.data, memoryview)
-            else bytes(self.data[offset:limit]).find(b"\0") + offset
-        )
-        if stop < offset:
-            raise self.malformed(f"{what} has no terminating NUL", offset)
-        return bytes(self.data[offset:stop]).decode("utf-8", "surrogateescape")
 
 
 class StringTable:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import mmap
 import os
 from functools import cached_property
 from itertools import chain
 from typing import NamedTuple
 
+from latebind._core import FileMapping
 from latebind.elf import dynamic as dyn
 from latebind.elf.bytesource import FileOffset, StringTable, type_of_bytes
 from latebind.elf.dynamic import Dynamic, read_dynamic
@@ -206,14 +206,14 @@ class Elf:
         return tuple(chain.from_iterable(self._entries(t) for t in self.relocation_tables))
 
 
-def read(file: str | os.PathLike[str] | bytes, *, name: str | None = None) -> Elf:
+def read(file: str | os.PathLike[str] | bytes | memoryview, *, name: str | None = None) -> Elf:
     """Read an ELF file lazily.
 
     `file` is a path, or the file's bytes; `name` is what errors call it (default: the path).
     Raises `NotFound` where there is no such file, `MalformedElf` where it is not ELF, `SystemFailure` where the
     system refuses to read it.
     """
-    if isinstance(file, (bytes, memoryview, mmap.mmap)):
+    if isinstance(file, (bytes, memoryview)):
         return Elf(name or "<memory>", file, None)
     path = os.fspath(file)
     try:
@@ -227,7 +227,7 @@ def read(file: str | os.PathLike[str] | bytes, *, name: str | None = None) -> El
         identity = FileIdentity(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
         if not status.st_size:
             raise MalformedElf(path, 0, "not an ELF file: it is empty")
-        data = mmap.mmap(fd, 0, mmap.MAP_PRIVATE, mmap.PROT_READ)
+        data = memoryview(FileMapping(fd))
     except OSError as e:
         raise SystemFailure("mmap", e.errno or 0, path) from e
     finally:

@@ -179,7 +179,7 @@ def _check_loadable(elf: Elf) -> None:
     if (header.machine, header.elf_class, header.data) != (ours.machine, ours.elf_class, ours.data):
         raise Unsupported(
             elf.path,
-            f"is for {header.machine_name} ({header.bits}-bit), and this process is {ours.machine_name} ({ours.bits}-bit)",
+            f"is for {header.machine_name} ({header.bits}-bit), this process is {ours.machine_name} ({ours.bits}-bit)",
             "use the library's build for this machine",
         )
     flags = elf.dynamic.flags_1
