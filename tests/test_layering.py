@@ -56,7 +56,7 @@ def imported(file: Path) -> Iterator[tuple[int, str]]:
             module = ".".join([*base, *([node.module] if node.module else [])])
             if module == "latebind":  # a package, or a public name: then what counts is where that name lives
                 for alias in node.names:
-                    home = latebind._HOME.get(alias.name)
+                    home = "latebind" if alias.name == "__version__" else latebind._HOME.get(alias.name)
                     yield node.lineno, package_of(home) if home else alias.name
             elif module.startswith("latebind."):
                 yield node.lineno, package_of(module)

@@ -45,6 +45,7 @@ FILE_TYPES: Final = {
 
 SEGMENT_TYPES: Final = {
     0x0: "NULL",
+    0x1: "LOAD",
     0x2: "DYNAMIC",
     0x3: "INTERP",
     0x4: "NOTE",

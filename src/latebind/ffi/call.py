@@ -13,6 +13,7 @@ import operator
 import struct
 from typing import TYPE_CHECKING, Any, Final
 
+from latebind.errors import ClosedLibrary
 from latebind.ffi.ctype import Kind
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ class NativeFunction:
                 f"{self.library}: {self.prototype} takes {len(parameters)} argument{plural}, not {len(arguments)}"
             )
         if self._alive is not None and not self._alive():
-            raise ValueError(f"{self.library} is closed: {self.prototype.name} cannot be called any more")
+            raise ClosedLibrary(self.library)
         converted = []
         for convert, parameter, value in zip(self._converters, parameters, arguments, strict=True):
             try:

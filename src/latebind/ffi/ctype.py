@@ -78,7 +78,7 @@ class Prototype:
         """The function at the runtime `address`, callable from Python.
 
         `library` is the name that error messages show. `alive`, if given, is asked before each call; when it says
-        False (the library was closed) the call raises ValueError instead of jumping into unmapped memory.
+        False (the library was closed) the call raises ClosedLibrary instead of jumping into unmapped memory.
         Raises ValueError if `address` is 0, which no function is at.
         """
         from latebind.ffi.call import NativeFunction

@@ -1,0 +1,103 @@
+"""The group of all verbs: names and one line each, so that `--help` imports none of them.
+
+`run` is the boundary where exceptions become one message and an exit status.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib import import_module
+from typing import Final
+
+import click
+
+from latebind import __version__
+from latebind.errors import LatebindError
+
+SUCCESS: Final = 0
+FINDING: Final = 1
+USAGE: Final = 2
+INTERRUPTED: Final = 130  # 128 + SIGINT, as a shell reports it
+
+VERBS: Final = {
+    # verb: (module in this package, what it does)
+    "inspect": ("inspect", "What is in an ELF file: header, segments, dynamic section, symbols, relocations."),
+    "deps": ("deps", "What would be loaded, from where, and why."),
+    "explain": ("explain", "Which definition each reference binds to, and why."),
+    "shell": ("shell", "Call any function of any library, line by line."),
+    "completion": ("completion", "Print the completion script for bash, zsh or fish."),
+}
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are imported when they are asked for: `latebind.cli.<module>.command`."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  (click's signature)
+        """The verbs, in the order of a person's questions."""
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        """Import the verb, or None where there is no such verb."""
+        if cmd_name not in VERBS:
+            return None
+        command: click.Command = import_module(f"latebind.cli.{VERBS[cmd_name][0]}").command
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """As click's, with near misses for a verb that does not exist."""
+        if args and args[0] not in VERBS and not args[0].startswith("-"):
+            from difflib import get_close_matches
+
+            near = get_close_matches(args[0], VERBS, n=1)
+            hint = f"; did you mean '{near[0]}'?" if near else ""
+            raise click.UsageError(f"No such command '{args[0]}'{hint}", ctx)
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        """The verbs with their lines from VERBS: click would import each to ask it."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(verb, line) for verb, (_, line) in VERBS.items()])
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="latebind", message="%(prog)s %(version)s")
+def latebind() -> None:
+    """A dynamic linker and native-plugin host: look into files, plan what loading them does, load and call them."""
+
+
+def run(arguments: list[str] | None = None) -> int:
+    """Run `arguments` (default: the process's) and return the exit status. Errors are reported here, once."""
+    _accept_any_text()
+    try:
+        result = latebind.main(arguments, prog_name="latebind", standalone_mode=False)
+        sys.stdout.flush()
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        return INTERRUPTED
+    except BrokenPipeError:  # in the last flush; click ends the same way when the pipe closes earlier
+        # Python would try to flush again at exit and complain; there is nobody left to write to.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FINDING
+    except (LatebindError, OSError) as error:
+        complain(error)
+        return FINDING
+    return result if isinstance(result, int) else SUCCESS
+
+
+def complain(error: Exception | str) -> None:
+    """One message on standard error, after everything that was printed before."""
+    sys.stdout.flush()
+    print(f"latebind: {error}", file=sys.stderr)
+
+
+def _accept_any_text() -> None:
+    """Names of files are bytes, and not every terminal speaks UTF-8: printing must not fail on either."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            encoding = (stream.encoding or "").lower().replace("-", "")
+            stream.reconfigure(errors="surrogateescape" if encoding == "utf8" else "backslashreplace")

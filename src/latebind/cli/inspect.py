@@ -1,0 +1,71 @@
+"""`latebind inspect`: what is in an ELF file, table by table."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from latebind.cli.files import for_each, print_document, print_lines
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from latebind.elf import Elf
+
+# One option for each of view.inspect.TABLES; named here so that --help imports nothing.
+_TABLES: Final = {
+    "header": "What kind of file it is.",
+    "segments": "The program headers.",
+    "sections": "The section headers.",
+    "dynamic": "The dynamic section.",
+    "symbols": "The dynamic symbols with their versions.",
+    "relocations": "The dynamic relocations.",
+    "versions": "The versions that it defines and needs.",
+    "notes": "The notes.",
+}
+_SHOWN_FIRST: Final = ("header", "segments", "dynamic")
+
+
+def _table_options(function: Callable[..., int]) -> Callable[..., int]:
+    for name, text in reversed(_TABLES.items()):
+        function = click.option(f"--{name}", "tables", flag_value=name, multiple=True, help=text)(function)
+    return function
+
+
+@click.command()
+@click.argument("files", nargs=-1, required=True, metavar="FILE...")
+@_table_options
+@click.option("--all", "everything", is_flag=True, help="All of these.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON document a line for each FILE.")
+def command(
+    files: tuple[str, ...],
+    tables: tuple[str, ...],
+    everything: bool,  # noqa: FBT001  (click passes options by keyword)
+    as_json: bool,  # noqa: FBT001
+) -> int:
+    """Show what is in each ELF FILE: header, segments and dynamic section, or the tables that are asked for."""
+    from latebind import elf
+    from latebind.view import inspect
+
+    chosen = tuple(_TABLES) if everything else tuple(name for name in _TABLES if name in tables) or _SHOWN_FIRST
+
+    def report(file: str) -> bool:
+        found = elf.read(file)
+        if as_json:
+            print_document(inspect.document(found, chosen))
+        else:
+            print_lines(_text(found, chosen, inspect.TABLES))
+        return True
+
+    return for_each(files, report)
+
+
+def _text(elf: Elf, chosen: tuple[str, ...], tables: dict[str, Callable[[Elf], Iterator[str]]]) -> Iterator[str]:
+    yield f"{elf.path}"
+    for name in chosen:
+        lines = list(tables[name](elf))
+        if name != "header":
+            yield ""
+            yield f"{name}: {len(lines) - 1}" if lines else f"no {name}"
+        yield from (f"  {line}" for line in lines)

@@ -1,0 +1,97 @@
+"""Bindings and their reasons: which definition each reference of an object gets, as text and as a JSON document."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from latebind.elf.relocation import relocation_name
+from latebind.linkplan import Kind
+from latebind.linkplan.binding import why
+from latebind.linkplan.near import near_names
+from latebind.view.table import table
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from latebind.linkplan import Binding, LinkPlan
+
+
+def overview(plan: LinkPlan, bindings: Iterable[Binding]) -> Iterator[str]:
+    """All `bindings`, grouped by the object that defines them; what has no definition comes first."""
+    groups: dict[str, list[Binding]] = {}
+    for binding in bindings:
+        groups.setdefault(_group(plan, binding), []).append(binding)
+    for name in sorted(groups, key=lambda name: (name.startswith("→"), name)):
+        yield f"  {name}"
+        rows = [(named(b), _kind(b), ", ".join(_relocations(plan, b)), why(b)) for b in groups[name]]
+        yield from table(("SYMBOL", "KIND", "RELOCATION", "WHY"), rows, indent="    ")
+
+
+def _group(plan: LinkPlan, binding: Binding) -> str:
+    if binding.target is None:
+        return "undefined, weak" if binding.kind is Kind.WEAK_UNDEFINED else "undefined"
+    return f"→ {plan.objects[binding.target].path}"
+
+
+def one(plan: LinkPlan, binding: Binding) -> Iterator[str]:
+    """Everything about one binding: who refers, how, to what, why, and where the search went before."""
+    referrer = plan.objects[binding.referrer]
+    yield f"{named(binding)}, referred to by {referrer.path} through {', '.join(_relocations(plan, binding))}"
+    if binding.target is None:
+        yield f"  → {'nothing (address 0)' if binding.weak else 'nothing: loading fails here'}"
+    else:
+        size = f", {binding.size} bytes" if binding.size else ""
+        yield f"  → {plan.objects[binding.target].path}, {_kind(binding)} at {binding.value:#x}{size}"
+    yield f"  why: {why(binding)}"
+    searched = [plan.objects[index].path for index in plan.scope[: max(binding.position, 0)]]
+    if binding.target is None:
+        searched = [plan.objects[index].path for index in plan.scope]
+    if searched:
+        yield f"  not defined in: {', '.join(searched)}"
+
+
+def absent(plan: LinkPlan, symbol: str) -> Iterator[str]:
+    """What can be said of a symbol that the root does not refer to: whether it defines it, what comes close."""
+    root = plan.root
+    own = [s for s in root.elf.symbols if s.name == symbol and s.defined]
+    yield f"{root.path} does not refer to {symbol}"
+    for found in own:
+        exported = "exports" if found.exported else "has, without exporting it,"
+        yield f"  it {exported} {found.versioned_name} itself, {found.type_name} at {found.value:#x}"
+    near = near_names(symbol, (b.symbol for b in plan.bindings_of(0)))
+    if near and not own:
+        yield f"  did you mean {', '.join(near)}?"
+
+
+def document(plan: LinkPlan, bindings: Iterable[Binding]) -> dict[str, Any]:
+    """`bindings` as `latebind explain --json` prints them: schema 1, one entry for each type of relocation."""
+    return {
+        "schema": 1,
+        "file": plan.root.path,
+        "bindings": [
+            {
+                "from": plan.objects[b.referrer].path,
+                "symbol": b.symbol,
+                "version": b.version,
+                "to": None if b.target is None else plan.objects[b.target].path,
+                "relocation": relocation,
+                "why": why(b),
+            }
+            for b in bindings
+            for relocation in _relocations(plan, b)
+        ],
+    }
+
+
+def named(binding: Binding) -> str:
+    """The reference's name, with the version that it asks for."""
+    return f"{binding.symbol}@{binding.version}" if binding.version else binding.symbol
+
+
+def _kind(binding: Binding) -> str:
+    return binding.kind.name.lower().replace("_", " ")
+
+
+def _relocations(plan: LinkPlan, binding: Binding) -> list[str]:
+    machine = plan.objects[binding.referrer].elf.header.machine
+    return [relocation_name(machine, kind) for kind in binding.types]

@@ -1,0 +1,36 @@
+"""Start-up stays near the interpreter's own: what is not needed for a verb is not imported."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+HEAVY = {"pycparser", "msgspec", "yaml", "ctypes", "json", "latebind.linker", "latebind.linkplan", "latebind.plugin"}
+
+
+def imported_by(*arguments: str) -> set[str]:
+    """Which modules of interest are there after the command line ran."""
+    code = (
+        "import sys\n"
+        f"sys.argv[1:] = {list(arguments)!r}\n"
+        "from latebind.cli import main\n"
+        "main()\n"
+        "print('modules:', *sys.modules)"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return set(run.stdout.splitlines()[-1].split())
+
+
+def test_the_version_needs_not_even_click() -> None:
+    assert imported_by("--version") & (HEAVY | {"click", "typing", "dataclasses"}) == set()
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["completion", "--help"], ["deps", "--help"], ["inspect", "--help"]])
+def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
+    assert imported_by(*arguments) & HEAVY - {"json"} == set()
+
+
+def test_reading_a_file_needs_no_linker() -> None:
+    assert imported_by("deps", "/bin/ls") & {"latebind.linker", "latebind.ffi", "pycparser", "msgspec"} == set()
