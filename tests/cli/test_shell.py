@@ -6,6 +6,7 @@ import os
 import pty
 import re
 import select
+import signal
 import subprocess
 import time
 from typing import TYPE_CHECKING
@@ -160,7 +161,9 @@ def test_a_terminal_has_prompt_and_completion(terminal: Terminal) -> None:
 
 
 def test_an_interrupt_drops_the_line_and_not_the_shell(terminal: Terminal) -> None:
-    terminal.type("libm.so.6 co\x03")
+    terminal.type("libm.so.6 co")
+    terminal.expect("libm.so.6 co")
+    terminal.process.send_signal(signal.SIGINT)
     terminal.expect(r"\n> $")
     terminal.type("libm.so.6 cosf 0.0\n")
     terminal.expect(r"  1\.000000\r\n> ")

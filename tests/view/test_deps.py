@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def root(cc: Compiler, tmp_path: Path) -> Path:
-    """The file libroot needs liba and libb; liba and libb need each other; libb also needs libgone, which is missing."""
+    """The file libroot needs liba and libb, which need each other; libb also needs libgone, which is missing."""
     here = ["-nostdlib", f"-L{tmp_path}", "-Wl,-rpath,$ORIGIN", "-Wl,--no-as-needed"]
     for name in ("libgone", "libb", "liba"):
         cc.shared("", name=f"{name}.so", flags=["-nostdlib"])
