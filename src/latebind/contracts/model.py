@@ -6,7 +6,7 @@ derived from this model and from nothing else, so a contract read from another s
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from latebind.contracts.semver import Version
@@ -44,6 +44,12 @@ class Method:
     def signature(self) -> str:
         """What the layout digest covers: `count(str)->int64`. Names and defaults of parameters are not layout."""
         return f"{self.name}({','.join(p.kind.name for p in self.parameters)})->{self.result.name}"
+
+    def spread(self, arguments: Sequence[object]) -> tuple[list[object], dict[str, object]]:
+        """One argument a parameter, as the positional and keyword arguments of a Python call."""
+        pairs = list(zip(self.parameters, arguments, strict=True))
+        named = {p.name: value for p, value in pairs if p.keyword_only}
+        return [value for p, value in pairs if not p.keyword_only], named
 
 
 @dataclass(frozen=True, slots=True)

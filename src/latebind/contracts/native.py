@@ -139,7 +139,7 @@ def _callback(contract: Contract, method: Method, function: Callable[..., object
         if call is None:
             return LB_FAILED  # no context of ours: there is nowhere to leave a message
         try:
-            positional, named = _received_arguments(method, received, call)
+            positional, named = method.spread(_received_arguments(method, received, call))
             answer = function(*positional, **named)
             if isinstance(result, Nothing):
                 check_argument(result, answer)
@@ -162,19 +162,14 @@ def _as_callback(function: Callable[..., int], types: list[type[Any]]) -> Callba
     return Callback(address, callback)
 
 
-def _received_arguments(method: Method, received: Sequence[Any], call: Call) -> tuple[list[object], dict[str, object]]:
-    positional: list[object] = []
-    named: dict[str, object] = {}
+def _received_arguments(method: Method, received: Sequence[Any], call: Call) -> list[object]:
+    arguments: list[object] = []
     for parameter, value in zip(method.parameters, received, strict=False):  # the result's place follows
         try:
-            decoded = decode(parameter.kind, value, call.context.copy)
+            arguments.append(decode(parameter.kind, value, call.context.copy))
         except ValueError as e:
             raise ValueError(f"parameter {parameter.name}: {e}") from None
-        if parameter.keyword_only:
-            named[parameter.name] = decoded
-        else:
-            positional.append(decoded)
-    return positional, named
+    return arguments
 
 
 def _store(kind: Kind, answer: object, place: int | None, call: Call) -> None:
