@@ -7,11 +7,10 @@ reads it, once, and hangs the frozen `Contract` on it, so every mistake shows wh
 from __future__ import annotations
 
 import inspect
-import keyword
 import re
 from collections.abc import Callable, Iterator
 from types import FunctionType
-from typing import Annotated, Any, Final, Generic, NoReturn, Protocol, TypeVar, get_origin, get_type_hints
+from typing import Final, Generic, NoReturn, Protocol, TypeVar, get_type_hints
 
 from latebind.contracts.marshal import check_argument
 from latebind.contracts.model import Contract, Method, Parameter
@@ -70,7 +69,7 @@ def _read(cls: type, contract_id: str, version: str) -> Contract:
 
 
 def _members(cls: type, contract_id: str) -> Iterator[tuple[str, object]]:
-    """The public members in the order of definition, inherited ones first, each once in its last form."""
+    """The members that a person wrote, in the order of definition: inherited ones first, each in its last form."""
     names: dict[str, object] = {}
     for base in reversed(cls.__mro__):
         if base in {object, Protocol, Generic}:
@@ -103,10 +102,10 @@ def _method(contract_id: str, name: str, member: object) -> Method:
         hints = get_type_hints(member, include_extras=True)
     except NameError as e:
         refuse(f"an annotation refers to the unknown name {e.name}")
-    first, *rest = inspect.signature(member).parameters.values() or [None]
-    if first is None:
+    declared = list(inspect.signature(member).parameters.values())
+    if not declared:
         refuse("a method takes self first")
-    parameters = tuple(_parameter(refuse, p, hints.get(p.name, _EMPTY)) for p in rest)
+    parameters = tuple(_parameter(refuse, p, hints.get(p.name, _EMPTY)) for p in declared[1:])
     result = _result(refuse, hints.get("return", _EMPTY))
     body = None if _is_blank(member) else member
     marked = bool(getattr(member, _QUICK, False))

@@ -111,7 +111,8 @@ def service_callbacks(contract: Contract, implementation: object, calls: CallPoo
 
     `implementation` has the contract's methods; `calls` are those of the plugin that will call.
     """
-    return {contract.symbol(m): _callback(contract, m, getattr(implementation, m.name), calls) for m in contract.methods}
+    functions = {m: getattr(implementation, m.name) for m in contract.methods}
+    return {contract.symbol(m): _callback(contract, m, function, calls) for m, function in functions.items()}
 
 
 def missing_service(symbol: str, calls: CallPool) -> Callback:
@@ -190,7 +191,7 @@ def _store(kind: Kind, answer: object, place: int | None, call: Call) -> None:
 
 def _copied(span: Span, element: int, call: Call) -> Span:
     address = call.context.alloc(span.size * element + 1)
-    ctypes.memmove(address, span.data, span.size * element)
+    ctypes.memmove(address, span.data or 0, span.size * element)
     ctypes.memset(address + span.size * element, 0, 1)  # text ends with a zero byte, as arguments do
     return Span(address, span.size)
 

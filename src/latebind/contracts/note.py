@@ -71,8 +71,8 @@ def read_note(notes: Iterable[RawNote], file: str) -> PluginNote:
             raise ContractError(file, f"its latebind note of type {note.type} with {len(strings)} strings is unknown")
     if len(plugin) > 1:
         raise ContractError(file, "it has LATEBIND_PLUGIN twice")
-    identity = plugin[0] if plugin else (None, None)
-    return PluginNote(*identity, contracts[NOTE_PROVIDES], contracts[NOTE_REQUIRES])
+    plugin_id, version = plugin[0] if plugin else (None, None)
+    return PluginNote(plugin_id, version, contracts[NOTE_PROVIDES], contracts[NOTE_REQUIRES])
 
 
 def differences(note: ContractNote, contract: Contract) -> str | None:

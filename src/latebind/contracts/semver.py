@@ -41,8 +41,8 @@ class Version:
         match = _VERSION.fullmatch(text) if len(text) <= _LONGEST else None
         if match is None:
             raise ValueError(f"{_shorten(text)} is not a version like 1.4.2 or 2.0.0-rc.1 (semver.org)")
-        numbers = [_number(match[name]) for name in ("major", "minor", "patch")]
-        return cls(*numbers, tuple(match["pre"].split(".")) if match["pre"] else (), match["build"] or "")
+        major, minor, patch = (_number(match[name]) for name in ("major", "minor", "patch"))
+        return cls(major, minor, patch, tuple(match["pre"].split(".")) if match["pre"] else (), match["build"] or "")
 
     @property
     def core(self) -> tuple[int, int, int]:
@@ -156,7 +156,8 @@ def _comparators(match: re.Match[str]) -> list[Comparator]:
         parts.append(_number(match[name]))
     operator = match["op"] or "="
     complete = len(parts) == 3
-    low = Version(*(parts + [0, 0])[:3], tuple(match["pre"].split(".")) if complete and match["pre"] else ())
+    major, minor, patch = [*parts, 0, 0, 0][:3]
+    low = Version(major, minor, patch, tuple(match["pre"].split(".")) if complete and match["pre"] else ())
     if not parts:
         return [Comparator("<", Version(0, 0, 0))] if operator in {"<", ">"} else []
     if operator == "^":

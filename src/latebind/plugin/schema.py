@@ -225,8 +225,9 @@ def _article(names: list[str]) -> str:
 def _describe(value: object) -> str:
     if value is None:
         return "nothing"
-    kind = {dict: "a mapping", list: "a list"}.get(type(value))
-    if kind is not None:
-        return kind
+    if isinstance(value, dict):
+        return "a mapping"
+    if isinstance(value, list):
+        return "a list"
     text = repr(value)
     return text if len(text) <= 60 else text[:57] + "…"

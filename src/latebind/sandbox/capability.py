@@ -86,14 +86,20 @@ def covered(wanted: Capability, grants: Iterable[Capability]) -> bool:
     return any(grant.covers(wanted) for grant in grants)
 
 
+def _fits(expected: Argument, argument: str) -> bool:
+    match expected:
+        case Argument.PORT:
+            return re.fullmatch("[1-9][0-9]{0,4}", argument) is not None and int(argument) < 65536
+        case Argument.PATH:  # POSIX gives // a meaning of its own
+            return argument.startswith("/") and posixpath.normpath(argument) == argument != "//"
+        case Argument.NAME:
+            return re.fullmatch("[A-Za-z_][A-Za-z0-9_]*", argument) is not None
+        case Argument.NONE:
+            return False
+
+
 def _check(text: str, expected: Argument, argument: str) -> None:
-    ok = {
-        Argument.NONE: lambda: False,
-        Argument.PORT: lambda: re.fullmatch("[1-9][0-9]{0,4}", argument) is not None and int(argument) < 65536,
-        Argument.PATH: lambda: argument.startswith("/") and posixpath.normpath(argument) == argument != "//",
-        Argument.NAME: lambda: re.fullmatch("[A-Za-z_][A-Za-z0-9_]*", argument) is not None,
-    }[expected]()
-    if not ok:
+    if not _fits(expected, argument):
         raise ValueError(f"{text!r}: {argument!r} should be {expected}")
 
 
