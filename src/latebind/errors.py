@@ -211,7 +211,7 @@ class ManifestError(LatebindError):
 class PluginTimeout(LatebindError):
     """A plugin's running calls did not end in the time that an operation on it may take.
 
-    `seconds` is that time. Nothing was changed: the plugin goes on serving. A plugin that answered with a failure
+    `seconds` is that time. Nothing was changed: the plugin goes on serving. A plugin that answers with a failure
     raises `PluginError`.
     """
 
@@ -225,9 +225,11 @@ class PluginTimeout(LatebindError):
 
 @dataclass(eq=False)
 class LifecycleError(LatebindError):
-    """An operation does not fit the state that a plugin is in: a call after it was unloaded, the unloading of one that
-    others need, a reload from within one of its own calls. A plugin that is nowhere raises `NotFound`.
-    """  # noqa: D205 - one sentence, too long for one line
+    """An operation does not fit the state that a plugin is in.
+
+    A call after it was unloaded, the unloading of one that others need, a reload from within one of its own calls.
+    A plugin that is nowhere raises `NotFound`.
+    """
 
     plugin: str
     operation: str
@@ -239,9 +241,10 @@ class LifecycleError(LatebindError):
 
 @dataclass(eq=False)
 class DependencyCycle(LatebindError):
-    """Plugins require each other in a circle, so none can be loaded before the others. `plugins` is the circle, its
-    first member again at the end. Versions that cannot be had together raise `VersionConflict`.
-    """  # noqa: D205 - as above
+    """Plugins require each other in a circle, so none can be loaded before the others.
+
+    `plugins` is the circle, its first member again at the end. Versions that do not fit raise `VersionConflict`.
+    """
 
     plugins: tuple[str, ...]
 

@@ -27,7 +27,7 @@ Class = TypeVar("Class", bound=type)
 Function = TypeVar("Function", bound=Callable[..., object])
 
 
-def contract(id: str, *, version: str) -> Callable[[Class], Class]:  # noqa: A002 - "id" is what it is called in the manifest
+def contract(id: str, *, version: str) -> Callable[[Class], Class]:  # noqa: A002 - manifests call it "id" too
     """Make a Protocol class a contract.
 
     `id` is reverse-dotted (`acme.tokenizer`) and names the C functions (`acme_tokenizer_count`); `version` is a
@@ -82,7 +82,7 @@ def _members(cls: type, contract_id: str) -> Iterator[tuple[str, object]]:
 
 
 def _is_machinery(name: str) -> bool:
-    """What Python itself puts into a class: `__doc__`, `__init__`, `_is_protocol`, `_abc_impl` …"""
+    """Whether Python itself put it into the class: `__doc__`, `__init__`, `_is_protocol`, `_abc_impl`."""
     return name.startswith(("__", "_abc_", "_is_"))
 
 

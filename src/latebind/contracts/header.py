@@ -9,10 +9,13 @@ from __future__ import annotations
 import re
 from functools import cache
 from importlib.resources import files
+from typing import TYPE_CHECKING
 
 from latebind.contracts.layout import layout_digest, method_table
-from latebind.contracts.model import Contract, Method
 from latebind.contracts.types import Nothing
+
+if TYPE_CHECKING:
+    from latebind.contracts.model import Contract, Method
 
 _WIDTH = 110
 # Words that a C or C++ compiler does not take as a parameter's name, and the two names that we give ourselves.

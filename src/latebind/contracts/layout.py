@@ -8,8 +8,10 @@ carries them all, so a host can compare those methods that both sides have and n
 from __future__ import annotations
 
 import hashlib
+from typing import TYPE_CHECKING
 
-from latebind.contracts.model import Contract, Method
+if TYPE_CHECKING:
+    from latebind.contracts.model import Contract, Method
 
 _ABI = "latebind abi 1"
 

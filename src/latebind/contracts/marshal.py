@@ -77,7 +77,7 @@ def check_argument(kind: ResultKind, value: object) -> None:
         raise TypeError(f"expected None, not {_type(value)}")
 
 
-def encode(kind: Kind, value: object) -> Any:  # noqa: ANN401 - what ctypes takes has no common type
+def encode(kind: Kind, value: object) -> Any:
     """What a C function of `argument_type(kind)` takes for `value`; it keeps the memory alive that it points to."""
     if isinstance(kind, Scalar):
         return encode_scalar(kind, value)
@@ -117,7 +117,7 @@ def encode_scalar(kind: Scalar, value: object) -> bool | int | float:
     return real
 
 
-def decode(kind: ResultKind, received: Any, copy: Copy) -> object:  # noqa: ANN401
+def decode(kind: ResultKind, received: Any, copy: Copy) -> object:
     """The Python value of what C handed over in a `received_type(kind)`; ValueError says what is wrong with it."""
     if isinstance(kind, Scalar):
         if kind is BOOL and received not in {0, 1}:

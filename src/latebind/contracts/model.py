@@ -6,11 +6,14 @@ derived from this model and from nothing else, so a contract read from another s
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from latebind.contracts.semver import Version
-from latebind.contracts.types import Kind, ResultKind
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from latebind.contracts.semver import Version
+    from latebind.contracts.types import Kind, ResultKind
 
 
 @dataclass(frozen=True, slots=True)

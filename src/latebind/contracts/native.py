@@ -7,15 +7,18 @@ or OverflowError before the call; whatever is wrong with an answer is the plugin
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
-from latebind.contracts.calls import Call, CallPool
 from latebind.contracts.marshal import Span, argument_type, check_argument, decode, encode, received_type
-from latebind.contracts.model import Contract, Method
 from latebind.contracts.types import Kind, ListOf, Nothing, Scalar, Text
 from latebind.errors import NotProvided, PluginError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from latebind.contracts.calls import Call, CallPool
+    from latebind.contracts.model import Contract, Method
 
 LB_OK: Final = 0
 LB_FAILED: Final = 1
@@ -135,7 +138,7 @@ def _callback(contract: Contract, method: Method, function: Callable[..., object
     name = f"{contract.id}.{method.name}"
     result = method.result
 
-    def serve(address: int | None, *received: Any) -> int:  # noqa: ANN401 - what ctypes hands over
+    def serve(address: int | None, *received: Any) -> int:
         call = calls.find(address)
         if call is None:
             return LB_FAILED  # no context of ours: there is nowhere to leave a message
@@ -146,7 +149,7 @@ def _callback(contract: Contract, method: Method, function: Callable[..., object
                 check_argument(result, answer)
             else:
                 _store(result, answer, received[-1], call)
-        except BaseException as e:  # noqa: BLE001 - nothing may pass through C: check_status raises it again behind
+        except BaseException as e:  # noqa: BLE001 - nothing may pass through C; check_status raises it again behind it
             call.cause = e
             call.context.note(f"{name}: {type(e).__name__}: {e}")
             return LB_NOT_PROVIDED if isinstance(e, NotProvided) else LB_FAILED

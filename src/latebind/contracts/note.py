@@ -6,14 +6,17 @@ is not trusted: whatever does not read as a note of ours is a `ContractError` th
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from latebind.contracts.layout import layout_digest, signature_hash
-from latebind.contracts.model import Contract
 from latebind.contracts.semver import Version
 from latebind.errors import ContractError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from latebind.contracts.model import Contract
 
 OWNER: Final = "latebind"
 NOTE_PLUGIN: Final = 1
@@ -25,11 +28,19 @@ class RawNote(Protocol):
     """What `latebind.elf.Note` offers."""
 
     @property
-    def owner(self) -> str: ...  # noqa: D102
+    def owner(self) -> str:
+        """Who wrote it."""
+        ...
+
     @property
-    def type(self) -> int: ...  # noqa: D102
+    def type(self) -> int:
+        """The owner's number for its kind."""
+        ...
+
     @property
-    def desc(self) -> bytes: ...  # noqa: D102
+    def desc(self) -> bytes:
+        """Its contents."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)

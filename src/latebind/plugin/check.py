@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import difflib
 import os
-from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from latebind.contracts import (
     Contract,
@@ -21,16 +21,20 @@ from latebind.contracts import (
     read_note,
     symbol_prefix,
 )
-from latebind.elf import Elf
 from latebind.elf.symbol import STB_GNU_UNIQUE, STT_FUNC, STT_GNU_IFUNC
 from latebind.errors import ContractError, UnresolvedSymbol, VersionConflict
 from latebind.linker import Namespace
 from latebind.linker import plan as make_plan
 from latebind.linkplan import LinkPlan, Role
-from latebind.plugin.manifest import Manifest, Required
 from latebind.plugin.services import Service, prefix_owner
-from latebind.plugin.store import Stored
 from latebind.sandbox import Policy, check
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from latebind.elf import Elf
+    from latebind.plugin.manifest import Manifest, Required
+    from latebind.plugin.store import Stored
 
 _DF_1_NODELETE = 0x8
 
@@ -135,10 +139,10 @@ def check_version(manifest: Manifest, contract: Contract, found: ContractNote) -
     """The plugin's version of a contract must serve the host's; raises `VersionConflict`."""
     why = compatible(found.version, contract.version)
     if why is not None:
-        raise VersionConflict(
-            f"plugin {manifest} was built against {contract.id} {found.version}, the host has {contract.version}: {why}",
-            (f"the plugin provides {contract.id} {found.version}", f"the host uses {contract.id} {contract.version}"),
-        )
+        name = contract.id
+        text = f"plugin {manifest} was built against {name} {found.version}, the host has {contract.version}: {why}"
+        sides = f"the plugin provides {name} {found.version}", f"the host uses {name} {contract.version}"
+        raise VersionConflict(text, sides)
 
 
 def match_imports(manifest: Manifest, plan: LinkPlan, around: Surroundings) -> dict[str, str]:

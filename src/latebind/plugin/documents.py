@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from latebind.errors import ManifestError, NotFound, Problem, SystemFailure, Tried
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import yaml
 
 LARGEST: Final = 1 << 20  # bytes
@@ -121,7 +122,7 @@ def _yaml_loader() -> type[yaml.SafeLoader]:
                 raise yaml.MarkedYAMLError(problem="aliases (*name) are not supported", problem_mark=mark)
             return super().compose_node(parent, index)
 
-        def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002
+        def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002 - PyYAML's signature
             seen: set[str] = set()
             for key, _ in node.value:
                 if key.value in seen:

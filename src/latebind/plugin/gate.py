@@ -7,10 +7,13 @@ meantime wait outside, and go in when the gate opens again. So each call runs in
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from latebind.errors import LifecycleError, PluginTimeout
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 class Gate:

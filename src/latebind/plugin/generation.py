@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeAlias
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
-from latebind.contracts import Contract, Method
-from latebind.errors import LatebindError
-from latebind.plugin.manifest import Manifest
+if TYPE_CHECKING:
+    from latebind.contracts import Contract, Method
+    from latebind.errors import LatebindError
+    from latebind.plugin.manifest import Manifest
 
 Invoke: TypeAlias = Callable[[Sequence[object]], object]
 """Calls one method with one argument a parameter."""
@@ -49,9 +50,10 @@ class Generation(Protocol):
         ...
 
     def bind(self, contract: Contract, method: Method, proxy: object) -> Invoke:
-        """A method as something to call. A missing one runs its default body with `proxy` as self, or raises
-        `NotProvided` when it is called.
-        """  # noqa: D205 - one sentence, too long for one line
+        """A method as something to call.
+
+        A missing one runs its default body with `proxy` as self, or raises `NotProvided` when it is called.
+        """
         ...
 
     def save(self) -> Saved | None:

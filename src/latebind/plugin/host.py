@@ -6,13 +6,10 @@ that lock; they pass the gate of their plugin (gate.py) and nothing else.
 
 from __future__ import annotations
 
-import os
 import threading
-from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Any, Self, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
 
 from latebind.contracts import Contract, Range, contract_of
 from latebind.errors import (
@@ -27,7 +24,6 @@ from latebind.errors import (
     VersionConflict,
 )
 from latebind.plugin.check import Surroundings, check_native
-from latebind.plugin.generation import Generation
 from latebind.plugin.manifest import Limits, Manifest, read_manifest
 from latebind.plugin.native import load_native
 from latebind.plugin.proxy import make_proxy
@@ -40,6 +36,13 @@ from latebind.plugin.services import Service, host_services
 from latebind.plugin.slot import Slot
 from latebind.plugin.store import Store
 from latebind.sandbox import AuditLog, Policy, check_declared, require_inline
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Callable, Iterable, Mapping
+    from types import TracebackType
+
+    from latebind.plugin.generation import Generation
 
 T = TypeVar("T")
 
@@ -113,7 +116,9 @@ class Host:
                 if not Range.parse(version).accepts(current.manifest.version):
                     raise LifecycleError(plugin, f"load version {version}", f"{current.manifest} is loaded; use reload")
                 if config is not None and _checked_config(current.manifest, config) != current.config:
-                    raise LifecycleError(plugin, "configure", "it is loaded with another configuration; unload it first")
+                    raise LifecycleError(
+                        plugin, "configure", "it is loaded with another configuration; unload it first"
+                    )
                 return self._status(current.manifest)
             wanted = self._wanted(plugin, Range.parse(version))
             resolution = resolve(wanted, self._known())
@@ -151,9 +156,13 @@ class Host:
             try:
                 manifest = read_manifest(old.manifest.path)
                 providers = self._successor(old, manifest, journal)
-                report = exchange(slot, old, lambda: self._next(slot, old, manifest, providers, journal), journal, timeout)
+                report = exchange(
+                    slot, old, lambda: self._next(slot, old, manifest, providers, journal), journal, timeout
+                )
             except BaseException as e:
-                self.audit.record("rollback", plugin, step=journal.step, error=str(e), version=str(old.manifest.version))
+                self.audit.record(
+                    "rollback", plugin, step=journal.step, error=str(e), version=str(old.manifest.version)
+                )
                 raise
             self._providers[plugin] = providers
             self._adopt(manifest)
@@ -195,7 +204,9 @@ class Host:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
 
     # What follows runs under the lock.
@@ -250,8 +261,8 @@ class Host:
         for contract_id, provider in providers.items():
             contract = next((c for c in self._contracts if c.id == contract_id), None)
             if contract is None:
-                why = "a plugin requires it of another, and the host does not know it; pass its class in Host(contracts=[…])"
-                raise NotFound(f"contract {contract_id}", provider, (Tried("the host's contracts", why),))
+                why = f"is not among them; {provider} provides it, so pass its class in Host(contracts=[…])"
+                raise NotFound(f"contract {contract_id}", None, (Tried("the contracts that the host knows", why),))
             services[contract_id] = Service(contract, make_proxy(self._slots[provider], contract))
         return services
 
@@ -297,7 +308,9 @@ class Host:
             generation = self._generation(user)
             for required in generation.manifest.requires if generation is not None else ():
                 provided = {p.contract: p.version for p in new.provides}
-                version = new.version if required.kind == "plugin" and required.id == new.id else provided.get(required.id)
+                version = (
+                    new.version if required.kind == "plugin" and required.id == new.id else provided.get(required.id)
+                )
                 if version is not None and not required.range.accepts(version):
                     raise VersionConflict(f"{new} does not fit {user}", (f"{user} requires {required}",))
                 if version is None and self._providers[user].get(required.id) == new.id:

@@ -9,16 +9,18 @@ from __future__ import annotations
 import copy
 import os
 import re
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from latebind.contracts import Range, Version, symbol_prefix
 from latebind.errors import ManifestError, Problem
 from latebind.plugin.documents import parse_document, read_document
 from latebind.plugin.schema import problems, schema_problems
 from latebind.sandbox import Capability
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
 
 FILE_NAMES: Final = ("plugin.yaml", "plugin.yml", "plugin.json", "plugin.toml")
 """What a manifest's file is called, in the order in which they are looked for."""
@@ -127,7 +129,16 @@ def manifest_schema() -> dict[str, Any]:
 _SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*(B|KiB|MiB|GiB|KB|MB|GB)?")
 _DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*(ms|s|m|h)")
 _PYTHON = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*:[A-Za-z_]\w*", re.ASCII)
-_SIZE_UNITS: Final = {"": 1, "B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "KB": 10**3, "MB": 10**6, "GB": 10**9}
+_SIZE_UNITS: Final = {
+    "": 1,
+    "B": 1,
+    "KiB": 1 << 10,
+    "MiB": 1 << 20,
+    "GiB": 1 << 30,
+    "KB": 10**3,
+    "MB": 10**6,
+    "GB": 10**9,
+}
 _TIME_UNITS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
@@ -173,7 +184,12 @@ _CONTRACT_ID: Final = {
 }
 _ID: Final = {**_CONTRACT_ID, "pattern": r"^[a-z][a-z0-9_-]*(\.[a-z][a-z0-9_-]*)+$"}
 _VERSION_TEXT: Final = {"type": "string", "format": "semver", "description": "SemVer, such as 1.4.2"}
-_RANGE_TEXT: Final = {"type": "string", "format": "semver-range", "default": "*", "description": "Such as ^1.0 or >=2, <3"}
+_RANGE_TEXT: Final = {
+    "type": "string",
+    "format": "semver-range",
+    "default": "*",
+    "description": "Such as ^1.0 or >=2, <3",
+}
 
 _SCHEMA: Final[dict[str, Any]] = {
     "$schema": "https://json-schema.org/draft/2020-12/schema",
@@ -236,6 +252,14 @@ def _beyond_schema(document: Mapping[str, Any]) -> Iterator[Problem]:
         if config.get("type") != "object":
             yield Problem("config.type", "expected 'object': a configuration is a mapping")
         yield from schema_problems(config, "config")
+    yield from _clashes(document)
+    entry = document.get("entry")
+    if isinstance(entry, str) and _PYTHON.fullmatch(entry) and "sha256" in document:
+        yield Problem("sha256", "is not supported for a Python entry, which may be many files")
+
+
+def _clashes(document: Mapping[str, Any]) -> Iterator[Problem]:
+    """What is provided or required twice."""
     seen: dict[str, str] = {}
     for index, item in enumerate(_mappings(document.get("provides"))):
         contract = item.get("contract")
@@ -251,9 +275,6 @@ def _beyond_schema(document: Mapping[str, Any]) -> Iterator[Problem]:
                 if (kind, item[kind]) in required:
                     yield Problem(f"requires[{index}].{kind}", f"{item[kind]} is required already")
                 required.add((kind, item[kind]))
-    entry = document.get("entry")
-    if isinstance(entry, str) and _PYTHON.fullmatch(entry) and "sha256" in document:
-        yield Problem("sha256", "is not supported for a Python entry, which may be many files")
 
 
 def _mappings(value: object) -> list[Mapping[str, Any]]:

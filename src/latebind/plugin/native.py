@@ -9,9 +9,8 @@ from __future__ import annotations
 import ctypes
 import json
 import threading
-from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from latebind.contracts import (
     Callback,
@@ -30,8 +29,12 @@ from latebind.errors import LatebindError, NotProvided
 from latebind.linker import Library, load
 from latebind.plugin.check import CheckedPlugin, check_contracts, unloadable
 from latebind.plugin.generation import Invoke, Saved
-from latebind.plugin.manifest import Manifest
-from latebind.plugin.services import Service
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from latebind.plugin.manifest import Manifest
+    from latebind.plugin.services import Service
 
 _BYTES: Final = Bytes()
 
@@ -195,6 +198,8 @@ def missing_method(owner: Owner, contract: Contract, method: Method, proxy: obje
 
     def refuse(_arguments: Sequence[object]) -> object:
         name = f"{contract.id}.{method.name}"
-        raise NotProvided(owner.plugin, owner.version, name, "the plugin was built against an older contract without it")
+        raise NotProvided(
+            owner.plugin, owner.version, name, "the plugin was built against an older contract without it"
+        )
 
     return refuse

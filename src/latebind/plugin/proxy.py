@@ -7,10 +7,14 @@ method when they do not fit.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-from latebind.contracts import Contract, Method
 from latebind.plugin.slot import BoundMethod, Slot
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from latebind.contracts import Contract, Method
 
 
 class Proxy:
@@ -60,9 +64,9 @@ def _signature(method: Method) -> inspect.Signature:
     kinds = {False: inspect.Parameter.POSITIONAL_OR_KEYWORD, True: inspect.Parameter.KEYWORD_ONLY}
     return inspect.Signature(
         [
-            inspect.Parameter(p.name, kinds[p.keyword_only], default=inspect.Parameter.empty if p.required else p.default)
+            inspect.Parameter(
+                p.name, kinds[p.keyword_only], default=inspect.Parameter.empty if p.required else p.default
+            )
             for p in method.parameters
         ]
     )
-
-

@@ -13,20 +13,23 @@ import os
 import re
 import sys
 import threading
-from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from types import ModuleType
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from latebind.contracts import Contract, Method, Owner, compatible, contract_of
 from latebind.contracts.marshal import check_argument
 from latebind.contracts.native import encode_arguments
 from latebind.errors import ContractError, LatebindError, LifecycleError, PluginError, VersionConflict
 from latebind.plugin.generation import Invoke, Saved
-from latebind.plugin.manifest import Manifest
 from latebind.plugin.native import missing_method
 from latebind.plugin.services import Service, check_implements
-from latebind.plugin.store import Stored
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from latebind.plugin.manifest import Manifest
+    from latebind.plugin.store import Stored
 
 T = TypeVar("T")
 _numbers: Final = itertools.count(1)
@@ -44,7 +47,9 @@ class PluginContext:
         """The service that answers to a contract class. Raises `LifecycleError` if the manifest does not require it."""
         wanted = contract_of(contract).id
         if wanted not in self._services:
-            raise LifecycleError(self.plugin, f"use {wanted}", "its manifest does not require it, or it is optional and absent")
+            raise LifecycleError(
+                self.plugin, f"use {wanted}", "its manifest does not require it, or it is optional and absent"
+            )
         implementation: Any = self._services[wanted].implementation
         return implementation  # type: ignore[no-any-return]
 
@@ -149,7 +154,7 @@ class PythonGeneration:
             raise ContractError(self.manifest.id, f"{module_name} has no class {class_name}")
         return cls
 
-    def _run(self, method: str, function: Callable[[], Any]) -> Any:  # noqa: ANN401 - whatever the plugin answers
+    def _run(self, method: str, function: Callable[[], Any]) -> Any:
         """Run the plugin's code; any exception of it is a `PluginError`."""
         try:
             return function()
@@ -162,7 +167,9 @@ def check_claim(manifest: Manifest, contract: Contract) -> None:
     for provided in manifest.provides:
         why = compatible(provided.version, contract.version) if contract.id == provided.contract else None
         if why is not None:
-            text = f"plugin {manifest} implements {contract.id} {provided.version}, the host has {contract.version}: {why}"
+            text = (
+                f"plugin {manifest} implements {contract.id} {provided.version}, the host has {contract.version}: {why}"
+            )
             raise VersionConflict(text, (f"the host uses {contract.id} {contract.version}",))
 
 

@@ -7,11 +7,14 @@ with its reason and never hides the others.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from latebind.errors import LatebindError, ManifestError, NotFound, Problem, SystemFailure, Tried
 from latebind.plugin.manifest import FILE_NAMES, Manifest, read_manifest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +55,10 @@ class Registry:
         return Discovery(tuple(found), tuple(rejected))
 
     def add(self, manifest: Manifest) -> None:
-        """Add a plugin. The same file again replaces what it said before; the same id and version from another place
-        raises `ManifestError`: which of two equals is meant cannot be known.
-        """  # noqa: D205 - one sentence, too long for one line
+        """Add a plugin; the same file again replaces what it said before.
+
+        The same id and version from another place raises `ManifestError`: which of the two is meant, nobody knows.
+        """
         versions = [m for m in self._plugins.get(manifest.id, []) if m.path != manifest.path]
         twin = next((m for m in versions if m.version == manifest.version), None)
         if twin is not None:

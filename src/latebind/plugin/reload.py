@@ -7,13 +7,15 @@ with its state. After the switch the new one serves, and what goes wrong with un
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
-from latebind.errors import LatebindError
-from latebind.plugin.generation import Generation
-from latebind.plugin.slot import Slot
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from latebind.errors import LatebindError
+    from latebind.plugin.generation import Generation
+    from latebind.plugin.slot import Slot
 
 DRAIN_TIMEOUT: Final = 10.0
 """Seconds that a reload or unload waits for running calls to end, unless told otherwise."""

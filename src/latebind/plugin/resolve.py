@@ -8,13 +8,17 @@ does not meet is a conflict, reported with everyone who asked.
 from __future__ import annotations
 
 import graphlib
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from latebind.contracts import Version
 from latebind.errors import DependencyCycle, NotFound, Tried, VersionConflict
-from latebind.plugin.manifest import Manifest, Required
-from latebind.plugin.registry import Registry, Rejected
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from latebind.contracts import Version
+    from latebind.plugin.manifest import Manifest, Required
+    from latebind.plugin.registry import Registry, Rejected
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,10 +85,7 @@ def _meet(search: _Search, manifest: Manifest, required: Required) -> Manifest |
     if service is not None and required.range.accepts(service):
         return None
     try:
-        if service is not None:
-            text = f"{manifest} requires {required}, and the host's service has version {service}"
-            raise VersionConflict(text, (f"{manifest} requires {required}", f"the host provides {required.id} {service}"))
-        return _choose(search, manifest, required)
+        return _choose(search, manifest, required, service)
     except (NotFound, VersionConflict) as e:
         if not required.optional:
             raise
@@ -92,7 +93,11 @@ def _meet(search: _Search, manifest: Manifest, required: Required) -> Manifest |
         return None
 
 
-def _choose(search: _Search, manifest: Manifest, required: Required) -> Manifest:
+def _choose(search: _Search, manifest: Manifest, required: Required, service: Version | None) -> Manifest:
+    """The plugin to take. `service` is the version of the host's own service, if it has one that does not fit."""
+    if service is not None:
+        text = f"{manifest} requires {required}, and the host's service has version {service}"
+        raise VersionConflict(text, (f"{manifest} requires {required}", f"the host provides {required.id} {service}"))
     candidates = _candidates(search, required)
     if not candidates:
         raise NotFound(required.id, str(manifest), _why_not(search.known, required))
@@ -105,7 +110,9 @@ def _choose(search: _Search, manifest: Manifest, required: Required) -> Manifest
     there = [f"{m} is there: {reason}" for m in fixed.values() for reason in search.asked.get(m.id, ["it is loaded"])
              if m.id in {c.id for c in candidates}]  # fmt: skip
     have = ", ".join(f"{m} has {_version(m, required)}" for m in candidates)
-    raise VersionConflict(f"{manifest} requires {required}, and none fits: {have}", (f"{manifest} requires {required}", *there))
+    raise VersionConflict(
+        f"{manifest} requires {required}, and none fits: {have}", (f"{manifest} requires {required}", *there)
+    )
 
 
 def _candidates(search: _Search, required: Required) -> list[Manifest]:

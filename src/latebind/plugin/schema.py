@@ -66,7 +66,9 @@ def schema_problems(schema: object, path: str) -> Iterator[Problem]:
         if keyword in _ANNOTATIONS:
             continue
         if keyword not in _ASSERTIONS or keyword in {"format", "oneOf"}:
-            yield Problem(here, f"the keyword {keyword!r} is not supported; supported are {', '.join(sorted(_ASSERTIONS))}")
+            yield Problem(
+                here, f"the keyword {keyword!r} is not supported; supported are {', '.join(sorted(_ASSERTIONS))}"
+            )
         elif keyword == "properties":
             if not isinstance(value, dict):
                 yield Problem(here, "expected a mapping from names to schemas")
@@ -82,7 +84,9 @@ def schema_problems(schema: object, path: str) -> Iterator[Problem]:
 
 def _default_problems(schema: Mapping[str, object], path: str) -> Iterator[Problem]:
     """A default that breaks its own schema. Only looked at where the schema itself is sound at this level."""
-    if "default" not in schema or any(True for k, v in schema.items() if k in _PLAIN for _ in _keyword_problems(k, v, k)):
+    if "default" not in schema or any(
+        True for k, v in schema.items() if k in _PLAIN for _ in _keyword_problems(k, v, k)
+    ):
         return
     plain = {k: v for k, v in schema.items() if k in _PLAIN}
     yield from _check(schema["default"], plain, {}, f"{path}.default")
@@ -97,7 +101,7 @@ def _keyword_problems(keyword: str, value: object, path: str) -> Iterator[Proble
         names = value if isinstance(value, list) else [value]
         if not names or not all(isinstance(n, str) and n in _TYPES for n in names):
             yield Problem(path, f"expected one or more of {', '.join(_TYPES)}")
-    elif keyword in {"required"} and not (isinstance(value, list) and all(isinstance(v, str) for v in value)):
+    elif keyword == "required" and not (isinstance(value, list) and all(isinstance(v, str) for v in value)):
         yield Problem(path, "expected a list of names")
     elif keyword == "enum" and not (isinstance(value, list) and value):
         yield Problem(path, "expected a list of values")
@@ -219,7 +223,9 @@ def _near(word: object, words: list[str]) -> str:
 
 
 def _article(names: list[str]) -> str:
-    return " or ".join({"object": "a mapping", "array": "a list"}.get(n, f"a {n}" if n != "integer" else "an integer") for n in names)
+    return " or ".join(
+        {"object": "a mapping", "array": "a list"}.get(n, f"a {n}" if n != "integer" else "an integer") for n in names
+    )
 
 
 def _describe(value: object) -> str:

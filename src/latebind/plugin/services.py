@@ -7,11 +7,14 @@ plugin's call into another is counted, locked and reloaded like any other call.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from latebind.contracts import Contract, contract_of
 from latebind.errors import ContractError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
 
 
 @dataclass(frozen=True, slots=True)

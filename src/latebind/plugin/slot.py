@@ -6,12 +6,16 @@ moment, and leaves: that is all of late binding on the caller's side.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from latebind.contracts import Contract, Method
 from latebind.errors import LifecycleError
 from latebind.plugin.gate import Gate
-from latebind.plugin.generation import Generation, Invoke
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from latebind.contracts import Contract, Method
+    from latebind.plugin.generation import Generation, Invoke
 
 
 class Slot:

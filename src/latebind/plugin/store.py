@@ -10,11 +10,13 @@ import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from latebind.errors import NotFound, SystemFailure, Tried
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _CHUNK: Final = 1 << 20
 

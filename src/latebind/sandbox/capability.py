@@ -10,10 +10,12 @@ from __future__ import annotations
 import difflib
 import posixpath
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 
 class Argument(StrEnum):

@@ -8,11 +8,13 @@ runs, and no boundary. The names are those of glibc and musl, with the variants 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 from latebind.sandbox.capability import Capability
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 # The words of each line are symbols that imply the capability before them.
 _TABLE: Final[dict[str, str]] = {
@@ -32,16 +34,19 @@ _TABLE: Final[dict[str, str]] = {
         lremovexattr copy_file_range""",
     "filesystem": """open open64 openat openat64 openat2 __open_2 __open64_2 __openat_2 __openat64_2 __open __open64
         fopen fopen64 _IO_fopen freopen freopen64 open_by_handle_at name_to_handle_at chdir fchdir
-        _ZNSt12__basic_fileIcE4openEPKcSt13_Ios_Openmodei _ZNSt13basic_filebufIcSt11char_traitsIcEE4openEPKcSt13_Ios_Openmode
+        _ZNSt12__basic_fileIcE4openEPKcSt13_Ios_Openmodei
+        _ZNSt13basic_filebufIcSt11char_traitsIcEE4openEPKcSt13_Ios_Openmode
         _ZNSt14basic_ifstreamIcSt11char_traitsIcEEC1EPKcSt13_Ios_Openmode
-        _ZNSt14basic_ofstreamIcSt11char_traitsIcEEC1EPKcSt13_Ios_Openmode""",
+        _ZNSt14basic_ofstreamIcSt11char_traitsIcEEC1EPKcSt13_Ios_Openmode
+        _ZNSt13basic_fstreamIcSt11char_traitsIcEEC1EPKcSt13_Ios_Openmode""",
     "process:execute": """execve execv execvp execvpe execl execlp execle execveat fexecve system __libc_system popen
         _IO_popen posix_spawn posix_spawnp wordexp""",
     "process:fork": "fork vfork _Fork __fork __vfork __libc_fork forkpty daemon",
     "process:signal": "kill killpg tgkill sigqueue pidfd_send_signal pthread_kill pthread_sigqueue",
     "process:trace": "ptrace process_vm_readv process_vm_writev pidfd_getfd pidfd_open perf_event_open",
     "environment": """getenv secure_getenv __secure_getenv setenv putenv unsetenv clearenv environ __environ _environ""",
-    "threads": "pthread_create thrd_create clone __clone _ZNSt6thread15_M_start_threadESt10unique_ptrINS_6_StateESt14default_deleteIS1_EEPFvvE",
+    "threads": """pthread_create thrd_create clone __clone
+        _ZNSt6thread15_M_start_threadESt10unique_ptrINS_6_StateESt14default_deleteIS1_EEPFvvE""",
     "code:load": "dlopen dlmopen dlsym dlvsym __libc_dlopen_mode __libc_dlsym memfd_create",
     "code:write": "mprotect pkey_mprotect",
     "system:call": "syscall",
@@ -54,13 +59,6 @@ IMPLIED: Final[dict[str, Capability]] = {
     symbol: Capability.parse(capability) for capability, symbols in _TABLE.items() for symbol in symbols.split()
 }
 """Symbol → the capability family that importing it implies."""
-
-
-class ImportedSymbol(Protocol):
-    """What `linkplan.Import` offers."""
-
-    @property
-    def symbol(self) -> str: ...  # noqa: D102
 
 
 @dataclass(frozen=True, slots=True)

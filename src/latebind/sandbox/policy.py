@@ -6,14 +6,17 @@ the plugin is loaded.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING
 
 from latebind.errors import CapabilityDenied, Unsupported
 from latebind.sandbox.capability import Capability, covered
 from latebind.sandbox.implied import Implied, implied_by
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
 
 
 class Isolation(StrEnum):
@@ -72,7 +75,9 @@ def check_declared(plugin: str, declared: Iterable[Capability], policy: Policy) 
     granted = policy.granted(plugin)
     for capability in declared:
         if not covered(capability, granted):
-            raise CapabilityDenied(plugin, str(capability), why="declared in its manifest and not granted by the policy")
+            raise CapabilityDenied(
+                plugin, str(capability), why="declared in its manifest and not granted by the policy"
+            )
 
 
 def undeclared(imports: Iterable[str], declared: Iterable[Capability]) -> tuple[Implied, ...]:
