@@ -10,6 +10,7 @@ int lb_add_match(PyObject *module);
 int lb_add_file(PyObject *module);
 int lb_add_image(PyObject *module);
 int lb_add_system(PyObject *module);
+int lb_add_context(PyObject *module);
 
 struct lb_error;
 
@@ -18,6 +19,5 @@ PyObject *lb_raise(PyObject *module, const struct lb_error *error);
 
 /* For "O&" of PyArg_ParseTuple: a Python int from 0 to 2**64 - 1 into an unsigned long long. */
 int lb_as_uint64(PyObject *value, void *result);
-int lb_add_context(PyObject *module);
 
 #endif

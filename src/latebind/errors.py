@@ -250,3 +250,15 @@ class DependencyCycle(LatebindError):
 
     def __str__(self) -> str:
         return f"plugins require each other in a circle: {' → '.join(self.plugins)}"
+
+
+@dataclass(eq=False)
+class BuildFailed(LatebindError):
+    """A compiler refused a plugin's source. `command` is what was run, `output` what it printed."""
+
+    command: str
+    status: int
+    output: str
+
+    def __str__(self) -> str:
+        return f"{self.command}: exit status {self.status}\n{self.output.rstrip()}"
