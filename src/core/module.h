@@ -10,6 +10,7 @@ int lb_add_match(PyObject *module);
 int lb_add_file(PyObject *module);
 int lb_add_image(PyObject *module);
 int lb_add_system(PyObject *module);
+int lb_add_context(PyObject *module);
 
 struct lb_error;
 

@@ -7,17 +7,38 @@ first used (PEP 562), so `import latebind` costs next to nothing and a program p
 # Not typing's: importing `typing` would cost more than everything else here. Type checkers know the name.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from latebind.elf import Elf, read
+    from latebind.contracts import (
+        Float32,
+        Float64,
+        Int8,
+        Int16,
+        Int32,
+        Int64,
+        UInt8,
+        UInt16,
+        UInt32,
+        UInt64,
+        contract,
+        quick,
+    )
+    from latebind.elf import (
+        Elf,
+        read,
+    )
     from latebind.errors import (
+        BuildFailed,
         CapabilityDenied,
         ClosedLibrary,
         ContractError,
+        DependencyCycle,
         LatebindError,
+        LifecycleError,
         MalformedElf,
         ManifestError,
         NotFound,
         NotProvided,
         PluginError,
+        PluginTimeout,
         Problem,
         SystemFailure,
         Tried,
@@ -33,18 +54,39 @@ if TYPE_CHECKING:
         plan,
         this_process,
     )
-    from latebind.linkplan import LinkPlan, Role
+    from latebind.linkplan import (
+        LinkPlan,
+        Role,
+    )
+    from latebind.plugin import (
+        Host,
+    )
+    from latebind.sandbox import (
+        AuditLog,
+        Policy,
+    )
 
 __version__ = "0.1.0"
 
 # Where each public name lives. tests/test_public_surface.py holds this, the imports above and `__all__` together.
 _HOME = {
+    "AuditLog": "latebind.sandbox",
+    "BuildFailed": "latebind.errors",
     "CapabilityDenied": "latebind.errors",
     "ClosedLibrary": "latebind.errors",
     "ContractError": "latebind.errors",
+    "DependencyCycle": "latebind.errors",
     "Elf": "latebind.elf",
+    "Float32": "latebind.contracts",
+    "Float64": "latebind.contracts",
+    "Host": "latebind.plugin",
+    "Int16": "latebind.contracts",
+    "Int32": "latebind.contracts",
+    "Int64": "latebind.contracts",
+    "Int8": "latebind.contracts",
     "LatebindError": "latebind.errors",
     "Library": "latebind.linker",
+    "LifecycleError": "latebind.errors",
     "LinkPlan": "latebind.linkplan",
     "MalformedElf": "latebind.errors",
     "ManifestError": "latebind.errors",
@@ -52,27 +94,46 @@ _HOME = {
     "NotFound": "latebind.errors",
     "NotProvided": "latebind.errors",
     "PluginError": "latebind.errors",
+    "PluginTimeout": "latebind.errors",
+    "Policy": "latebind.sandbox",
     "Problem": "latebind.errors",
     "Role": "latebind.linkplan",
     "SystemFailure": "latebind.errors",
     "Tried": "latebind.errors",
+    "UInt16": "latebind.contracts",
+    "UInt32": "latebind.contracts",
+    "UInt64": "latebind.contracts",
+    "UInt8": "latebind.contracts",
     "UnresolvedSymbol": "latebind.errors",
     "Unsupported": "latebind.errors",
     "VersionConflict": "latebind.errors",
+    "contract": "latebind.contracts",
     "dl": "latebind.linker",
     "load": "latebind.linker",
     "plan": "latebind.linker",
+    "quick": "latebind.contracts",
     "read": "latebind.elf",
     "this_process": "latebind.linker",
 }
 
 __all__ = [
+    "AuditLog",
+    "BuildFailed",
     "CapabilityDenied",
     "ClosedLibrary",
     "ContractError",
+    "DependencyCycle",
     "Elf",
+    "Float32",
+    "Float64",
+    "Host",
+    "Int8",
+    "Int16",
+    "Int32",
+    "Int64",
     "LatebindError",
     "Library",
+    "LifecycleError",
     "LinkPlan",
     "MalformedElf",
     "ManifestError",
@@ -80,16 +141,24 @@ __all__ = [
     "NotFound",
     "NotProvided",
     "PluginError",
+    "PluginTimeout",
+    "Policy",
     "Problem",
     "Role",
     "SystemFailure",
     "Tried",
+    "UInt8",
+    "UInt16",
+    "UInt32",
+    "UInt64",
     "UnresolvedSymbol",
     "Unsupported",
     "VersionConflict",
+    "contract",
     "dl",
     "load",
     "plan",
+    "quick",
     "read",
     "this_process",
 ]

@@ -205,3 +205,60 @@ class ManifestError(LatebindError):
     def __str__(self) -> str:
         lines = [f"{self.file}: {len(self.problems)} problem{'s' if len(self.problems) != 1 else ''} in the manifest"]
         return "\n".join(lines + [f"  {p.path or 'document'}: {p.expected}" for p in self.problems])
+
+
+@dataclass(eq=False)
+class PluginTimeout(LatebindError):
+    """A plugin's running calls did not end in the time that an operation on it may take.
+
+    `seconds` is that time. Nothing was changed: the plugin goes on serving. A plugin that answers with a failure
+    raises `PluginError`.
+    """
+
+    plugin: str
+    operation: str
+    seconds: float
+
+    def __str__(self) -> str:
+        return f"plugin {self.plugin}: {self.operation} waited {self.seconds:g} s for its running calls to end"
+
+
+@dataclass(eq=False)
+class LifecycleError(LatebindError):
+    """An operation does not fit the state that a plugin is in.
+
+    A call after it was unloaded, the unloading of one that others need, a reload from within one of its own calls.
+    A plugin that is nowhere raises `NotFound`.
+    """
+
+    plugin: str
+    operation: str
+    why: str
+
+    def __str__(self) -> str:
+        return f"plugin {self.plugin}: cannot {self.operation}: {self.why}"
+
+
+@dataclass(eq=False)
+class DependencyCycle(LatebindError):
+    """Plugins require each other in a circle, so none can be loaded before the others.
+
+    `plugins` is the circle, its first member again at the end. Versions that do not fit raise `VersionConflict`.
+    """
+
+    plugins: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"plugins require each other in a circle: {' → '.join(self.plugins)}"
+
+
+@dataclass(eq=False)
+class BuildFailed(LatebindError):
+    """A compiler refused a plugin's source. `command` is what was run, `output` what it printed."""
+
+    command: str
+    status: int
+    output: str
+
+    def __str__(self) -> str:
+        return f"{self.command}: exit status {self.status}\n{self.output.rstrip()}"

@@ -1,0 +1,161 @@
+/* host.logger 1.0.0: made by `latebind contract header`; change the contract instead.
+ *
+ * Writes lines for the operator.
+ */
+#ifndef HOST_LOGGER_H
+#define HOST_LOGGER_H
+
+/* latebind.h: all that a plugin needs of latebind, in one freestanding C99 header (also valid C++17).
+ *
+ * A plugin exports one function per method of the contracts that it provides.  Each takes an lb_context first and
+ * its result, if it has one, as a pointer last; it returns LB_OK, or what lb_fail returns.  The host includes this
+ * same file, so there is one definition of every structure below.  Nothing here needs a C library.
+ *
+ * Memory: arguments belong to the host and end with the call.  A result lives in memory from lb_alloc, in static
+ * memory, or in the plugin's own memory that stays as it is until the plugin's next call; the host copies it. */
+#ifndef LATEBIND_H
+#define LATEBIND_H
+
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define LATEBIND_ABI 1
+
+#if defined(__GNUC__)
+#define LB_EXPORT __attribute__((visibility("default")))
+#define LB_PRINTF(text, first) __attribute__((__format__(__printf__, text, first)))
+#else
+#define LB_EXPORT
+#define LB_PRINTF(text, first)
+#endif
+
+/* What a call ended with.  Any other number is a mistake of the plugin, and reported as one. */
+typedef int32_t lb_status;
+enum {
+    LB_OK = 0,
+    LB_FAILED = 1,      /* what lb_fail returns */
+    LB_NOT_PROVIDED = 2 /* the method, or a service that it needs, is not there */
+};
+
+/* UTF-8 text and plain bytes.  As an argument `data` is never null, and text is followed by a zero byte that `size`
+ * does not count; as a result `data` may be null when `size` is 0. */
+typedef struct lb_str {
+    const char *data;
+    size_t size; /* bytes */
+} lb_str;
+
+typedef struct lb_bytes {
+    const uint8_t *data;
+    size_t size;
+} lb_bytes;
+
+/* Contiguous lists; `size` counts the elements. */
+typedef struct lb_list_bool { const bool *data; size_t size; } lb_list_bool;
+typedef struct lb_list_i8 { const int8_t *data; size_t size; } lb_list_i8;
+typedef struct lb_list_i16 { const int16_t *data; size_t size; } lb_list_i16;
+typedef struct lb_list_i32 { const int32_t *data; size_t size; } lb_list_i32;
+typedef struct lb_list_i64 { const int64_t *data; size_t size; } lb_list_i64;
+typedef struct lb_list_u8 { const uint8_t *data; size_t size; } lb_list_u8;
+typedef struct lb_list_u16 { const uint16_t *data; size_t size; } lb_list_u16;
+typedef struct lb_list_u32 { const uint32_t *data; size_t size; } lb_list_u32;
+typedef struct lb_list_u64 { const uint64_t *data; size_t size; } lb_list_u64;
+typedef struct lb_list_f32 { const float *data; size_t size; } lb_list_f32;
+typedef struct lb_list_f64 { const double *data; size_t size; } lb_list_f64;
+typedef struct lb_list_str { const lb_str *data; size_t size; } lb_list_str;
+
+/* One call's context.  It belongs to the call: keep neither its address nor memory from lb_alloc beyond it. */
+typedef struct lb_context lb_context;
+struct lb_context {
+    uint32_t size; /* bytes of this structure that the host knows: fields may be appended, never moved */
+    uint32_t abi;  /* LATEBIND_ABI of the host */
+    void *state;   /* the plugin's own; set it in lb_init or lb_restore, it is the same in every later call */
+    void *(*alloc)(lb_context *ctx, size_t size);
+    lb_status (*fail)(lb_context *ctx, const char *format, va_list arguments);
+};
+
+/* `size` bytes, aligned to 16, that live until the host has copied the result; null when memory is short. */
+static inline void *lb_alloc(lb_context *ctx, size_t size)
+{
+    return ctx->alloc(ctx, size);
+}
+
+/* Say why the call failed (as printf does) and return LB_FAILED: `return lb_fail(ctx, "no word %d", n);` */
+LB_PRINTF(2, 3)
+static inline lb_status lb_fail(lb_context *ctx, const char *format, ...)
+{
+    lb_status status;
+    va_list arguments;
+    va_start(arguments, format);
+    status = ctx->fail(ctx, format, arguments);
+    va_end(arguments);
+    return status;
+}
+
+/* The text of a zero-terminated string; it is not copied. */
+static inline lb_str lb_text(const char *zero_terminated)
+{
+    lb_str text;
+    text.data = zero_terminated;
+    text.size = 0;
+    while (zero_terminated[text.size])
+        text.size++;
+    return text;
+}
+
+/* Life cycle.  Export those that you need; the host calls each one while no other call of the plugin runs.
+ * `config` is JSON.  `schema` numbers the format of the saved state: lb_restore is told what lb_save answered. */
+LB_EXPORT lb_status lb_init(lb_context *ctx, lb_str config);
+LB_EXPORT lb_status lb_fini(lb_context *ctx);
+LB_EXPORT lb_status lb_save(lb_context *ctx, uint32_t *schema, lb_bytes *state);
+LB_EXPORT lb_status lb_restore(lb_context *ctx, uint32_t schema, lb_bytes state);
+
+/* What the file is, as ELF notes that can be read without loading it.  The descriptor is a row of strings, each
+ * with its zero byte: for LATEBIND_PLUGIN id and version; for a contract id, version, layout digest, and
+ * "method:signature method:signature …".  The note's section is allocated, so it lies in a PT_NOTE segment, and
+ * linkers keep notes when they drop unused sections. */
+#define LATEBIND_NOTE_PLUGIN 1
+#define LATEBIND_NOTE_PROVIDES 2
+#define LATEBIND_NOTE_REQUIRES 3
+
+#define LATEBIND_NOTE_(variable, kind, text)                                                                           \
+    static const struct {                                                                                              \
+        uint32_t owner_size, text_size, type;                                                                          \
+        char owner[12];                                                                                                \
+        char content[(sizeof(text) + 3u) & ~(size_t)3u];                                                               \
+    } variable __attribute__((section(".note.latebind"), used, aligned(4))) = {9, sizeof(text), kind, "latebind", text};
+
+#define LATEBIND_PLUGIN(id, version) LATEBIND_NOTE_(latebind_note_plugin, LATEBIND_NOTE_PLUGIN, id "\0" version)
+#define LATEBIND_PROVIDES(contract)                                                                                    \
+    LATEBIND_NOTE_(latebind_note_provides_##contract, LATEBIND_NOTE_PROVIDES, LATEBIND_CONTRACT_##contract)
+#define LATEBIND_REQUIRES(contract)                                                                                    \
+    LATEBIND_NOTE_(latebind_note_requires_##contract, LATEBIND_NOTE_REQUIRES, LATEBIND_CONTRACT_##contract)
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* For LATEBIND_PROVIDES and LATEBIND_REQUIRES: id, version, layout digest, signatures. */
+#define LATEBIND_CONTRACT_host_logger \
+    "host.logger\0" "1.0.0\0" "86b48d973924e7e8\0" \
+    "info:83d54ca4"
+
+/* Write one line. */
+LB_EXPORT lb_status host_logger_info(lb_context *ctx, lb_str text);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

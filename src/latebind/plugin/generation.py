@@ -1,0 +1,73 @@
+"""A generation: one loaded code of a plugin. A hot reload makes the next one and lets the old one go.
+
+`NativeGeneration` (native.py) and `PythonGeneration` (pykind.py) are the kinds; whoever calls, reloads or unloads
+knows only what stands here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol, TypeAlias
+
+if TYPE_CHECKING:
+    from latebind.contracts import Contract, Method
+    from latebind.errors import LatebindError
+    from latebind.plugin.manifest import Manifest
+
+Invoke: TypeAlias = Callable[[Sequence[object]], object]
+"""Calls one method with one argument a parameter."""
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """A plugin's state on its way from one generation to the next; `schema` numbers the format of `data`."""
+
+    schema: int
+    data: bytes
+
+
+class Generation(Protocol):
+    """What the host does with a loaded plugin of any kind."""
+
+    @property
+    def manifest(self) -> Manifest:
+        """The manifest that it was loaded by."""
+        ...
+
+    @property
+    def number(self) -> int:
+        """Counts up with every reload, from 1."""
+        ...
+
+    @property
+    def config(self) -> Mapping[str, object]:
+        """The configuration that it was started with, for the next generation."""
+        ...
+
+    def check_contract(self, contract: Contract) -> None:
+        """Raise `VersionConflict` or `ContractError` unless it can serve this contract, which it provides by id."""
+        ...
+
+    def bind(self, contract: Contract, method: Method, proxy: object) -> Invoke:
+        """A method as something to call.
+
+        A missing one runs its default body with `proxy` as self, or raises `NotProvided` when it is called.
+        """
+        ...
+
+    def save(self) -> Saved | None:
+        """The state, or None if the plugin keeps none. Raises `PluginError`."""
+        ...
+
+    def restore(self, saved: Saved) -> None:
+        """Take over a state. Raises `PluginError`."""
+        ...
+
+    def lasting(self) -> tuple[str, ...]:
+        """Why parts of it stay in memory after `close`; empty where nothing does."""
+        ...
+
+    def close(self) -> list[LatebindError]:
+        """Stop the plugin and unload it, whatever happens; what went wrong on the way. Idempotent."""
+        ...

@@ -1,0 +1,205 @@
+"""A native plugin, loaded: its library, its bound services, its life-cycle functions.
+
+Loading is a transaction. What `check.py` allowed is mapped and bound by our linker, with each imported symbol of a
+required contract bound to a function that reaches the service; then lb_init runs. If anything fails, nothing stays.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import threading
+from contextlib import AbstractContextManager, nullcontext
+from typing import TYPE_CHECKING, Any, Final
+
+from latebind.contracts import (
+    Callback,
+    CallPool,
+    Contract,
+    Method,
+    NativeMethod,
+    Owner,
+    missing_service,
+    service_callbacks,
+)
+from latebind.contracts.marshal import Span, View, decode
+from latebind.contracts.native import check_status
+from latebind.contracts.types import Bytes
+from latebind.errors import LatebindError, NotProvided
+from latebind.linker import Library, load
+from latebind.plugin.check import CheckedPlugin, check_contracts, unloadable
+from latebind.plugin.generation import Invoke, Saved
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from latebind.plugin.manifest import Manifest
+    from latebind.plugin.services import Service
+
+_BYTES: Final = Bytes()
+
+
+class NativeGeneration:
+    """One loaded generation of a native plugin. Made by `load_native`."""
+
+    def __init__(self, checked: CheckedPlugin, number: int, config: Mapping[str, object]) -> None:
+        self.manifest: Manifest = checked.manifest
+        self.number = number
+        self.config = config
+        self._checked = checked
+        self._owner = Owner(checked.manifest.id, str(checked.manifest.version))
+        self._calls = CallPool()
+        self._callbacks: dict[str, Callback] = {}
+        self._library: Library | None = None
+        self._started = False
+        # A nested call of the same thread (plugin → service → plugin) must not wait for itself: a reentrant lock.
+        self._serial: AbstractContextManager[Any] = nullcontext() if self.manifest.parallel else threading.RLock()
+
+    def start(self, services: Mapping[str, Service]) -> None:
+        """Map and bind the file, run its constructors, then lb_init."""
+        self._callbacks = self._bind_services(services)
+        hooks = {symbol: callback.address for symbol, callback in self._callbacks.items()}
+        self._library = load(self._checked.plan, namespace=self._checked.namespace, hooks=hooks)
+        if "lb_init" in self._checked.exports:
+            config = json.dumps(dict(self.config), ensure_ascii=False).encode()
+            self._lifecycle("lb_init", [View], [View(config, len(config))], keep_state=True)
+        self._started = True
+
+    def check_contract(self, contract: Contract) -> None:
+        """Compare what was compiled with the host's contract."""
+        check_contracts(self.manifest, self._checked.note, [contract])
+
+    def bind(self, contract: Contract, method: Method, proxy: object) -> Invoke:
+        """The exported function of a method, or what stands in for one that this plugin does not have yet."""
+        note = self._checked.note.provides[contract.id]
+        if method.name not in note.methods:
+            return missing_method(self._owner, contract, method, proxy)
+        assert self._library is not None
+        function = NativeMethod(self._owner, contract, method, self._library.symbol(contract.symbol(method)))
+        serial, calls = self._serial, self._calls
+
+        def invoke(arguments: Sequence[object]) -> object:
+            with serial:
+                call = calls.begin()
+                try:
+                    return function(call, arguments)
+                finally:
+                    calls.end(call)
+
+        return invoke
+
+    def save(self) -> Saved | None:
+        """What lb_save answers, or None without an lb_save."""
+        if "lb_save" not in self._checked.exports:
+            return None
+        schema, state = ctypes.c_uint32(self.manifest.state_schema or 0), Span()
+        types: list[type[Any]] = [ctypes.POINTER(ctypes.c_uint32), ctypes.POINTER(Span)]
+        data = self._lifecycle(
+            "lb_save", types, [ctypes.byref(schema), ctypes.byref(state)], lambda copy: decode(_BYTES, state, copy)
+        )
+        assert isinstance(data, bytes)
+        if self.manifest.state_schema is not None and schema.value != self.manifest.state_schema:
+            what = f"it saved state of schema {schema.value}, its manifest says {self.manifest.state_schema}"
+            raise self._owner.error("lb_save", what)
+        return Saved(schema.value, data)
+
+    def restore(self, saved: Saved) -> None:
+        """Hand a state to lb_restore."""
+        if "lb_restore" not in self._checked.exports:
+            raise self._owner.error("lb_restore", "the plugin does not export it, so it cannot take over the state")
+        view = View(saved.data, len(saved.data))
+        self._lifecycle("lb_restore", [ctypes.c_uint32, View], [saved.schema, view], keep_state=True)
+
+    def lasting(self) -> tuple[str, ...]:
+        """What of it cannot be unloaded."""
+        return unloadable(self._checked.plan)
+
+    def close(self) -> list[LatebindError]:
+        """Run lb_fini if lb_init went well, then unload."""
+        problems: list[LatebindError] = []
+        library, self._library = self._library, None
+        if library is None:
+            return problems
+        if self._started and "lb_fini" in self._checked.exports:
+            try:
+                self._lifecycle("lb_fini", [], [], library=library)
+            except LatebindError as e:
+                problems.append(e)
+        try:
+            library.close()
+        except LatebindError as e:
+            problems.append(e)
+        else:
+            self._callbacks = {}  # not before: destructors may still call services
+        return problems
+
+    def _bind_services(self, services: Mapping[str, Service]) -> dict[str, Callback]:
+        callbacks: dict[str, Callback] = {}
+        for contract in set(self._checked.imports.values()) & services.keys():
+            service = services[contract]
+            callbacks |= service_callbacks(service.contract, service.implementation, self._calls)
+        bound = {s: callbacks[s] for s, c in self._checked.imports.items() if c in services}
+        optional = [s for s, c in self._checked.imports.items() if c not in services]
+        return bound | {symbol: missing_service(symbol, self._calls) for symbol in optional}
+
+    def _lifecycle(
+        self,
+        name: str,
+        types: Sequence[type[Any]],
+        arguments: Sequence[Any],
+        read: Callable[[Callable[[int, int], bytes]], object] | None = None,
+        *,
+        keep_state: bool = False,
+        library: Library | None = None,
+    ) -> object:
+        """Call one of the lb_… functions; `read` takes its answer over before the call's memory ends."""
+        where = library or self._library
+        assert where is not None
+        function = ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_void_p, *types)(where.symbol(name))
+        with self._serial:
+            call = self._calls.begin()
+            try:
+                check_status(self._owner, name, call, function(call.context.address, *arguments))
+                if keep_state:
+                    self._calls.state = call.context.state
+                return read(call.context.copy) if read is not None else None
+            except ValueError as e:
+                raise self._owner.error(name, f"its answer cannot be read: {e}") from e
+            finally:
+                self._calls.end(call)
+
+
+def load_native(
+    checked: CheckedPlugin, services: Mapping[str, Service], config: Mapping[str, object], number: int
+) -> NativeGeneration:
+    """Load a checked plugin and start it; whole or not at all.
+
+    `services` are those that are there, by contract id; `config` has passed the manifest's schema.
+    """
+    generation = NativeGeneration(checked, number, config)
+    try:
+        generation.start(services)
+    except BaseException:
+        generation.close()
+        raise
+    return generation
+
+
+def missing_method(owner: Owner, contract: Contract, method: Method, proxy: object) -> Invoke:
+    """What a call of a method does that the plugin, built against an older contract, does not have."""
+    body = method.body
+    if body is not None:
+
+        def run_default(arguments: Sequence[object]) -> object:
+            positional, named = method.spread(arguments)
+            return body(proxy, *positional, **named)
+
+        return run_default
+
+    def refuse(_arguments: Sequence[object]) -> object:
+        name = f"{contract.id}.{method.name}"
+        raise NotProvided(
+            owner.plugin, owner.version, name, "the plugin was built against an older contract without it"
+        )
+
+    return refuse

@@ -1,0 +1,85 @@
+"""Hot reload: another generation of a plugin's code takes over, with the state, while calls go on.
+
+One transaction. Up to the switch everything can be undone, and is, whatever fails: the old generation keeps serving
+with its state. After the switch the new one serves, and what goes wrong with unloading the old one is reported.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from latebind.errors import LatebindError
+    from latebind.plugin.generation import Generation
+    from latebind.plugin.slot import Slot
+
+DRAIN_TIMEOUT: Final = 10.0
+"""Seconds that a reload or unload waits for running calls to end, unless told otherwise."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReloadReport:
+    """How a reload went.
+
+    `state` is the number of bytes handed over, None without any; `held` the seconds for which calls had to wait.
+    `lasting` says what of the old generation stays in memory and why; `problems` what went wrong with unloading it.
+    """
+
+    plugin: str
+    old: str
+    new: str
+    generation: int
+    state: int | None
+    held: float
+    lasting: tuple[str, ...]
+    problems: tuple[LatebindError, ...]
+
+
+class Journal(Protocol):
+    """Is told where a reload stands, for the audit log."""
+
+    step: str
+
+
+def exchange(
+    slot: Slot, old: Generation, load_beside: Callable[[], Generation], journal: Journal, timeout: float
+) -> ReloadReport:
+    """Load the next generation beside `old`, move the state, switch, and unload `old`.
+
+    `load_beside` loads and starts the new generation, whole or not at all. Raises what went wrong before the switch;
+    then `old` serves as before.
+    """
+    new = load_beside()
+    size, held = None, 0.0
+    try:
+        journal.step = "hold calls"
+        with slot.gate.hold("reload", timeout):
+            begun = time.perf_counter()
+            size = _move_state(old, new, journal)
+            journal.step = "switch"
+            slot.generation = new
+        held = time.perf_counter() - begun
+    except BaseException as error:
+        # Exactly one of the two serves, also when a KeyboardInterrupt comes just after the switch: the other one goes.
+        gone = old if slot.generation is new else new
+        for problem in gone.close():
+            error.add_note(f"and, on unloading {gone.manifest}: {problem}")
+        raise
+    lasting = old.lasting()
+    return ReloadReport(
+        slot.plugin, str(old.manifest), str(new.manifest), new.number, size, held, lasting, tuple(old.close())
+    )  # fmt: skip
+
+
+def _move_state(old: Generation, new: Generation, journal: Journal) -> int | None:
+    journal.step = "save"
+    saved = old.save()
+    if saved is None:
+        return None
+    journal.step = "restore"
+    new.restore(saved)
+    return len(saved.data)

@@ -1,0 +1,54 @@
+"""Services: the contracts that a plugin requires, and who answers to them.
+
+A service is an object with a contract's methods: the host gives some (`Host(services={Logger: my_logger})`), and a
+plugin that provides a contract serves other plugins through a proxy like the one that the host's own code uses. So a
+plugin's call into another is counted, locked and reloaded like any other call.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from latebind.contracts import Contract, contract_of
+from latebind.errors import ContractError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """An object that answers to a contract."""
+
+    contract: Contract
+    implementation: object
+
+
+def host_services(given: Mapping[type, object]) -> dict[str, Service]:
+    """The host's services by contract id. Raises `ContractError` for one that lacks a method of its contract."""
+    services: dict[str, Service] = {}
+    for cls, implementation in given.items():
+        contract = contract_of(cls)
+        if contract.id in services:
+            raise ContractError(contract.id, "two services are given for it")
+        check_implements(contract, implementation, "the service")
+        services[contract.id] = Service(contract, implementation)
+    return services
+
+
+def check_implements(contract: Contract, implementation: object, who: str) -> None:
+    """Raise `ContractError` unless the object has all methods of the contract, by name."""
+    missing = [m.name for m in contract.methods if not callable(getattr(implementation, m.name, None))]
+    if missing:
+        text = f"{who} {type(implementation).__name__} has no method {', '.join(missing)}"
+        raise ContractError(contract.id, text, missing[0])
+
+
+def prefix_owner(symbol: str, prefixes: Iterable[tuple[str, str]]) -> str | None:
+    """The id of the contract that a symbol belongs to by its name; `prefixes` are (prefix, id).
+
+    The longest prefix wins: `acme_text_count` belongs to `acme.text` and not to `acme`.
+    """
+    fitting = [(len(prefix), owner) for prefix, owner in prefixes if symbol.startswith(prefix + "_")]
+    return max(fitting)[1] if fitting else None
