@@ -1,6 +1,6 @@
 """A host of one plugin: loads the tokenizer, counts the tokens of each line that is typed, reloads on "reload".
 
-    $ python build.py && echo "late binding is simple" | python host.py
+$ python build.py && echo "late binding is simple" | python host.py
 """
 
 import sys

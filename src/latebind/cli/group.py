@@ -26,6 +26,8 @@ VERBS: Final = {
     "deps": ("deps", "What would be loaded, from where, and why."),
     "explain": ("explain", "Which definition each reference binds to, and why."),
     "shell": ("shell", "Call any function of any library, line by line."),
+    "plugin": ("plugin", "Write, check, list, show and try plugins."),
+    "contract": ("contract", "The C header of a contract."),
     "completion": ("completion", "Print the completion script for bash, zsh or fish."),
 }
 

@@ -44,7 +44,7 @@ _TABLE: Final[dict[str, str]] = {
     "process:fork": "fork vfork _Fork __fork __vfork __libc_fork forkpty daemon",
     "process:signal": "kill killpg tgkill sigqueue pidfd_send_signal pthread_kill pthread_sigqueue",
     "process:trace": "ptrace process_vm_readv process_vm_writev pidfd_getfd pidfd_open perf_event_open",
-    "environment": """getenv secure_getenv __secure_getenv setenv putenv unsetenv clearenv environ __environ _environ""",
+    "environment": "getenv secure_getenv __secure_getenv setenv putenv unsetenv clearenv environ __environ _environ",
     "threads": """pthread_create thrd_create clone __clone
         _ZNSt6thread15_M_start_threadESt10unique_ptrINS_6_StateESt14default_deleteIS1_EEPFvvE""",
     "code:load": "dlopen dlmopen dlsym dlvsym __libc_dlopen_mode __libc_dlsym memfd_create",

@@ -1,0 +1,59 @@
+"""`FILE:CLASS` on the command line: the contract class of that name in a Python file or an importable module."""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib import import_module
+from importlib.util import module_from_spec, spec_from_file_location
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+
+def contract_class(text: str) -> type:
+    """The class that `contract.py:Tokenizer`, or `acme.contracts:Tokenizer` for a module, names.
+
+    The file is executed as Python executes any module it imports, so it is trusted as code. What names no contract
+    is a usage error: raises click.BadParameter.
+    """
+    from latebind.contracts import contract_of
+
+    place, separator, name = text.rpartition(":")
+    if not separator or not place or not name:
+        raise click.BadParameter(f"{text!r} names no class; write FILE:CLASS, as in contract.py:Tokenizer")
+    try:
+        found = getattr(_module(place), name)
+        contract_of(found)
+    except (OSError, ImportError, SyntaxError) as error:
+        raise click.BadParameter(f"{place} cannot be imported: {error}") from error
+    except AttributeError as error:
+        raise click.BadParameter(f"{place} has no class {name}") from error
+    except TypeError as error:
+        raise click.BadParameter(str(error)) from error
+    assert isinstance(found, type), "contract_of takes classes only"
+    return found
+
+
+contract_class.__name__ = "FILE:CLASS"  # what click shows in usage and errors
+
+
+def _module(place: str) -> ModuleType:
+    if not place.endswith(".py"):
+        return import_module(place)
+    if not os.path.isfile(place):
+        raise FileNotFoundError("there is no such file")
+    name = os.path.basename(place).removesuffix(".py")
+    known = sys.modules.get(name)
+    if known is not None and known.__spec__ is not None and known.__spec__.origin == place:
+        return known  # two classes of one file are of one module
+    spec = spec_from_file_location(name, place)
+    assert spec is not None, "a path that ends with .py always has a loader"
+    assert spec.loader is not None
+    module = module_from_spec(spec)
+    sys.modules[name] = module  # annotations are resolved through it
+    spec.loader.exec_module(module)
+    return module

@@ -1,0 +1,97 @@
+"""One call of one plugin from the command line: arguments from text, services that only show what they are told."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING, Any
+
+from latebind.contracts import Contract, Method, contract_of
+from latebind.contracts.types import Bytes, Nothing, Text
+from latebind.errors import LatebindError, Unsupported
+from latebind.plugin import Host
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from latebind.plugin import Manifest
+    from latebind.sandbox import Policy
+
+
+def call_once(
+    manifest: Manifest,
+    policy: Policy,
+    contract: type,
+    method: str,
+    arguments: Sequence[str],
+    services: Sequence[type],
+    config: str | None,
+) -> None:
+    """Load the plugin with everything in its folder's neighbourhood, call it once, print the result.
+
+    Raises ValueError or TypeError for arguments that do not fit, LatebindError for everything that the host refuses.
+    """
+    wanted = contract_of(contract)
+    found = wanted.method(method)
+    if found is None:
+        raise ValueError(f"{wanted.id} has no method {method}; it has {', '.join(m.name for m in wanted.methods)}")
+    values = _values(wanted, found, arguments)
+    stand_ins = {cls: StandIn(contract_of(cls)) for cls in services}
+    settings = None if config is None else _json(config, "--config")
+    with Host(policy, services=stand_ins, contracts=[contract]) as host:
+        host.discover(manifest.folder)
+        host.load(manifest.id, version=f"={manifest.version}", config=settings)
+        result = getattr(host.get(contract, plugin=manifest.id), method)(*values)
+        if not isinstance(found.result, Nothing):
+            _print(result)
+
+
+def _values(contract: Contract, method: Method, arguments: Sequence[str]) -> list[Any]:
+    if len(arguments) > len(method.parameters):
+        takes = ", ".join(p.name for p in method.parameters) or "nothing"
+        raise ValueError(f"{contract.id}.{method.name} takes {takes}, not {len(arguments)} arguments")
+    values: list[Any] = []
+    for parameter, text in zip(method.parameters, arguments, strict=False):  # parameters may have defaults
+        if isinstance(parameter.kind, Text):
+            values.append(text)
+        elif isinstance(parameter.kind, Bytes):
+            values.append(text.encode("utf-8", "surrogateescape"))
+        else:
+            values.append(_json(text, parameter.name))
+    return values
+
+
+def _json(text: str, name: str) -> Any:
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{name}: {text!r} is not JSON: {error}") from error
+
+
+def _print(result: object) -> None:
+    if isinstance(result, bytes):
+        sys.stdout.flush()
+        sys.stdout.buffer.write(result)
+        return
+    print(result if isinstance(result, str) else json.dumps(result))
+
+
+class StandIn:
+    """A service that shows each call on standard error. It has no answers, so only methods without a result work."""
+
+    def __init__(self, contract: Contract) -> None:
+        for method in contract.methods:
+            setattr(self, method.name, self._method(contract, method))
+
+    @staticmethod
+    def _method(contract: Contract, method: Method) -> Callable[..., None]:
+        def show(*arguments: object) -> None:
+            print(f"[{contract.id}] {method.name}({', '.join(map(repr, arguments))})", file=sys.stderr)
+            if not isinstance(method.result, Nothing):
+                raise _no_answer(contract, method)
+
+        return show
+
+
+def _no_answer(contract: Contract, method: Method) -> LatebindError:
+    return Unsupported(f"{contract.id}.{method.name}", "the stand-in of the command line has no answer for it")
