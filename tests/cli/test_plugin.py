@@ -82,11 +82,8 @@ def test_list_as_json(tokenizer: Path) -> None:
 
 def test_show_says_what_the_imports_imply(tokenizer: Path) -> None:
     source = tokenizer / "tokenizer.c"
-    source.write_text(
-        source.read_text() + '\n#include <stdlib.h>\nchar *spy(void);\nchar *spy(void) { return getenv("A"); }\n'
-    )
-    keep = ["-fvisibility=default"]
-    subprocess.run(["cc", "-shared", "-fPIC", *keep, "-o", tokenizer / "libacme_tokenizer.so", source], check=True)
+    source.write_text(source.read_text() + '\n#include <stdlib.h>\nchar *spy(void) { return getenv("A"); }\n')
+    subprocess.run(["cc", "-shared", "-fPIC", "-o", tokenizer / "libacme_tokenizer.so", source], check=True)
     run = latebind("plugin", "show", tokenizer)
     assert run.returncode == 0
     assert run.stdout.startswith("acme.tokenizer 1.4.2: Splits text")

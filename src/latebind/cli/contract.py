@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import click
 
 from latebind.cli.definitions import contract_class
@@ -19,10 +21,10 @@ def header(contracts: tuple[type, ...], folder: str | None) -> None:
     """Write the C header of each contract FILE:CLASS, for a plugin in C or C++ to include."""
     from latebind.contracts import contract_of
     from latebind.contracts import header as text_of
-    from latebind.testing import write_headers
 
-    if folder is not None:
-        write_headers(folder, contracts)
-        return
-    for contract in contracts:
-        click.echo(text_of(contract_of(contract)), nl=False)
+    for contract in map(contract_of, contracts):
+        if folder is None:
+            click.echo(text_of(contract), nl=False)
+        else:
+            with open(os.path.join(folder, f"{contract.prefix}.h"), "w", encoding="utf-8") as file:
+                file.write(text_of(contract))
