@@ -1,0 +1,80 @@
+"""The README is true: its console sessions and Python programs run, in order, and answer what it says.
+
+`…` in an expected output stands for anything, and on a line of its own for any lines.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from support import needs
+from support.command import PROGRAM
+
+README = Path(__file__).parent.parent / "README.md"
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", README.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+
+
+def sessions(block: str) -> list[tuple[str, str, str]]:
+    """(command, input, expected output) for each `$ command` of a console block; `> ` lines are its input."""
+    found = []
+    for part in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
+        command, _, rest = part.partition("\n")
+        lines = rest.splitlines(keepends=True)
+        typed = "".join(line[2:] for line in lines if line.startswith("> "))
+        expected = "".join(line for line in lines if not line.startswith("> "))
+        found.append((command, typed, expected))
+    return found
+
+
+def pattern(expected: str) -> str:
+    """The regular expression for an expected output."""
+    lines = expected.splitlines()
+    return "".join("(?:.*\n)*" if line == "…" else re.escape(line).replace("…", ".*") + "\n" for line in lines)
+
+
+def run(command: list[str], folder: Path, text: str = "") -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "PATH": f"{Path(PROGRAM).parent}:{os.environ['PATH']}"}
+    return subprocess.run(
+        command, cwd=folder, env=environment, input=text, text=True, check=False,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One folder for the whole README, where the console blocks have been run, so that later ones find their files."""
+    needs.program("make", "make")
+    needs.program("cc", "gcc libc6-dev")
+    made = tmp_path_factory.mktemp("readme")
+    wrong = []
+    for block in blocks("console"):
+        for command, typed, expected in sessions(block):
+            answer = run(["bash", "-c", command], made, typed)
+            if answer.returncode or not re.fullmatch(pattern(expected), answer.stdout):
+                wrong.append(f"$ {command}\nexpected:\n{expected}\nexit {answer.returncode}:\n{answer.stdout}")
+    assert wrong == []
+    return made
+
+
+def test_the_console_sessions_answer_what_the_readme_says(folder: Path) -> None:
+    assert (folder / "greeter" / "plugin.yaml").exists()  # and nothing was wrong on the way
+
+
+@pytest.mark.parametrize("program", blocks("python"))
+def test_the_python_programs_run(folder: Path, program: str) -> None:
+    answer = run([sys.executable, "-W", "error", "-c", program], folder)
+    assert answer.returncode == 0, answer.stdout
+
+
+def test_both_kinds_are_there() -> None:
+    assert len(blocks("console")) >= 4
+    assert len(blocks("python")) >= 3
