@@ -118,6 +118,7 @@ struct lb_image { /* one object that we mapped; owns everything it points to */
     struct lb_segment *segments;
     uint32_t segment_count;
     int stage; /* enum lb_stage, changed atomically */
+    uint64_t turn; /* its place in the order of constructors */
     struct lb_range init_array, fini_array;
     uint64_t init, fini; /* virtual addresses; 0: none */
     struct lb_range eh_frame_header;
@@ -227,6 +228,7 @@ struct lb_process { /* the core's only mutable state; see execute.c */
     pthread_mutex_t lock;
     struct lb_image *images; /* live ones; under the lock */
     struct lb_unwinder unwinder; /* once found; under the lock */
+    uint64_t turns;          /* how many objects were initialised; atomic */
     uint64_t carriers;       /* how many TLS carriers were made; atomic */
 };
 extern struct lb_process lb_process;

@@ -3,6 +3,7 @@
  * DT_INIT, then DT_INIT_ARRAY in order; DT_FINI_ARRAY in reverse, then DT_FINI.  Constructors get (argc, argv, envp) as
  * glibc gives them.  The order among objects is the plan's and the caller's business.  An object is marked before its
  * functions run, so that a constructor that comes back here does not start over. */
+#include <pthread.h>
 #include <unistd.h>
 
 #include "image.h"
@@ -26,6 +27,7 @@ void lb_image_initialize(struct lb_image *image)
 {
     if (image->span == 0 || !advance(image, LB_STAGE_LOADED, LB_STAGE_INITIALIZED))
         return;
+    image->turn = __atomic_add_fetch(&lb_process.turns, 1, __ATOMIC_RELAXED);
     if (image->init != 0)
         construct(image->base + image->init);
     for (uint64_t i = 0; i < image->init_array.size; i += 8)
@@ -40,4 +42,24 @@ void lb_image_finalize(struct lb_image *image)
         ((destructor *)(uintptr_t)lb_load64(image->base + image->fini_array.address + i - 8))();
     if (image->fini != 0)
         ((destructor *)(uintptr_t)(image->base + image->fini))();
+}
+
+/* The process ends: what is still loaded gets its destructors, the last initialised first, as glibc does for its own
+ * (elf/dl-fini.c).  Nothing is unmapped: threads may still run in it.  This is a destructor of the core itself, which the
+ * system's linker runs after everything that was registered with atexit. */
+__attribute__((destructor)) static void finalize_all(void)
+{
+    for (;;) {
+        struct lb_image *last = NULL;
+        pthread_mutex_lock(&lb_process.lock);
+        for (struct lb_image *image = lb_process.images; image != NULL; image = image->next) {
+            bool waits = __atomic_load_n(&image->stage, __ATOMIC_ACQUIRE) == LB_STAGE_INITIALIZED;
+            if (waits && (last == NULL || image->turn > last->turn))
+                last = image;
+        }
+        pthread_mutex_unlock(&lb_process.lock);
+        if (last == NULL)
+            return;
+        lb_image_finalize(last);
+    }
 }

@@ -6,6 +6,7 @@ import ctypes
 import os
 import re
 import subprocess
+import sys
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -119,6 +120,19 @@ def test_constructors_and_destructors_run_in_order(cc: Compiler, tmp_path: Path)
         assert ctypes.string_at(log.symbol("log")) == b"ba"
     assert ctypes.string_at(log.symbol("log")) == b"baAB"
     log.close()
+
+
+def test_destructors_of_what_is_still_loaded_run_when_the_process_ends(cc: Compiler, tmp_path: Path) -> None:
+    says = '#include <stdio.h>\n__attribute__((destructor)) static void z(void){ puts("%s"); }'
+    cc.shared(says % "inner", name="libinner.so")
+    flags = ["-Wl,--no-as-needed", f"-L{tmp_path}", f"-Wl,-rpath,{tmp_path}", "-linner"]
+    outer = cc.shared(says % "outer", name="libouter.so", flags=flags)
+    closed = cc.shared(says % "closed", name="libclosed.so")
+    program = (
+        f"import latebind as lb; lb.load({str(closed)!r}).close(); lb.load({str(outer)!r})"
+    )
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert run.stdout.split() == ["closed", "outer", "inner"]
 
 
 def test_constructors_get_the_programs_arguments(cc: Compiler) -> None:
