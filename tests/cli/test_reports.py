@@ -146,6 +146,16 @@ def test_a_library_path_is_searched_first(folder: Path, cc: Compiler) -> None:
     assert (document["objects"][0]["path"], document["objects"][0]["via"]) == (str(other), "env")
 
 
+@pytest.mark.parametrize("verb", ["deps", "explain", "inspect"])
+def test_a_bare_name_is_a_library_to_search_for(verb: str) -> None:
+    run = latebind(verb, "--json", "libm.so.6", "no_such_library.so.9")
+    assert run.returncode == 1
+    (document,) = documents(run.stdout)
+    assert document["file"].endswith("/libm.so.6")
+    assert "latebind: no_such_library.so.9: not found" in run.stderr
+    assert "tried /etc/ld.so.cache: has no entry for it" in run.stderr
+
+
 def test_inspect_shows_the_first_tables(folder: Path) -> None:
     run = latebind("inspect", folder / "libouter.so")
     assert run.returncode == 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from latebind.cli.files import for_each, print_document, print_lines
+from latebind.cli.files import for_each, open_file, print_document, print_lines
 
 
 @click.command()
@@ -17,6 +17,7 @@ from latebind.cli.files import for_each, print_document, print_lines
 def command(files: tuple[str, ...], style: str, library_path: tuple[str, ...], root: str | None) -> int:
     """Show what would be loaded with each FILE, from where, and why. Nothing is executed.
 
+    FILE is a path, or the name of a library (libz.so.1) that is searched for as dlopen does.
     The exit status is 1 where a FILE cannot be read or something that it needs is missing.
     """
     from latebind.linkplan import make_plan
@@ -26,7 +27,7 @@ def command(files: tuple[str, ...], style: str, library_path: tuple[str, ...], r
     known = Files(root)  # shared by all FILEs, so that each object is read once
 
     def report(file: str) -> bool:
-        plan = make_plan(known.elf(file), known, library_path=library_path)
+        plan = make_plan(open_file(file, known, library_path), known, library_path=library_path)
         if style == "json":
             print_document(deps.document(plan))
         else:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from latebind.cli.files import for_each, print_document, print_lines
+from latebind.cli.files import for_each, open_file, print_document, print_lines
 
 if TYPE_CHECKING:
     from latebind.linkplan import Binding, LinkPlan
@@ -41,7 +41,7 @@ def command(
     known = Files(root)
 
     def report(file: str) -> bool:
-        plan = make_plan(known.elf(file), known, library_path=library_path)
+        plan = make_plan(open_file(file, known, library_path), known, library_path=library_path)
         found = _bindings(plan, closure=closure)
         chosen = [b for b in found if b.symbol in wanted] if wanted else found
         if as_json:
@@ -51,7 +51,7 @@ def command(
             lines = [line for b in chosen for line in explain.one(plan, b)]
             print_lines([*lines, *(line for name in absent for line in explain.absent(plan, name))])
         else:
-            print_lines([f"{file}: {len(chosen)} references", *explain.overview(plan, chosen)])
+            print_lines([f"{plan.root.path}: {len(chosen)} references", *explain.overview(plan, chosen)])
         complete = all(any(b.symbol == name for b in chosen) for name in wanted)
         return complete and all(b.target is not None or b.weak for b in chosen)
 

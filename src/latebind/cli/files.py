@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from typing import TYPE_CHECKING, Any
 
 from latebind.cli.group import FINDING, SUCCESS, complain
@@ -10,6 +11,23 @@ from latebind.errors import LatebindError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
+
+    from latebind.elf import Elf
+    from latebind.search import Files
+
+
+def open_file(name: str, files: Files, library_path: tuple[str, ...] = ()) -> Elf:
+    """The file that `name` means on a command line: a path or, as for dlopen(3), the name of a library to search for.
+
+    `library_path` holds the folders to search first. Raises NotFound with every place that was tried.
+    """
+    if "/" in name or files.root is not None or os.path.exists(name):
+        return files.elf(name)
+    from latebind.search import locate
+    from latebind.search.environment import environment_for
+
+    program = files.elf(os.readlink("/proc/self/exe"))  # on whose behalf a name is looked up
+    return locate(name, program, files, environment_for(program, files).with_library_path(library_path))
 
 
 def for_each(files: Sequence[str], report: Callable[[str], bool]) -> int:

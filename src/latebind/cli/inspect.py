@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from latebind.cli.files import for_each, print_document, print_lines
+from latebind.cli.files import for_each, open_file, print_document, print_lines
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -45,13 +45,15 @@ def command(
     as_json: bool,  # noqa: FBT001
 ) -> int:
     """Show what is in each ELF FILE: header, segments and dynamic section, or the tables that are asked for."""
-    from latebind import elf
+    from latebind.search import Files
     from latebind.view import inspect
+
+    known = Files()
 
     chosen = tuple(_TABLES) if everything else tuple(name for name in _TABLES if name in tables) or _SHOWN_FIRST
 
     def report(file: str) -> bool:
-        found = elf.read(file)
+        found = open_file(file, known)
         if as_json:
             print_document(inspect.document(found, chosen))
         else:
