@@ -1,4 +1,4 @@
-"""The closure of DT_NEEDED: which objects a file pulls in, in load order, and where each was found and why.
+"""The closure of DT_NEEDED: which objects a file pulls in, in load order; rules.py says where each is looked for.
 
 This is `_dl_map_object` and `_dl_map_object_deps` of glibc's elf/dl-load.c and dl-deps.c as a function of files: the
 list grows breadth-first, a name that an object already answers to is not searched again, and two paths to one inode
@@ -7,36 +7,20 @@ are one object.
 
 from __future__ import annotations
 
-import os
+import re
 from dataclasses import dataclass, field
-from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from latebind.elf.dynamic import DF_1_NODEFLIB
 from latebind.elf.header import ET_DYN, ET_EXEC
 from latebind.errors import MalformedElf, NotFound, Tried
+from latebind.search.rules import Rules, Via
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from latebind.elf import Elf
     from latebind.search.environment import Environment
     from latebind.search.files import Files
-
-
-class Via(StrEnum):
-    """The rule that led to an object (ld.so(8))."""
-
-    RPATH = "rpath"
-    RUNPATH = "runpath"
-    ENV = "env"
-    CACHE = "cache"
-    DEFAULT = "default"
-    PATH = "path"
-    INTERP = "interp"
-    PRELOAD = "preload"
-    RESIDENT = "resident"
-    ROOT = "root"
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,10 +86,14 @@ def locate(name: str, requester: Elf, files: Files, env: Environment) -> Elf:
     if requester.soname == name:
         return requester
     tried: list[Tried] = []
-    found = search._search(name, program, tried, None)  # noqa: SLF001
+    found = search._search(name, program, tried)  # noqa: SLF001
     if found is None:
         raise NotFound(name, None, tuple(tried))
     return found.elf
+
+
+_PART_OF_MUSL: Final = re.compile(r"lib(c|pthread|rt|m|dl|util|xnet)\.")
+"""Names that musl's linker answers to itself, since it is the C library (ldso/dynlink.c, `load_library`)."""
 
 
 def _same_file(a: Elf, b: Elf) -> bool:
@@ -118,6 +106,7 @@ class _Search:
     def __init__(self, root: Elf, files: Files, env: Environment, residents: Sequence[Resident]) -> None:
         self.files = files
         self.env = env
+        self.rules = Rules(env, files)
         self.root = root
         self.residents = residents
         self.objects: list[Found] = []
@@ -130,7 +119,7 @@ class _Search:
         root = there.elf if there is not None else self.root
         self._add(self.root.path, self.root.path, Via.ROOT, root, "the file itself", None, there)
         for name in self.env.preload:
-            self._need(name, self.objects[0], Via.PRELOAD)
+            self._preload(name)
         for loader in self.objects:  # grows while it is walked: breadth-first
             if loader.resident is not None and loader.resident.via is Via.INTERP:
                 continue
@@ -138,17 +127,30 @@ class _Search:
                 self._need(name, loader)
         return Closure(tuple(self.objects), tuple(self.missing.values()))
 
-    def _need(self, name: str, loader: Found, preload: Via | None = None) -> None:
+    def _preload(self, name: str) -> None:
+        """One object of LD_PRELOAD. As in ld.so, one that cannot be had is passed over (ld.so(8), "LD_PRELOAD")."""
+        if self._known(name) is None and not (self.env.secure and "/" in name):
+            found = self._search(name, self.objects[0], [], Via.PRELOAD)
+            if found is not None and self.env.secure and not self.files.is_setuid(found.path):
+                self._forget(found)
+
+    def _forget(self, found: Found) -> None:
+        """Take back the object that was added last."""
+        self.objects.pop()
+        del self._by_elf[id(found.elf)]
+        self._by_name = {name: f for name, f in self._by_name.items() if f is not found}
+
+    def _need(self, name: str, loader: Found) -> None:
         if name in self.missing:
             known = self.missing[name]
             self.missing[name] = Missing(name, (*known.needed_by, loader.index), known.tried)
             return
         tried: list[Tried] = []
-        found = self._known(name) or self._search(name, loader, tried, preload)
+        found = self._known(name) or self._search(name, loader, tried)
         if found is None:
             self.missing[name] = Missing(name, (loader.index,), tuple(tried))
             return
-        if preload is None and found.index not in loader.needs:
+        if found.index not in loader.needs:
             loader.needs.append(found.index)
             found.needed_by.append(loader.index)
 
@@ -157,6 +159,8 @@ class _Search:
     def _known(self, name: str) -> Found | None:
         """An object that answers to `name`: it was asked for by it, or its DT_SONAME says so (`_dl_name_match_p`)."""
         found = self._by_name.get(name)
+        if found is None and self.env.is_musl and _PART_OF_MUSL.match(name):
+            return next((self._take_resident(r, name) for r in self.residents if r.via is Via.INTERP), None)
         if found is None:
             for resident in self.residents:
                 if name in resident.names or name in (resident.elf.soname, resident.path):
@@ -183,15 +187,25 @@ class _Search:
         self._by_elf[id(elf)] = found
         if via is not Via.ROOT:
             self._alias(found, name)
-        for other in (elf.soname, path):
+        # musl knows an object by the name it was searched under, and by its inode; DT_SONAME means nothing to it.
+        for other in (None if self.env.is_musl else elf.soname, path):
             if other:
                 self._by_name.setdefault(other, found)
         return found
 
+    def _chain(self, loader: Found) -> list[Found]:
+        """The loading object, its loader, and so on; at the end the root, whose DT_RPATH serves everyone."""
+        chain = [loader]
+        while chain[-1].index and chain[-1].loader is not None:
+            chain.append(self.objects[chain[-1].loader])
+        if chain[-1].index:
+            chain.append(self.objects[0])
+        return chain
+
     # which file is it ---------------------------------------------------------------------------------------
 
-    def _search(self, name: str, loader: Found, tried: list[Tried], preload: Via | None) -> Found | None:
-        for path, via, why in self._candidates(name, loader, tried):
+    def _search(self, name: str, loader: Found, tried: list[Tried], preload: Via | None = None) -> Found | None:
+        for path, via, why in self.rules.candidates(name, self._chain(loader), tried):
             elf = self._acceptable(path, tried)
             if elf is None:
                 continue
@@ -224,65 +238,3 @@ class _Search:
         else:
             return elf
         return None
-
-    def _candidates(self, name: str, loader: Found, tried: list[Tried]) -> Iterator[tuple[str, Via, str]]:
-        """Every path that ld.so would try for `name`, with the rule that leads there, in its order (ld.so(8))."""
-        if "/" in name:
-            yield self._substitute(name, loader), Via.PATH, "its name is a path"
-            return
-        if loader.elf.dynamic.runpath is None:
-            for owner in self._chain(loader):
-                yield from self._in(name, owner, owner.elf.dynamic.rpath, Via.RPATH, "DT_RPATH")
-        for folder in self.env.library_path:
-            for path in self._with_hwcaps(self._substitute(folder, loader), name):
-                yield path, Via.ENV, f"LD_LIBRARY_PATH has {folder}"
-        yield from self._in(name, loader, loader.elf.dynamic.runpath, Via.RUNPATH, "DT_RUNPATH")
-        yield from self._system_places(name, loader, tried)
-
-    def _system_places(self, name: str, loader: Found, tried: list[Tried]) -> Iterator[tuple[str, Via, str]]:
-        """The cache, then the default folders; DF_1_NODEFLIB of the loader excludes those folders from both."""
-        use_default = not loader.elf.dynamic.flags_1 & DF_1_NODEFLIB
-        cached = self.env.cache.lookup(name, self.env.cache_flags, self.env.hwcaps)
-        if cached is None:
-            tried.append(Tried("/etc/ld.so.cache", "has no entry for it"))
-        elif use_default or os.path.dirname(cached) not in self.env.system_dirs:
-            yield cached, Via.CACHE, "ld.so.cache says so"
-        else:
-            tried.append(Tried(cached, "in a default folder, which DF_1_NODEFLIB excludes"))
-        if use_default:
-            for folder in self.env.system_dirs:
-                for path in self._with_hwcaps(folder, name):
-                    yield path, Via.DEFAULT, f"{folder} is a default folder"
-
-    def _chain(self, loader: Found) -> Iterator[Found]:
-        """The loading object, its loader, and so on; at the end the root, whose DT_RPATH serves everyone."""
-        at: Found | None = loader
-        while at is not None:
-            yield at
-            if at.index == 0:
-                return
-            at = self.objects[at.loader] if at.loader is not None else None
-        yield self.objects[0]
-
-    def _in(self, name: str, owner: Found, folders: str | None, via: Via, tag: str) -> Iterator[tuple[str, Via, str]]:
-        if not folders:
-            return
-        for folder in folders.split(":"):
-            for path in self._with_hwcaps(self._substitute(folder or ".", owner), name):
-                yield path, via, f"{tag} {folder} of {owner.path}"
-
-    def _with_hwcaps(self, folder: str, name: str) -> Iterator[str]:
-        base = folder.rstrip("/") or "/"
-        for level in self.env.hwcaps:
-            if self.files.has_folder(f"{base}/glibc-hwcaps/{level}"):
-                yield f"{base}/glibc-hwcaps/{level}/{name}"
-        yield f"{base}/{name}" if base != "/" else f"/{name}"
-
-    def _substitute(self, text: str, owner: Found) -> str:
-        """Dynamic string tokens (ld.so(8)): $ORIGIN, $LIB and $PLATFORM, with or without braces."""
-        if "$" not in text:
-            return text
-        origin = os.path.dirname(os.path.realpath(owner.path) if self.files.is_native else owner.path)
-        for token, value in (("ORIGIN", origin), ("LIB", self.env.lib), ("PLATFORM", self.env.platform)):
-            text = text.replace("${" + token + "}", value).replace("$" + token, value)
-        return text

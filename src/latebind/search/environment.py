@@ -36,6 +36,27 @@ INTERPRETERS: Final = {
 
 _PLATFORMS: Final = {62: "x86_64", 3: "i686", 183: "aarch64", 40: "v7l", 243: "riscv64", 21: "ppc64le", 22: "s390x"}
 
+_MUSL_NAMES: Final = {
+    62: "x86_64",
+    3: "i386",
+    183: "aarch64",
+    40: "armhf",
+    243: "riscv64",
+    21: "powerpc64le",
+    22: "s390x",
+}
+
+_TRIPLES: Final = {
+    # Debian's multiarch folders, for a machine whose own dynamic linker is not there to be asked
+    (62, 64): "x86_64-linux-gnu",
+    (3, 32): "i386-linux-gnu",
+    (183, 64): "aarch64-linux-gnu",
+    (40, 32): "arm-linux-gnueabihf",
+    (243, 64): "riscv64-linux-gnu",
+    (21, 64): "powerpc64le-linux-gnu",
+    (22, 64): "s390x-linux-gnu",
+}
+
 _LEVELS: Final = (
     # glibc's x86-64 ISA levels (x86-64 psABI, "Micro-Architecture Levels"), in the kernel's names, cumulative
     ("x86-64-v2", "cx16 lahf_lm popcnt pni sse4_1 sse4_2 ssse3"),
@@ -52,7 +73,8 @@ class Environment:
     """The search's parameters for one kind of object (machine and class).
 
     `library_path` is LD_LIBRARY_PATH split; `hwcaps` the glibc-hwcaps subdirectories that the CPU can use, best
-    first; `system_dirs` the linker's own folders; `lib` and `platform` what ``$LIB`` and ``$PLATFORM`` mean.
+    first; `system_dirs` the linker's own folders; `lib` and `platform` what ``$LIB`` and ``$PLATFORM`` mean. `secure`
+    is ld.so's secure-execution mode (set-user-ID programs), `is_musl` says whose rules apply.
     """
 
     library_path: tuple[str, ...] = ()
@@ -64,6 +86,8 @@ class Environment:
     cache: LoaderCache = field(default_factory=lambda: LoaderCache(None))
     cache_flags: int = 0
     interpreter: str | None = None
+    secure: bool = False
+    is_musl: bool = False
 
     def with_library_path(self, folders: tuple[str, ...]) -> Environment:
         """The same, with `folders` searched before LD_LIBRARY_PATH's."""
@@ -75,30 +99,58 @@ def split_path_list(text: str) -> tuple[str, ...]:
     return tuple(part or "." for part in re.split("[:;]", text)) if text else ()
 
 
-def environment_for(elf: Elf, files: Files, variables: Mapping[str, str] | None = None) -> Environment:
+def environment_for(
+    elf: Elf, files: Files, variables: Mapping[str, str] | None = None, *, secure: bool = False
+) -> Environment:
     """The environment in which `elf` would be loaded.
 
     `variables` are the process's environment variables (default: this process's for its own machine; none below a
-    root, where this process's settings mean nothing).
+    root, where this process's settings mean nothing). `secure` asks for secure-execution mode (ld.so(8)): then
+    LD_LIBRARY_PATH is ignored, LD_PRELOAD restricted, and $ORIGIN trusted only below the default folders.
     """
     if variables is None:
         variables = os.environ if files.is_native else {}
     key = (elf.header.machine, elf.header.bits)
-    interpreter = elf.interpreter or INTERPRETERS.get(key)
-    dirs = _system_dirs(files, interpreter, key)
-    preload = tuple(re.split("[: ]+", variables["LD_PRELOAD"].strip(": "))) if variables.get("LD_PRELOAD") else ()
-    hwcaps, haswell = _cpu_level() if key == (62, 64) else ((), False)
+    interpreter = elf.interpreter or _usual_interpreter(elf, key)
+    is_musl = interpreter is not None and os.path.basename(interpreter).startswith("ld-musl-")
+    dirs = _musl_dirs(files, interpreter or "") if is_musl else _system_dirs(files, interpreter, key)
+    hwcaps, haswell = _cpu_level() if key == (62, 64) and not is_musl else ((), False)
     return Environment(
-        library_path=split_path_list(variables.get("LD_LIBRARY_PATH", "")),
-        preload=preload,
+        library_path=() if secure else split_path_list(variables.get("LD_LIBRARY_PATH", "")),
+        preload=_preload_list(files, variables, is_musl=is_musl),
         hwcaps=hwcaps,
         system_dirs=dirs,
         lib=dirs[0].strip("/"),
         platform="haswell" if haswell else _PLATFORMS.get(key[0], ""),
-        cache=_cache(files),
+        cache=LoaderCache(None) if is_musl else _cache(files),
         cache_flags=CACHE_FLAGS.get(key, 0x0003),
         interpreter=interpreter,
+        secure=secure,
+        is_musl=is_musl,
     )
+
+
+def _usual_interpreter(elf: Elf, key: tuple[int, int]) -> str | None:
+    """The dynamic linker of a file that names none (a library): musl's where the file asks for musl's C library."""
+    if any(name == "libc.so" or name.startswith("libc.musl-") for name in elf.dynamic.needed):
+        return f"/lib/ld-musl-{_MUSL_NAMES.get(key[0], 'x86_64')}.so.1"
+    return INTERPRETERS.get(key)
+
+
+def _preload_list(files: Files, variables: Mapping[str, str], *, is_musl: bool) -> tuple[str, ...]:
+    """LD_PRELOAD's names, separated by spaces or colons, and behind them those of /etc/ld.so.preload (glibc only)."""
+    system = b"" if is_musl else files.bytes("/etc/ld.so.preload") or b""
+    text = re.sub(r"#.*", "", system.decode("utf-8", "surrogateescape"))
+    return tuple(name for part in (variables.get("LD_PRELOAD", ""), text) for name in re.split(r"[:\s]+", part) if name)
+
+
+def _musl_dirs(files: Files, interpreter: str) -> tuple[str, ...]:
+    """Musl's folders: from /etc/ld-musl-ARCH.path beside its linker, else the ones compiled in (ldso/dynlink.c)."""
+    arch = os.path.basename(interpreter).removeprefix("ld-musl-").partition(".so")[0]
+    listed = files.bytes(f"/etc/ld-musl-{arch}.path")
+    if listed is None:
+        return ("/lib", "/usr/local/lib", "/usr/lib")
+    return tuple(d for d in re.split(r"[:\n]", listed.decode("utf-8", "surrogateescape")) if d) or ("/lib",)
 
 
 _caches: dict[int, tuple[Files, LoaderCache]] = {}
@@ -124,7 +176,12 @@ def _system_dirs(files: Files, interpreter: str | None, key: tuple[int, int]) ->
             found = _dirs_inside(files.elf(interpreter))
         except LatebindError:
             found = ()  # no such linker here: the ABI's usual folders stand in for it
-    return found or (("/lib64", "/usr/lib64", "/lib", "/usr/lib") if key[1] == 64 else ("/lib", "/usr/lib"))
+    if found:
+        return found
+    triple = _TRIPLES.get(key)
+    if triple and files.has_folder(f"/usr/lib/{triple}"):
+        return (f"/lib/{triple}", f"/usr/lib/{triple}", "/lib", "/usr/lib")
+    return ("/lib64", "/usr/lib64", "/lib", "/usr/lib") if key[1] == 64 else ("/lib", "/usr/lib")
 
 
 @lru_cache(maxsize=8)

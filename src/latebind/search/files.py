@@ -1,29 +1,61 @@
 """The one place that the search reads files through: each file is opened and parsed once in a run.
 
-With a `root` (a sysroot, an unpacked image), every path is looked up below it.
+With a `root` (a sysroot, an unpacked image), every path is looked up below it, and symbolic links are followed as they
+would be there: an absolute link in an image means a place in that image, not on this machine.
 """
 
 from __future__ import annotations
 
 import os
-from functools import cached_property
+import stat
 
 from latebind.elf import Elf, read
 from latebind.errors import LatebindError, MalformedElf, NotFound
+
+_MOST_LINKS = 40  # Linux's own limit on symbolic links in one path (path_resolution(7))
 
 
 class Files:
     """Opens ELF files below `root` (default: the machine's own root) and remembers them by device and inode."""
 
     def __init__(self, root: str | None = None) -> None:
-        self.root = os.path.normpath(root) if root else None
+        self.root = os.path.abspath(root) if root and os.path.abspath(root) != "/" else None
         self._by_path: dict[str, Elf | LatebindError] = {}
         self._by_identity: dict[tuple[int, int], Elf] = {}
         self._folders: dict[str, bool] = {}
 
+    @property
+    def is_native(self) -> bool:
+        """Whether this is the running machine's own file system."""
+        return self.root is None
+
+    def canonical(self, path: str) -> str:
+        """`path` without symbolic links, as it is called inside the root."""
+        if self.root is None:
+            return os.path.realpath(path)
+        done, pending, links = "", [p for p in reversed(path.split("/")) if p], 0
+        while pending:
+            part = pending.pop()
+            if part in {".", ".."}:
+                done = done if part == "." else done.rpartition("/")[0]
+                continue
+            here = f"{done}/{part}"
+            try:
+                target = os.readlink(self.root + here)
+            except OSError:
+                done = here
+                continue
+            links += 1
+            if links > _MOST_LINKS:
+                return path
+            if target.startswith("/"):
+                done = ""
+            pending += [p for p in reversed(target.split("/")) if p]
+        return done or "/"
+
     def real(self, path: str) -> str:
-        """Where `path` really is: below the root, where there is one."""
-        return self.root + path if self.root and path.startswith("/") else path
+        """Where `path` lies on this machine: below the root, where there is one."""
+        return path if self.root is None else self.root + self.canonical(path)
 
     def elf(self, path: str) -> Elf:
         """The ELF file at `path`. Raises `NotFound`, `MalformedElf` or `SystemFailure`, each time the same."""
@@ -35,14 +67,17 @@ class Files:
         return known
 
     def _open(self, path: str) -> Elf | LatebindError:
+        real = self.real(path)
         try:
-            status = os.stat(self.real(path))
+            status = os.stat(real)
         except OSError:
             return NotFound(path)
+        if not stat.S_ISREG(status.st_mode):
+            return MalformedElf(path, None, "not a regular file")
         if (status.st_dev, status.st_ino) in self._by_identity:
             return self._by_identity[status.st_dev, status.st_ino]
         try:
-            elf = read(self.real(path), name=path)
+            elf = read(real, name=path)
         except (NotFound, MalformedElf) as e:
             return e
         self._by_identity[status.st_dev, status.st_ino] = elf
@@ -61,6 +96,13 @@ class Files:
             known = self._folders[folder] = os.path.isdir(self.real(folder))
         return known
 
+    def is_setuid(self, path: str) -> bool:
+        """Whether the file at `path` has the set-user-ID bit: in secure mode only such objects are preloaded."""
+        try:
+            return bool(os.stat(self.real(path)).st_mode & stat.S_ISUID)
+        except OSError:
+            return False
+
     def bytes(self, path: str) -> bytes | None:
         """A whole file, or None where it is not there or not readable."""
         try:
@@ -68,8 +110,3 @@ class Files:
                 return f.read()
         except OSError:
             return None
-
-    @cached_property
-    def is_native(self) -> bool:
-        """Whether this is the running machine's own file system."""
-        return self.root is None

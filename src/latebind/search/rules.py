@@ -1,0 +1,152 @@
+"""Where a needed name is looked for, place by place, in the order of the dynamic linker that will do it.
+
+Two linkers, two orders. glibc (ld.so(8), elf/dl-load.c): DT_RPATH up the chain of loaders, LD_LIBRARY_PATH, DT_RUNPATH
+of the loader alone, the cache, the default folders; each folder first with its glibc-hwcaps subfolders. musl
+(ldso/dynlink.c, `load_library`): LD_LIBRARY_PATH, then DT_RPATH and DT_RUNPATH alike up the chain, then the folders of
+/etc/ld-musl-ARCH.path; no cache, no hwcaps.
+"""
+
+from __future__ import annotations
+
+import os
+from enum import StrEnum
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+from latebind.elf.dynamic import DF_1_NODEFLIB
+from latebind.errors import Tried
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from latebind.elf import Elf
+    from latebind.search.environment import Environment
+    from latebind.search.files import Files
+
+
+class Via(StrEnum):
+    """The rule that led to an object (ld.so(8))."""
+
+    RPATH = "rpath"
+    RUNPATH = "runpath"
+    ENV = "env"
+    CACHE = "cache"
+    DEFAULT = "default"
+    PATH = "path"
+    INTERP = "interp"
+    PRELOAD = "preload"
+    RESIDENT = "resident"
+    ROOT = "root"
+
+
+class Candidate(NamedTuple):
+    """One place to try: the path, the rule that leads there and the reason in words."""
+
+    path: str
+    via: Via
+    why: str
+
+
+class Owner(Protocol):
+    """An object whose search path counts: its path on disk and what its dynamic section says."""
+
+    @property
+    def path(self) -> str:
+        """Its path, as the linker sees it."""
+        ...
+
+    @property
+    def elf(self) -> Elf:
+        """Its file."""
+        ...
+
+
+class Rules:
+    """The search order for one closure. `chain` in the methods is the loading object first, the root last."""
+
+    def __init__(self, env: Environment, files: Files) -> None:
+        self.env = env
+        self.files = files
+
+    def candidates(self, name: str, chain: Sequence[Owner], tried: list[Tried]) -> Iterator[Candidate]:
+        """Every place where the linker would look for `name`; places that are ruled out go to `tried`."""
+        if "/" in name:
+            path = self.substitute(name, chain[0])
+            if path is None:
+                tried.append(Tried(name, "$ORIGIN is not expanded in secure mode"))
+            else:
+                yield Candidate(path, Via.PATH, "its name is a path")
+        elif self.env.is_musl:
+            yield from self._musl(name, chain)
+        else:
+            yield from self._glibc(name, chain, tried)
+
+    # glibc --------------------------------------------------------------------------------------------------
+
+    def _glibc(self, name: str, chain: Sequence[Owner], tried: list[Tried]) -> Iterator[Candidate]:
+        loader = chain[0]
+        if loader.elf.dynamic.runpath is None:
+            for owner in chain:
+                yield from self._listed(name, owner, owner.elf.dynamic.rpath, Via.RPATH, "DT_RPATH")
+        yield from self._library_path(name, loader)
+        yield from self._listed(name, loader, loader.elf.dynamic.runpath, Via.RUNPATH, "DT_RUNPATH")
+        use_default = not loader.elf.dynamic.flags_1 & DF_1_NODEFLIB
+        cached = self.env.cache.lookup(name, self.env.cache_flags, self.env.hwcaps)
+        if cached is None:
+            tried.append(Tried("/etc/ld.so.cache", "has no entry for it"))
+        elif use_default or os.path.dirname(cached) not in self.env.system_dirs:
+            yield Candidate(cached, Via.CACHE, "ld.so.cache says so")
+        else:
+            tried.append(Tried(cached, "in a default folder, which DF_1_NODEFLIB excludes"))
+        if use_default:
+            for folder in self.env.system_dirs:
+                for path in self._in(folder, name):
+                    yield Candidate(path, Via.DEFAULT, f"{folder} is a default folder")
+
+    # musl ---------------------------------------------------------------------------------------------------
+
+    def _musl(self, name: str, chain: Sequence[Owner]) -> Iterator[Candidate]:
+        yield from self._library_path(name, chain[0])
+        for owner in chain:
+            d = owner.elf.dynamic
+            folders, tag = (d.runpath, "DT_RUNPATH") if d.runpath is not None else (d.rpath, "DT_RPATH")
+            yield from self._listed(name, owner, folders, Via.RUNPATH if tag == "DT_RUNPATH" else Via.RPATH, tag)
+        for folder in self.env.system_dirs:
+            for path in self._in(folder, name):
+                yield Candidate(path, Via.DEFAULT, f"{folder} is in musl's path")
+
+    # common -------------------------------------------------------------------------------------------------
+
+    def _library_path(self, name: str, loader: Owner) -> Iterator[Candidate]:
+        for folder in self.env.library_path:
+            place = self.substitute(folder, loader)
+            for path in self._in(place, name) if place is not None else ():
+                yield Candidate(path, Via.ENV, f"LD_LIBRARY_PATH has {folder}")
+
+    def _listed(self, name: str, owner: Owner, folders: str | None, via: Via, tag: str) -> Iterator[Candidate]:
+        for folder in folders.split(":") if folders else ():
+            place = self.substitute(folder or ".", owner)
+            for path in self._in(place, name) if place is not None else ():
+                yield Candidate(path, via, f"{tag} {folder} of {owner.path}")
+
+    def _in(self, folder: str, name: str) -> Iterator[str]:
+        base = folder.rstrip("/")
+        for level in self.env.hwcaps:
+            if self.files.has_folder(f"{base}/glibc-hwcaps/{level}"):
+                yield f"{base}/glibc-hwcaps/{level}/{name}"
+        yield f"{base}/{name}"
+
+    def substitute(self, text: str, owner: Owner) -> str | None:
+        """`text` with its dynamic string tokens replaced: $ORIGIN, $LIB, $PLATFORM (ld.so(8)), with or without braces.
+
+        None where secure mode forbids it: $ORIGIN then counts only where it leads to a default folder.
+        """
+        if "$" not in text:
+            return text
+        origin = os.path.dirname(self.files.canonical(owner.path))
+        expanded = text
+        for token, value in (("ORIGIN", origin), ("LIB", self.env.lib), ("PLATFORM", self.env.platform)):
+            expanded = expanded.replace("${" + token + "}", value).replace("$" + token, value)
+        if self.env.secure and "ORIGIN" in text:
+            trusted = os.path.normpath(expanded)
+            return trusted if any(trusted == d or trusted.startswith(d + "/") for d in self.env.system_dirs) else None
+        return expanded
