@@ -106,7 +106,7 @@ class Unsupported(LatebindError):
 class SystemFailure(LatebindError):
     """The operating system refused something that latebind needed: memory, a mapping, a descriptor.
 
-    `operation` is the call that failed and `errno` its error number. The `OSError`, where there was one, is the
+    `operation` is the call that failed and `errno` its error number (0 where it gave none: `operation` then says all). The `OSError`, where there was one, is the
     cause.
     """
 
@@ -117,7 +117,8 @@ class SystemFailure(LatebindError):
     def __str__(self) -> str:
         import os
 
-        return f"{self.where + ': ' if self.where else ''}{self.operation} failed: {os.strerror(self.errno)}"
+        reason = f" failed: {os.strerror(self.errno)}" if self.errno else ""
+        return f"{self.where + ': ' if self.where else ''}{self.operation}{reason}"
 
 
 @dataclass(eq=False)

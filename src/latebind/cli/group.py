@@ -25,6 +25,7 @@ VERBS: Final = {
     "inspect": ("inspect", "What is in an ELF file: header, segments, dynamic section, symbols, relocations."),
     "deps": ("deps", "What would be loaded, from where, and why."),
     "explain": ("explain", "Which definition each reference binds to, and why."),
+    "plan": ("plan", "A whole plan as text or document, and what differs between two."),
     "shell": ("shell", "Call any function of any library, line by line."),
     "plugin": ("plugin", "Write, check, list, show and try plugins."),
     "contract": ("contract", "The C header of a contract."),

@@ -19,7 +19,7 @@ from latebind.linker.execute import execute
 from latebind.linker.loaded import LoadedObject
 from latebind.linker.process import Process, SystemObject
 from latebind.linkplan import Binding, LinkPlan, Role, Surroundings
-from latebind.linkplan.near import near_names
+from latebind.linkplan.near import near_misses
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -194,9 +194,9 @@ def _check_loadable(elf: Elf) -> None:
 
 def unresolved_error(plan: LinkPlan, binding: Binding) -> UnresolvedSymbol:
     """The error for one unresolved reference, with the names in scope that come close."""
-    names = (s.versioned_name for i in plan.scope for s in plan.objects[i].elf.symbols if s.exported)
-    near = near_names(binding.symbol, (n.split("@")[0] for n in names))
-    return UnresolvedSymbol(binding.symbol, binding.version, plan.objects[binding.referrer].path, near)
+    near = near_misses(binding.symbol, binding.version, (plan.objects[i].elf for i in plan.scope))
+    names = tuple(n.symbol for n in near)
+    return UnresolvedSymbol(binding.symbol, binding.version, plan.objects[binding.referrer].path, names)
 
 
 def _startup_scope(system: Sequence[SystemObject]) -> list[SystemObject]:

@@ -1,19 +1,27 @@
 """Reference → definition: scopes, versions, the `LinkPlan`, and its packed form."""
 
 from latebind.linkplan.binding import Binding, How, Kind
+from latebind.linkplan.diff import Change, Difference, PlanDiff, compare
+from latebind.linkplan.document import PlanRecord, record
 from latebind.linkplan.format import pack
 from latebind.linkplan.plan import Import, LinkPlan, PlannedObject, Surroundings, make_plan
 from latebind.linkplan.roles import Role
 
 __all__ = [
     "Binding",
+    "Change",
+    "Difference",
     "How",
     "Import",
     "Kind",
     "LinkPlan",
+    "PlanDiff",
+    "PlanRecord",
     "PlannedObject",
     "Role",
     "Surroundings",
+    "compare",
     "make_plan",
     "pack",
+    "record",
 ]

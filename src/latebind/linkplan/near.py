@@ -1,14 +1,32 @@
-"""Near misses: the names that someone who asked for an unknown symbol may have meant."""
+"""Near misses: what someone who asked for an undefined symbol may have meant, and why it did not do.
+
+Three kinds: the same name with another version, the same C++ function with other parameters, and names that are spelled
+alike.
+"""
 
 from __future__ import annotations
 
 import difflib
+import re
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from latebind.elf import Elf
+
 _MOST_COMPARED = 4000  # difflib costs about 10 µs a pair; a library can export fifty thousand names
+_LENGTH = re.compile(r"\d+")
+
+
+@dataclass(frozen=True, slots=True)
+class NearMiss:
+    """A definition that comes close: its name with version, the file that has it, and what is different."""
+
+    symbol: str
+    path: str
+    why: str
 
 
 def near_names(wanted: str, names: Iterable[str], most: int = 3) -> tuple[str, ...]:
@@ -22,3 +40,54 @@ def near_names(wanted: str, names: Iterable[str], most: int = 3) -> tuple[str, .
             close.append(name)
     close.sort(key=lambda n: (n[:1] != wanted[:1], n))
     return tuple(difflib.get_close_matches(wanted, close[:_MOST_COMPARED], n=most, cutoff=0.7))
+
+
+def near_misses(symbol: str, version: str | None, scope: Iterable[Elf], most: int = 3) -> tuple[NearMiss, ...]:
+    """Up to `most` definitions in `scope` that come close to `symbol` (with `version`), the likeliest kind first."""
+    function = qualified_name(symbol)
+    versions: list[NearMiss] = []
+    parameters: list[NearMiss] = []
+    spelled: dict[str, str] = {}
+    for elf in scope:
+        for s in elf.symbols:
+            if not s.exported:
+                continue
+            if s.name == symbol:
+                have = f"has version {s.version}" if s.version else "has no version"
+                wanted = f"{version} is wanted" if version else "one without version is wanted"
+                versions.append(NearMiss(s.versioned_name, elf.path, f"{have}, {wanted}"))
+            elif function is not None and s.name.startswith("_Z") and qualified_name(s.name) == function:
+                parameters.append(NearMiss(s.versioned_name, elf.path, "is the same function with other parameters"))
+            else:
+                spelled.setdefault(s.name, elf.path)
+    found = versions + parameters
+    if not found:
+        found = [NearMiss(name, spelled[name], "is spelled alike") for name in near_names(symbol, spelled, most)]
+    return tuple(found[:most])
+
+
+def qualified_name(mangled: str) -> str | None:
+    """The scope and name in a mangled C++ name, without its parameters: ``_ZN3foo3barEi`` → ``foo::bar``.
+
+    Only the plain form, of source names and nesting (Itanium C++ ABI, 5.1.2 and 5.1.3); None for everything else,
+    templates and operators among it.
+    """
+    if not mangled.startswith("_Z"):
+        return None
+    at, nested = 2, mangled[2:3] == "N"
+    if nested:
+        at = 3
+        while mangled[at : at + 1] in {"r", "V", "K", "R", "O"}:  # cv- and ref-qualifiers of a member function
+            at += 1
+    parts = []
+    while (number := _LENGTH.match(mangled, at)) is not None:
+        end = number.end() + int(number.group())
+        if end > len(mangled):
+            return None
+        parts.append(mangled[number.end() : end])
+        at = end
+        if not nested:
+            break
+    if not parts or (nested and mangled[at : at + 1] != "E"):
+        return None
+    return "::".join(parts)

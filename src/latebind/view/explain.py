@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from latebind.elf.relocation import relocation_name
 from latebind.linkplan import Kind
 from latebind.linkplan.binding import why
-from latebind.linkplan.near import near_names
+from latebind.linkplan.near import near_misses, near_names
 from latebind.view.table import table
 
 if TYPE_CHECKING:
@@ -48,6 +48,9 @@ def one(plan: LinkPlan, binding: Binding) -> Iterator[str]:
         searched = [plan.objects[index].path for index in plan.scope]
     if searched:
         yield f"  not defined in: {', '.join(searched)}"
+    if binding.kind is Kind.UNRESOLVED:
+        for near in near_misses(binding.symbol, binding.version, (plan.objects[i].elf for i in plan.scope)):
+            yield f"  near: {near.symbol} in {near.path} {near.why}"
 
 
 def absent(plan: LinkPlan, symbol: str) -> Iterator[str]:
