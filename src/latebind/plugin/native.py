@@ -131,6 +131,7 @@ class NativeGeneration:
             problems.append(e)
         else:
             self._callbacks = {}  # not before: destructors may still call services
+        del self._checked  # the plan keeps the file mapped for reading, and a proxy may keep us until its next call
         return problems
 
     def _bind_services(self, services: Mapping[str, Service]) -> dict[str, Callback]:
