@@ -11,6 +11,7 @@ import re
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
+from weakref import WeakKeyDictionary
 
 from latebind.errors import LatebindError
 from latebind.search.cache import CACHE_FLAGS, LoaderCache
@@ -101,16 +102,16 @@ def environment_for(elf: Elf, files: Files, variables: Mapping[str, str] | None 
     )
 
 
-_caches: dict[int, tuple[Files, LoaderCache]] = {}
+# Weak: a `Files` that nobody uses any more must not stay, since it keeps every file that it read mapped.
+_caches: WeakKeyDictionary[Files, LoaderCache] = WeakKeyDictionary()
 
 
 def _cache(files: Files) -> LoaderCache:
     """The cache of this file system, read once for each `Files`."""
-    known = _caches.get(id(files))
-    if known is None or known[0] is not files:
-        _caches.clear()
-        known = _caches[id(files)] = (files, LoaderCache(files.bytes("/etc/ld.so.cache")))
-    return known[1]
+    known = _caches.get(files)
+    if known is None:
+        known = _caches[files] = LoaderCache(files.bytes("/etc/ld.so.cache"))
+    return known
 
 
 def _system_dirs(files: Files, interpreter: str | None, key: tuple[int, int]) -> tuple[str, ...]:
