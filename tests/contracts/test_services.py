@@ -28,9 +28,24 @@ from support.compiler import Compiler
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-KINDS: tuple[Kind, ...] = (BOOL, INT8, INT64, UINT64, FLOAT32, Text(), Bytes(), ListOf(INT64), ListOf(BOOL), ListOf(Text()))
+KINDS: tuple[Kind, ...] = (
+    BOOL,
+    INT8,
+    INT64,
+    UINT64,
+    FLOAT32,
+    Text(),
+    Bytes(),
+    ListOf(INT64),
+    ListOf(BOOL),
+    ListOf(Text()),
+)
 METHODS = tuple(Method(f"m{i}", (Parameter("value", kind),), kind) for i, kind in enumerate(KINDS))
-SERVICE = Contract("host.mirror", Version(1, 0, 0), (*METHODS, Method("tell", (Parameter("text", Text(), keyword_only=True),), Nothing())))
+SERVICE = Contract(
+    "host.mirror",
+    Version(1, 0, 0),
+    (*METHODS, Method("tell", (Parameter("text", Text(), keyword_only=True),), Nothing())),
+)
 PLUGIN = Contract("test.passes", Version(1, 0, 0), (*METHODS, Method("tell", (Parameter("how", INT64),), Nothing())))
 
 
@@ -69,12 +84,12 @@ class Mirror:
         self.answer: Any = None
         self.told: list[str] = []
 
-    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - one function for every type
+    def __getattr__(self, name: str) -> Any:
         if not name.startswith("m"):
             raise AttributeError(name)
         return lambda value: value if self.answer is None else self.answer
 
-    def tell(self, *, text: str) -> Any:  # noqa: ANN401 - tests let it answer wrongly
+    def tell(self, *, text: str) -> Any:
         self.told.append(text)
         if isinstance(self.answer, BaseException):
             raise self.answer
@@ -87,9 +102,11 @@ class Fixture:
     def __init__(self, library: Library, pool: CallPool, mirror: Mirror) -> None:
         self.mirror, self.pool = mirror, pool
         owner = Owner("test.plugin", "1.0.0")
-        self.methods = {m.name: NativeMethod(owner, PLUGIN, m, library.symbol(PLUGIN.symbol(m))) for m in PLUGIN.methods}
+        self.methods = {
+            m.name: NativeMethod(owner, PLUGIN, m, library.symbol(PLUGIN.symbol(m))) for m in PLUGIN.methods
+        }
 
-    def call(self, name: str, *arguments: object, answer: object = None) -> Any:  # noqa: ANN401 - any kind of value
+    def call(self, name: str, *arguments: object, answer: object = None) -> Any:
         self.mirror.answer = answer
         call = self.pool.begin()
         try:
@@ -164,14 +181,20 @@ def test_a_keyboard_interrupt_in_a_service_is_not_swallowed(plugin: Fixture) -> 
         ("tell", 0, 3, "TypeError: expected None, not int"),
     ],
 )
-def test_a_wrong_answer_of_the_service_is_an_error(plugin: Fixture, name: str, value: object, answer: object, what: str) -> None:
+def test_a_wrong_answer_of_the_service_is_an_error(
+    plugin: Fixture, name: str, value: object, answer: object, what: str
+) -> None:
     with pytest.raises(PluginError, match=what):
         plugin.call(name, value, answer=answer)
 
 
 @pytest.mark.parametrize(
     ("how", "what"),
-    [(1, "parameter text: a null pointer with a length of 5"), (2, "a null pointer for the result"), (3, "without saying why")],
+    [
+        (1, "parameter text: a null pointer with a length of 5"),
+        (2, "a null pointer for the result"),
+        (3, "without saying why"),
+    ],
 )
 def test_a_wrong_argument_of_the_plugin_is_an_error(plugin: Fixture, how: int, what: str) -> None:
     with pytest.raises(PluginError, match=what):

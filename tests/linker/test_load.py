@@ -128,9 +128,7 @@ def test_destructors_of_what_is_still_loaded_run_when_the_process_ends(cc: Compi
     flags = ["-Wl,--no-as-needed", f"-L{tmp_path}", f"-Wl,-rpath,{tmp_path}", "-linner"]
     outer = cc.shared(says % "outer", name="libouter.so", flags=flags)
     closed = cc.shared(says % "closed", name="libclosed.so")
-    program = (
-        f"import latebind as lb; lb.load({str(closed)!r}).close(); lb.load({str(outer)!r})"
-    )
+    program = f"import latebind as lb; lb.load({str(closed)!r}).close(); lb.load({str(outer)!r})"
     run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert run.stdout.split() == ["closed", "outer", "inner"]
 

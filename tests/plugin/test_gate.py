@@ -30,7 +30,9 @@ def test_nobody_is_inside_while_the_gate_is_held() -> None:
         t.start()
     for _ in range(100):
         with gate.hold("reload", 10):
-            seen += [inside[0], (time.sleep(0), inside[0])[1]]
+            seen.append(inside[0])
+            time.sleep(0)
+            seen.append(inside[0])
     stop.set()
     for t in threads:
         t.join()

@@ -116,7 +116,10 @@ def test_plugins_lists_what_is_known_and_what_runs(host: Host, plugins: PluginFo
     plugins.python("test.idle", "class Plugin: ...")
     host.discover(plugins.root)
     host.load("test.counter")
-    assert [(s.id, s.loaded, s.generation) for s in host.plugins()] == [("test.counter", True, 1), ("test.idle", False, 0)]
+    assert [(s.id, s.loaded, s.generation) for s in host.plugins()] == [
+        ("test.counter", True, 1),
+        ("test.idle", False, 0),
+    ]
 
 
 def test_what_is_not_there_is_not_found_and_the_rejected_ones_are_named(host: Host, plugins: PluginFolder) -> None:
@@ -159,19 +162,50 @@ __attribute__((constructor)) static void began(void) { FILE *f = fopen(MARK, "w"
     ("flags", "changes", "error", "what"),
     [
         (["-DNO_NOTE"], {}, ContractError, "has no plugin note; add LATEBIND_PLUGIN"),
-        ([], {"version": "1.0.1"}, ContractError, r"was compiled as test\.counter 1\.0\.0, its manifest says test\.counter 1\.0\.1"),
-        ([], {"provides": [{"contract": "test.counter", "version": "1.0.0"}]}, ContractError, "was compiled against 1.1.0"),
+        (
+            [],
+            {"version": "1.0.1"},
+            ContractError,
+            r"was compiled as test\.counter 1\.0\.0, its manifest says test\.counter 1\.0\.1",
+        ),
+        (
+            [],
+            {"provides": [{"contract": "test.counter", "version": "1.0.0"}]},
+            ContractError,
+            "was compiled against 1.1.0",
+        ),
         ([], {"provides": [{"contract": "test.other", "version": "1.0.0"}]}, ContractError, "no note that provides it"),
         (["-DNO_ADD"], {}, ContractError, "does not export test_counter_add"),
         ([], {"sha256": "0" * 64}, ContractError, "has the SHA-256"),
         ([], {"entry": "nothing.so"}, NotFound, r"nothing\.so"),
-        ([], {"requires": [{"contract": "no.such"}]}, NotFound, r"no\.such: not found, needed by test\.counter 1\.0\.0"),
-        ([], {"requires": [{"contract": "host.logger", "version": "^2"}]}, VersionConflict, "the host's service has version 1.0.0"),
-        (["-DMARK=0"], {"capabilities": []}, CapabilityDenied, "'filesystem'.*import of fopen.*not declared in its manifest"),
+        (
+            [],
+            {"requires": [{"contract": "no.such"}]},
+            NotFound,
+            r"no\.such: not found, needed by test\.counter 1\.0\.0",
+        ),
+        (
+            [],
+            {"requires": [{"contract": "host.logger", "version": "^2"}]},
+            VersionConflict,
+            "the host's service has version 1.0.0",
+        ),
+        (
+            ["-DMARK=0"],
+            {"capabilities": []},
+            CapabilityDenied,
+            "'filesystem'.*import of fopen.*not declared in its manifest",
+        ),
     ],
 )
 def test_a_plugin_that_lies_is_refused_before_it_runs(
-    host: Host, plugins: PluginFolder, tmp_path: Path, flags: list[str], changes: dict[str, Any], error: type[LatebindError], what: str
+    host: Host,
+    plugins: PluginFolder,
+    tmp_path: Path,
+    flags: list[str],
+    changes: dict[str, Any],
+    error: type[LatebindError],
+    what: str,
 ) -> None:
     mark = tmp_path / "ran"
     document = {**MANIFEST, "capabilities": ["filesystem"], **changes}
@@ -196,20 +230,28 @@ def test_the_same_plugin_runs_when_it_tells_the_truth(host: Host, plugins: Plugi
     assert mark.exists()
 
 
-def test_a_denial_names_symbol_and_capability_and_is_logged(plugins: PluginFolder, host: Host, log: list[dict[str, Any]]) -> None:
+def test_a_denial_names_symbol_and_capability_and_is_logged(
+    plugins: PluginFolder, host: Host, log: list[dict[str, Any]]
+) -> None:
     source = COUNTER + "#include <sys/socket.h>\nint dial(void);\nint dial(void) { return connect(3, 0, 0); }\n"
     plugins.add("test.counter", source, **MANIFEST)
     host.discover(plugins.root)
     with pytest.raises(CapabilityDenied) as caught:
         host.load("test.counter")
-    assert (caught.value.plugin, caught.value.capability, caught.value.symbols) == ("test.counter", "network:connect", ("connect",))
+    assert (caught.value.plugin, caught.value.capability, caught.value.symbols) == (
+        "test.counter",
+        "network:connect",
+        ("connect",),
+    )
     assert log[-1]["event"] == "denied"
     assert "import of connect" in log[-1]["error"]
 
 
 def test_a_library_in_the_plugins_folder_counts_as_the_plugin(plugins: PluginFolder, host: Host, cc: Compiler) -> None:
     folder = plugins.counter()
-    helper = cc.shared("#include <stdlib.h>\nint run(void); int run(void) { return system(\"true\"); }", name="libhelper.so")
+    helper = cc.shared(
+        '#include <stdlib.h>\nint run(void); int run(void) { return system("true"); }', name="libhelper.so"
+    )
     shutil.copy(helper, folder / "libhelper.so")
     source = COUNTER + "int run(void); int go(void); int go(void) { return run(); }\n"
     plugins.add("test.counter", source, flags=(f"-L{folder}", "-lhelper"), **MANIFEST)
@@ -304,13 +346,21 @@ def build_against(version: str, methods: tuple[str, ...]) -> tuple[object, str]:
     exec(f"@contract('test.evolving', version='{version}')\nclass Evolving(Protocol):\n{body}", names)  # noqa: S102 - our text
     source = '#include "test_evolving.h"\nLATEBIND_PLUGIN("test.evolves", "1.0.0")\nLATEBIND_PROVIDES(test_evolving)\n'
     for at, method in enumerate(methods):
-        source += f"lb_status test_evolving_{method}(lb_context *ctx, int64_t *r) {{ (void)ctx; *r = {at}; return LB_OK; }}\n"
+        source += (
+            f"lb_status test_evolving_{method}(lb_context *ctx, int64_t *r) {{ (void)ctx; *r = {at}; return LB_OK; }}\n"
+        )
     return names["Evolving"], source
 
 
 @pytest.mark.parametrize(
     ("host_version", "outcome"),
-    [("1.0.0", "needs a newer contract"), ("1.1.0", ""), ("1.1.7", ""), ("1.2.0", ""), ("2.0.0", "break with each other")],
+    [
+        ("1.0.0", "needs a newer contract"),
+        ("1.1.0", ""),
+        ("1.1.7", ""),
+        ("1.2.0", ""),
+        ("2.0.0", "break with each other"),
+    ],
 )
 def test_a_plugin_built_against_1_1_under_other_hosts(plugins: PluginFolder, host_version: str, outcome: str) -> None:
     cls, source = build_against("1.1.0", ("one", "two"))
@@ -381,7 +431,9 @@ def test_other_types_under_the_same_version_are_refused(plugins: PluginFolder) -
 
 
 def test_the_configuration_is_checked_and_handed_to_lb_init(host: Host, plugins: PluginFolder) -> None:
-    source = COUNTER.replace("(void)ctx, (void)config;", 'return config.size < 100 ? lb_fail(ctx, "%s", config.data) : LB_OK;')
+    source = COUNTER.replace(
+        "(void)ctx, (void)config;", 'return config.size < 100 ? lb_fail(ctx, "%s", config.data) : LB_OK;'
+    )
     schema = {
         "type": "object", "required": ["size"], "additionalProperties": False,
         "properties": {"size": {"type": "integer", "minimum": 1}, "language": {"type": "string", "default": "größe"}},

@@ -7,9 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from latebind import CapabilityDenied, ContractError, Host, LifecycleError, NotProvided, PluginError, Policy, VersionConflict
+from latebind import (
+    CapabilityDenied,
+    ContractError,
+    Host,
+    LifecycleError,
+    NotProvided,
+    PluginError,
+    Policy,
+    VersionConflict,
+)
 from latebind.testing import Recorder, everything_allowed
-from support.plugins import Counter, Logger, PluginFolder
+from support.plugins import Counter, PluginFolder
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -40,7 +49,7 @@ class Plugin:
 COUNTS = [{"contract": "test.counter", "version": "1.1.0"}]
 
 
-def write(plugins: PluginFolder, source: str = SOURCE, name: str = "first", **manifest: Any) -> Path:  # noqa: ANN401 - a document's values
+def write(plugins: PluginFolder, source: str = SOURCE, name: str = "first", **manifest: Any) -> Path:
     folder = plugins.python("test.python", source, **{"provides": COUNTS, **manifest})
     (folder / "helper.py").write_text(f"NAME = {name!r}\n")
     return folder
@@ -63,7 +72,9 @@ def test_it_is_called_like_any_other_plugin(host: Host, plugins: PluginFolder) -
     assert isinstance(caught.value.__cause__, ValueError)
 
 
-def test_a_reload_keeps_the_state_and_takes_the_new_code_even_within_a_second(host: Host, plugins: PluginFolder) -> None:
+def test_a_reload_keeps_the_state_and_takes_the_new_code_even_within_a_second(
+    host: Host, plugins: PluginFolder
+) -> None:
     write(plugins)
     counter = start(host, plugins)
     counter.add(5)
@@ -138,7 +149,11 @@ def test_the_configuration_is_checked_and_given(host: Host, plugins: PluginFolde
 
 def test_an_older_plugin_serves_with_what_it_has(plugins: PluginFolder) -> None:
     older = [{"contract": "test.counter", "version": "1.0.0"}]
-    write(plugins, "class Plugin:\n    def __init__(self, context): ...\n    def add(self, amount): return 1\n", provides=older)
+    write(
+        plugins,
+        "class Plugin:\n    def __init__(self, context): ...\n    def add(self, amount): return 1\n",
+        provides=older,
+    )
     with Host(everything_allowed(), contracts=[Counter]) as host:
         counter = start(host, plugins)
         assert counter.add(3) == 1
@@ -163,7 +178,9 @@ def test_what_it_declares_must_be_granted(plugins: PluginFolder) -> None:
 
 def test_unloading_runs_fini_and_forgets_its_modules(host: Host, plugins: PluginFolder, logger: Recorder) -> None:
     source = SOURCE.replace("from .helper", "from support.plugins import Logger\nfrom .helper")
-    source += "\n    def lb_fini(self):\n        self.context.service(Logger).info('bye')\n        raise OSError('late')\n"
+    source += (
+        "\n    def lb_fini(self):\n        self.context.service(Logger).info('bye')\n        raise OSError('late')\n"
+    )
     write(plugins, source, requires=[{"contract": "host.logger"}])
     before = {n for n in sys.modules if n.startswith("_latebind_plugin")}
     start(host, plugins)
@@ -171,5 +188,3 @@ def test_unloading_runs_fini_and_forgets_its_modules(host: Host, plugins: Plugin
     assert logger.calls == [("info", ("bye",))]
     assert [str(p) for p in problems] == ["plugin test.python 1.0.0, lb_fini: OSError: late"]
     assert {n for n in sys.modules if n.startswith("_latebind_plugin")} == before
-
-

@@ -52,11 +52,18 @@ def counter(host: Host, plugins: PluginFolder) -> Counter:
     return found
 
 
-def test_the_new_code_takes_over_the_state(host: Host, plugins: PluginFolder, counter: Counter, log: list[dict[str, Any]]) -> None:
+def test_the_new_code_takes_over_the_state(
+    host: Host, plugins: PluginFolder, counter: Counter, log: list[dict[str, Any]]
+) -> None:
     plugins.counter('-DVERSION="1.1.0"', '-DNAME="second"', version="1.1.0")
     report = host.reload("test.counter")
     assert (counter.name(), counter.add(1)) == ("second", 6)
-    assert (report.old, report.new, report.generation, report.state) == ("test.counter 1.0.0", "test.counter 1.1.0", 2, 8)
+    assert (report.old, report.new, report.generation, report.state) == (
+        "test.counter 1.0.0",
+        "test.counter 1.1.0",
+        2,
+        8,
+    )
     assert 0 < report.held < 1
     assert (report.lasting, report.problems) == ((), ())
     assert mapped() == 1
@@ -80,7 +87,9 @@ def test_a_file_overwritten_in_place_does_not_touch_what_runs(plugins: PluginFol
 
 def test_without_lb_save_there_is_no_state(host: Host, plugins: PluginFolder) -> None:
     source = COUNTER.replace("lb_status lb_save", "lb_status other_save")
-    source = source.replace("static int64_t sum;", "static int64_t sum; lb_status other_save(lb_context *, uint32_t *, lb_bytes *);")
+    source = source.replace(
+        "static int64_t sum;", "static int64_t sum; lb_status other_save(lb_context *, uint32_t *, lb_bytes *);"
+    )
     plugins.add("test.counter", source, **MANIFEST)
     host.discover(plugins.root)
     host.load("test.counter")
@@ -94,11 +103,15 @@ def truncate(folder: Path) -> None:
     (folder / "plugin.so").write_bytes(whole[: len(whole) // 2])
 
 
+def empty(folder: Path) -> None:
+    (folder / "plugin.so").write_bytes(b"")
+
+
 def spoil_manifest(folder: Path) -> None:
     (folder / "plugin.yaml").write_text("id: test.counter\nversion: 1\n")
 
 
-def rebuild(*flags: str, **manifest: Any) -> Callable[[PluginFolder], None]:  # noqa: ANN401 - a document's values
+def rebuild(*flags: str, **manifest: Any) -> Callable[[PluginFolder], None]:
     def make(plugins: PluginFolder) -> None:
         plugins.counter('-DNAME="broken"', *flags, **manifest)
 
@@ -121,7 +134,7 @@ def add_source(text: str) -> Callable[[PluginFolder], None]:
 
 FAULTS: dict[str, tuple[Callable[[PluginFolder], None], type[LatebindError], str, str]] = {
     "truncated": (spoil(truncate), MalformedElf, "plugin.so", "check and load beside"),
-    "empty": (spoil(lambda f: (f / "plugin.so").write_bytes(b"") and None), MalformedElf, "empty", "check and load beside"),
+    "empty": (spoil(empty), MalformedElf, "empty", "check and load beside"),
     "gone": (spoil(lambda f: (f / "plugin.so").unlink()), NotFound, "plugin.so", "check and load beside"),
     "manifest gone": (spoil(lambda f: (f / "plugin.yaml").unlink()), NotFound, "plugin.yaml", "read the manifest"),
     "manifest broken": (spoil(spoil_manifest), ManifestError, "2 problems", "read the manifest"),
@@ -129,14 +142,14 @@ FAULTS: dict[str, tuple[Callable[[PluginFolder], None], type[LatebindError], str
     "missing export": (rebuild("-DNO_ADD"), ContractError, "does not export test_counter_add", "check and load beside"),
     "no note": (rebuild("-DNO_NOTE"), ContractError, "no plugin note", "check and load beside"),
     "contract version": (
-        rebuild(provides=[{"contract": "test.counter", "version": "2.0.0"}]), ContractError, "was compiled against 1.1.0",
-        "check and load beside",
+        rebuild(provides=[{"contract": "test.counter", "version": "2.0.0"}]), ContractError,
+        "was compiled against 1.1.0", "check and load beside",
     ),
     "contract dropped": (rebuild(provides=[]), VersionConflict, "no longer provides test.counter", "resolve"),
     "new requirement": (rebuild(requires=[{"plugin": "no.such"}]), NotFound, "no.such", "resolve"),
     "capability": (
-        add_source("#include <stdlib.h>\nint go(void); int go(void) { return system(\"true\"); }"), CapabilityDenied, "system",
-        "check and load beside",
+        add_source('#include <stdlib.h>\nint go(void); int go(void) { return system("true"); }'), CapabilityDenied,
+        "import of system", "check and load beside",
     ),
     "unresolved": (
         add_source("int nowhere(void); int go(void); int go(void) { return nowhere(); }"), UnresolvedSymbol, "nowhere",
@@ -217,7 +230,9 @@ def test_what_is_not_loaded_cannot_be_reloaded(host: Host, plugins: PluginFolder
         host.reload("test.counter")
 
 
-def test_every_call_is_answered_exactly_once_during_fifty_reloads(host: Host, plugins: PluginFolder, counter: Counter) -> None:
+def test_every_call_is_answered_exactly_once_during_fifty_reloads(
+    host: Host, plugins: PluginFolder, counter: Counter
+) -> None:
     """Four threads add 1 all the time. Each sum must be answered to one call, with none left out."""
     folder = plugins.counter('-DNAME="odd"')
     odd = (folder / "plugin.so").read_bytes()
@@ -275,11 +290,12 @@ lb_status test_waits_wait(lb_context *ctx, lb_list_u8 flag)
 """
 
 
-def waits_contract() -> Any:  # noqa: ANN401 - a class that the type checker cannot know
+def waits_contract() -> Any:
     from latebind import UInt8
 
     names: dict[str, Any] = {"Protocol": Protocol, "contract": contract, "UInt8": UInt8}
-    text = "@contract('test.waits', version='1.0.0')\nclass Waits(Protocol):\n    def wait(self, flag: list[UInt8]) -> None: ...\n"
+    text = "@contract('test.waits', version='1.0.0')\nclass Waits(Protocol):\n"
+    text += "    def wait(self, flag: list[UInt8]) -> None: ...\n"
     exec(text, names)  # noqa: S102 - our own text
     return names["Waits"]
 
@@ -330,11 +346,15 @@ def test_a_reload_that_would_close_a_circle_is_refused(plugins: PluginFolder) ->
     words = "class Plugin:\n    def __init__(self, context): ...\n    def find(self, word): return [word]\n"
     plugins.python("p.used", words, provides=[{"contract": "test.words", "version": "1.0.0"}])
     user = {"provides": [{"contract": "host.logger", "version": "1.0.0"}], "requires": [{"contract": "test.words"}]}
-    plugins.python("p.user", "class Plugin:\n    def __init__(self, context): ...\n    def info(self, text): ...\n", **user)
+    plugins.python(
+        "p.user", "class Plugin:\n    def __init__(self, context): ...\n    def info(self, text): ...\n", **user
+    )
     with Host(everything_allowed(), contracts=[Words]) as host:
         host.discover(plugins.root)
         host.load("p.user")
-        plugins.python("p.used", words, provides=[{"contract": "test.words", "version": "1.0.0"}], requires=[{"plugin": "p.user"}])
+        plugins.python(
+            "p.used", words, provides=[{"contract": "test.words", "version": "1.0.0"}], requires=[{"plugin": "p.user"}]
+        )
         with pytest.raises(DependencyCycle):
             host.reload("p.used")
         assert host.get(Words).find("x") == ["x"]

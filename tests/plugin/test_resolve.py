@@ -15,9 +15,17 @@ from latebind.plugin.manifest import manifest_from
 from latebind.plugin.resolve import Known, Resolution, resolve
 
 
-def plugin(name: str, version: str = "1.0.0", requires: tuple[dict[str, Any], ...] = (), provides: str = "") -> Manifest:
+def plugin(
+    name: str, version: str = "1.0.0", requires: tuple[dict[str, Any], ...] = (), provides: str = ""
+) -> Manifest:
     provided = [{"contract": c, "version": v} for c, _, v in (p.partition("@") for p in provides.split())]
-    document = {"id": f"p.{name}", "version": version, "entry": "x.so", "requires": list(requires), "provides": provided}
+    document = {
+        "id": f"p.{name}",
+        "version": version,
+        "entry": "x.so",
+        "requires": list(requires),
+        "provides": provided,
+    }
     return manifest_from(document, f"/{name}-{version}/plugin.yaml")
 
 
@@ -29,7 +37,9 @@ def uses(contract: str, version: str = "*", **more: object) -> dict[str, Any]:
     return {"contract": contract, "version": version, **more}
 
 
-def solve(wanted: Manifest, *others: Manifest, loaded: tuple[Manifest, ...] = (), services: dict[str, str] | None = None) -> Resolution:
+def solve(
+    wanted: Manifest, *others: Manifest, loaded: tuple[Manifest, ...] = (), services: dict[str, str] | None = None
+) -> Resolution:
     registry = Registry()
     for manifest in {*others, *loaded, wanted}:
         registry.add(manifest)
@@ -78,7 +88,9 @@ def test_a_requirement_that_nobody_meets_is_not_found() -> None:
 
 
 def test_an_optional_requirement_may_stay_open_and_is_told() -> None:
-    found = solve(plugin("a", requires=(needs("b", optional=True), uses("x.y", "^2", optional=True))), services={"x.y": "1.0.0"})
+    found = solve(
+        plugin("a", requires=(needs("b", optional=True), uses("x.y", "^2", optional=True))), services={"x.y": "1.0.0"}
+    )
     assert order(found) == "a 1.0.0"
     assert [s.split(":")[0] for s in found.skipped] == [
         "p.a 1.0.0 goes without plugin p.b *", "p.a 1.0.0 goes without contract x.y ^2",
@@ -113,7 +125,8 @@ def test_a_circle_is_named() -> None:
 @given(st.lists(st.sets(st.integers(0, 7)), min_size=1, max_size=8))
 def test_any_graph_has_an_order_or_a_circle(edges: list[set[int]]) -> None:
     made = [
-        plugin(f"n{i}", requires=tuple(needs(f"n{j}") for j in sorted(targets) if j < len(edges))) for i, targets in enumerate(edges)
+        plugin(f"n{i}", requires=tuple(needs(f"n{j}") for j in sorted(targets) if j < len(edges)))
+        for i, targets in enumerate(edges)
     ]
     try:
         found = solve(made[0], *made[1:]).order

@@ -7,7 +7,17 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
 
-from latebind import ContractError, Host, LifecycleError, NotFound, NotProvided, PluginError, UnresolvedSymbol, VersionConflict, contract
+from latebind import (
+    ContractError,
+    Host,
+    LifecycleError,
+    NotFound,
+    NotProvided,
+    PluginError,
+    UnresolvedSymbol,
+    VersionConflict,
+    contract,
+)
 from latebind.testing import Recorder, everything_allowed
 from support.plugins import Counter, Logger, PluginFolder, Words
 
@@ -48,7 +58,7 @@ lb_status test_counter_name(lb_context *ctx, lb_str *result)
 SPEAK = '-DCALL=host_logger_info(ctx,lb_text("added"))'
 SILENT = "-DCALL=((void)ctx,LB_OK)"
 FIND = '-DFIND=test_words_find(ctx,lb_text("word"),&found)'
-NO_FIND = "-DFIND=(found.size=1,found.data=0,lb_fail(ctx,\"none\"))"
+NO_FIND = '-DFIND=(found.size=1,found.data=0,lb_fail(ctx,"none"))'
 
 DICTIONARY = r"""
 #include "test_words.h"
@@ -76,11 +86,13 @@ lb_status lb_restore(lb_context *ctx, uint32_t schema, lb_bytes state)
 """
 
 
-def talks(plugins: PluginFolder, *flags: str, **manifest: Any) -> Path:  # noqa: ANN401 - a document's values
+def talks(plugins: PluginFolder, *flags: str, **manifest: Any) -> Path:
     return plugins.add("test.talks", TALKS, flags=flags, **{"provides": COUNTS, "requires": LOGGER, **manifest})
 
 
-def test_a_plugins_undefined_symbol_reaches_the_hosts_service(host: Host, plugins: PluginFolder, logger: Recorder) -> None:
+def test_a_plugins_undefined_symbol_reaches_the_hosts_service(
+    host: Host, plugins: PluginFolder, logger: Recorder
+) -> None:
     talks(plugins, SPEAK, NO_FIND)
     host.discover(plugins.root)
     host.load("test.talks")
@@ -114,14 +126,22 @@ def test_what_the_service_raises_is_the_cause(plugins: PluginFolder) -> None:
 def test_an_import_of_a_contract_that_is_not_required_is_refused(host: Host, plugins: PluginFolder) -> None:
     talks(plugins, SPEAK, NO_FIND, requires=[])
     host.discover(plugins.root)
-    with pytest.raises(ContractError, match=r"imports host_logger_info, and its manifest does not require host\.logger"):
+    with pytest.raises(
+        ContractError, match=r"imports host_logger_info, and its manifest does not require host\.logger"
+    ):
         host.load("test.talks")
 
 
 def test_an_import_that_the_service_does_not_have_is_named(host: Host, plugins: PluginFolder) -> None:
-    source = TALKS.replace("static int64_t sum;", "static int64_t sum; LB_EXPORT lb_status host_logger_inform(lb_context *, lb_str);")
+    source = TALKS.replace(
+        "static int64_t sum;", "static int64_t sum; LB_EXPORT lb_status host_logger_inform(lb_context *, lb_str);"
+    )
     plugins.add(
-        "test.talks", source, flags=('-DCALL=host_logger_inform(ctx,lb_text("x"))', NO_FIND), provides=COUNTS, requires=LOGGER
+        "test.talks",
+        source,
+        flags=('-DCALL=host_logger_inform(ctx,lb_text("x"))', NO_FIND),
+        provides=COUNTS,
+        requires=LOGGER,
     )
     host.discover(plugins.root)
     with pytest.raises(UnresolvedSymbol) as caught:
@@ -231,7 +251,13 @@ def test_a_contract_between_plugins_must_be_known_to_the_host(pair: PluginFolder
 
 
 def test_an_error_passes_through_both_plugins(plugins: PluginFolder) -> None:
-    talks(plugins, SILENT, FIND.replace("\"word\"", "\"words\""), "-DQUIET", requires=[{"contract": "test.words", "version": "^1"}])
+    talks(
+        plugins,
+        SILENT,
+        FIND.replace('"word"', '"words"'),
+        "-DQUIET",
+        requires=[{"contract": "test.words", "version": "^1"}],
+    )
     plugins.add("test.dictionary", DICTIONARY, provides=[{"contract": "test.words", "version": "1.0.0"}])
     with Host(everything_allowed(), contracts=[Words]) as host:
         host.discover(plugins.root)

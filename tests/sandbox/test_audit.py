@@ -23,7 +23,13 @@ def test_an_event_is_one_line_of_json() -> None:
     lines: list[str] = []
     AuditLog(lines.append, clock).record("load", "a.b", version="1.0.0", why=ValueError("new\nline"))
     assert [json.loads(line) for line in lines] == [
-        {"time": "2026-01-02T03:04:05.000678+00:00", "event": "load", "plugin": "a.b", "version": "1.0.0", "why": "new\nline"}
+        {
+            "time": "2026-01-02T03:04:05.000678+00:00",
+            "event": "load",
+            "plugin": "a.b",
+            "version": "1.0.0",
+            "why": "new\nline",
+        }
     ]
     assert lines[0].count("\n") == 1
 
@@ -32,7 +38,12 @@ def test_a_file_is_appended_to_by_many_threads_line_by_line(tmp_path: Path) -> N
     path = tmp_path / "audit.jsonl"
     path.write_text('{"event": "earlier"}\n')
     log = AuditLog(path)
-    threads = [threading.Thread(target=lambda: [log.record("call", "a.b", text="x" * 500) for _ in range(50)]) for _ in range(4)]
+
+    def write() -> None:
+        for _ in range(50):
+            log.record("call", "a.b", text="x" * 500)
+
+    threads = [threading.Thread(target=write) for _ in range(4)]
     for t in threads:
         t.start()
     for t in threads:

@@ -16,17 +16,30 @@ def caps(*texts: str) -> list[Capability]:
 
 @pytest.mark.parametrize(
     ("symbol", "capability"),
-    [("connect", "network:connect"), ("socket", "network"), ("execve", "process:execute"), ("system", "process:execute"),
+    [("connect", "network:connect"), ("socket", "network"), ("execve", "process:execute"),
+     ("system", "process:execute"),
      ("fopen", "filesystem"), ("fopen64", "filesystem"), ("open", "filesystem"), ("__open_2", "filesystem"),
      ("unlink", "filesystem:write"), ("opendir", "filesystem:read"), ("dlopen", "code:load"), ("getenv", "environment"),
-     ("pthread_create", "threads"), ("ptrace", "process:trace"), ("syscall", "system:call"), ("mprotect", "code:write")],
+     ("pthread_create", "threads"), ("ptrace", "process:trace"), ("syscall", "system:call"),
+     ("mprotect", "code:write")],
 )  # fmt: skip
 def test_an_import_implies_a_capability(symbol: str, capability: str) -> None:
     assert [(str(i.capability), i.symbols) for i in implied_by(["malloc", symbol, "free"])] == [(capability, (symbol,))]
 
 
 def test_computing_implies_nothing() -> None:
-    harmless = ["malloc", "free", "memcpy", "printf", "cos", "qsort", "pthread_mutex_lock", "__stack_chk_fail", "write", "mmap"]
+    harmless = [
+        "malloc",
+        "free",
+        "memcpy",
+        "printf",
+        "cos",
+        "qsort",
+        "pthread_mutex_lock",
+        "__stack_chk_fail",
+        "write",
+        "mmap",
+    ]
     assert implied_by(harmless) == ()
 
 
@@ -42,7 +55,9 @@ def test_an_undeclared_capability_is_denied_with_its_symbols() -> None:
         check("a.b", {"connect", "getaddrinfo", "malloc"}, [], Policy())
     assert caught.value.capability == "network:connect"
     assert caught.value.symbols == ("connect", "getaddrinfo")
-    assert "plugin a.b: capability 'network:connect' (implied by its import of connect, getaddrinfo)" in str(caught.value)
+    assert "plugin a.b: capability 'network:connect' (implied by its import of connect, getaddrinfo)" in str(
+        caught.value
+    )
 
 
 def test_a_declared_capability_that_is_not_granted_is_denied() -> None:
@@ -55,7 +70,9 @@ def test_a_declared_and_granted_capability_allows_its_imports() -> None:
 
 
 def test_a_narrow_declaration_allows_the_family_only_in_its_direction() -> None:
-    assert [str(i.capability) for i in undeclared({"fopen", "unlink", "opendir"}, caps("filesystem:read:/usr"))] == ["filesystem:write"]
+    assert [str(i.capability) for i in undeclared({"fopen", "unlink", "opendir"}, caps("filesystem:read:/usr"))] == [
+        "filesystem:write"
+    ]
 
 
 @given(st.sets(st.sampled_from(sorted(IMPLIED))))

@@ -139,7 +139,15 @@ class PluginFolder:
     root: Path
     built: dict[str, Path] = field(default_factory=dict)
 
-    def add(self, plugin: str, source: str, *, flags: tuple[str, ...] = (), contracts: tuple[object, ...] = (), **manifest: Any) -> Path:  # noqa: ANN401, E501
+    def add(
+        self,
+        plugin: str,
+        source: str,
+        *,
+        flags: tuple[str, ...] = (),
+        contracts: tuple[object, ...] = (),
+        **manifest: Any,
+    ) -> Path:
         """Compile `source` to a plugin and write its manifest. Returns the plugin's folder."""
         folder = self.root / plugin
         folder.mkdir(parents=True, exist_ok=True)
@@ -148,11 +156,11 @@ class PluginFolder:
         self.compile(folder, source, flags, contracts)
         return folder
 
-    def counter(self, *flags: str, **manifest: Any) -> Path:  # noqa: ANN401
+    def counter(self, *flags: str, **manifest: Any) -> Path:
         """The counter, in the same folder every time: calling it again makes the next build."""
         return self.add("test.counter", COUNTER, flags=flags, **{**MANIFEST, **manifest})
 
-    def python(self, plugin: str, source: str, **manifest: Any) -> Path:  # noqa: ANN401
+    def python(self, plugin: str, source: str, **manifest: Any) -> Path:
         """A Python plugin of one module, `code.py`."""
         folder = self.root / plugin
         folder.mkdir(parents=True, exist_ok=True)
@@ -161,7 +169,9 @@ class PluginFolder:
         (folder / "plugin.yaml").write_text(yaml.safe_dump(document))
         return folder
 
-    def compile(self, folder: Path, source: str, flags: tuple[str, ...] = (), contracts: tuple[object, ...] = ()) -> None:
+    def compile(
+        self, folder: Path, source: str, flags: tuple[str, ...] = (), contracts: tuple[object, ...] = ()
+    ) -> None:
         """Compile `source` to the folder's plugin.so."""
         needs.program("cc", "gcc libc6-dev")
         text = folder / "plugin.c"
