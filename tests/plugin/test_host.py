@@ -111,6 +111,26 @@ def test_loading_twice_changes_nothing(host: Host, plugins: PluginFolder) -> Non
         host.load("test.counter", version="^2")
 
 
+def test_the_newest_version_in_the_range_is_loaded(host: Host, plugins: PluginFolder) -> None:
+    for version in ("1.0.0", "1.5.0", "2.0.0"):
+        folder = plugins.counter(f'-DVERSION="{version}"', version=version)
+        folder.rename(plugins.root / version)
+    host.discover(plugins.root)
+    assert str(host.load("test.counter", version="^1").manifest.version) == "1.5.0"
+    host.unload("test.counter")
+    with pytest.raises(NotFound, match=r"is version 2\.0\.0, not \^3"):
+        host.load("test.counter", version="^3")
+
+
+def test_the_log_says_that_an_inline_plugin_has_no_limits(
+    host: Host, plugins: PluginFolder, log: list[dict[str, Any]]
+) -> None:
+    plugins.counter(limits={"memory": "1MiB"})
+    host.discover(plugins.root)
+    host.load("test.counter")
+    assert (log[-1]["event"], log[-1]["isolation"], log[-1]["unenforced"]) == ("load", "inline", ["limits"])
+
+
 def test_plugins_lists_what_is_known_and_what_runs(host: Host, plugins: PluginFolder) -> None:
     plugins.counter()
     plugins.python("test.idle", "class Plugin: ...")
@@ -447,6 +467,16 @@ def test_the_configuration_is_checked_and_handed_to_lb_init(host: Host, plugins:
         host.load("test.counter")
     with pytest.raises(PluginError, match=re.escape('{"size": 3, "language": "größe"}')):
         host.load("test.counter", config={"size": 3})
+
+
+def test_another_configuration_needs_another_start(host: Host, plugins: PluginFolder) -> None:
+    schema = {"type": "object", "properties": {"size": {"type": "integer", "default": 1}}}
+    plugins.counter(config=schema)
+    host.discover(plugins.root)
+    host.load("test.counter", config={"size": 1})
+    assert host.load("test.counter", config={}).loaded, "the default is the same configuration"
+    with pytest.raises(LifecycleError, match="another configuration"):
+        host.load("test.counter", config={"size": 2})
 
 
 def test_a_plugin_without_configuration_takes_none(host: Host, plugins: PluginFolder) -> None:
