@@ -106,8 +106,8 @@ class Unsupported(LatebindError):
 class SystemFailure(LatebindError):
     """The operating system refused something that latebind needed: memory, a mapping, a descriptor.
 
-    `operation` is the call that failed and `errno` its error number (0 where it gave none: `operation` then says all). The `OSError`, where there was one, is the
-    cause.
+    `operation` is the call that failed and `errno` its error number; where that is 0, `operation` says all. The
+    `OSError`, where there was one, is the cause.
     """
 
     operation: str

@@ -60,8 +60,8 @@ def test_an_update_that_drops_a_function_breaks(user: Path, cc: Compiler) -> Non
 def test_an_interposer_rebinds_without_breaking(user: Path, cc: Compiler, tmp_path: Path) -> None:
     before = record(plan(user))
     cc.shared("int one(void){ return 5; }", name="extra/libextra.so")
-    cc.shared("int two(void){ return 2; } int one(void){ return 1; }", name="libone.so",
-              flags=["-Wl,--no-as-needed", f"-L{tmp_path}/extra", f"-Wl,-rpath,{tmp_path}/extra", "-lextra"])  # fmt: skip
+    link = ["-Wl,--no-as-needed", f"-L{tmp_path}/extra", f"-Wl,-rpath,{tmp_path}/extra", "-lextra"]
+    cc.shared("int two(void){ return 2; } int one(void){ return 1; }", name="libone.so", flags=link)
     diff = compare(before, record(plan(user)))
     assert (Change.ADDED, "libextra.so", False) in changes(diff)
     assert not diff.breaks

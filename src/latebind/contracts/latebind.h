@@ -4,8 +4,9 @@
  * its result, if it has one, as a pointer last; it returns LB_OK, or what lb_fail returns.  The host includes this
  * same file, so there is one definition of every structure below.  Nothing here needs a C library.
  *
- * Memory: arguments belong to the host and end with the call.  A result lives in memory from lb_alloc, in static
- * memory, or in the plugin's own memory that stays as it is until the plugin's next call; the host copies it. */
+ * Memory: arguments belong to the host and end with the call.  A result lies in memory from lb_alloc, within an
+ * argument, in static memory, or in memory of the plugin's that stays as it is until its next call; the host copies
+ * it. */
 #ifndef LATEBIND_H
 #define LATEBIND_H
 

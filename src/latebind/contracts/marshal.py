@@ -16,7 +16,7 @@ from array import array
 from collections.abc import Callable, Sequence
 from typing import Any, Final, TypeAlias
 
-from latebind.contracts.types import BOOL, Bytes, Kind, ListOf, ResultKind, Scalar, Text
+from latebind.contracts.types import BOOL, FLOAT32, Bytes, Kind, ListOf, ResultKind, Scalar, Text
 
 Copy: TypeAlias = Callable[[int, int], bytes]
 """(address, size) → bytes; ValueError where that memory is not there. `Context.copy` is one."""
@@ -111,7 +111,8 @@ def encode_scalar(kind: Scalar, value: object) -> bool | int | float:
         raise TypeError(f"expected float, not {_type(value)}")
     try:
         real = float(value)  # type: ignore[arg-type]
-        struct.pack(kind.code, real)
+        if kind is FLOAT32:
+            struct.pack("<f", real)  # raises for what would become infinite; without "<" it does not
     except OverflowError:
         raise OverflowError(f"{_shorten(value)} is outside of {kind.name}") from None
     return real

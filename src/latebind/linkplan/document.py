@@ -85,7 +85,9 @@ class PlanRecord:
             record = cls(objects=objects, bindings=bindings, missing=missing, init_order=order, **document)
         except (KeyError, TypeError) as e:
             raise Unsupported(name, f"is a damaged plan document: {e}", "make the plan again") from e
-        indexes: list[object] = [i for o in objects for i in o.needs] + [b.referrer for b in bindings] + [*record.init_order]
+        indexes: list[object] = (
+            [i for o in objects for i in o.needs] + [b.referrer for b in bindings] + [*record.init_order]
+        )
         indexes += [b.target for b in bindings if b.target is not None]
         if any(not isinstance(i, int) or not 0 <= i < len(objects) for i in indexes):
             raise Unsupported(name, "is a damaged plan document: it refers to objects that it does not list")

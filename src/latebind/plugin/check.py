@@ -202,8 +202,9 @@ def imported_symbols(plan: LinkPlan, manifest: Manifest, bound: Iterable[str]) -
 
 def unloadable(plan: LinkPlan) -> tuple[str, ...]:
     """What keeps objects of the plan in memory after they are closed, each with the object's name."""
-    reasons = [f"{o.name}: {reason}" for o in plan.loaded for reason in _sticky(o.elf)]
-    reasons += [f"{o.name}: it is loaded by the system's linker" for o in plan.objects if o.role is Role.SYSTEM]
+    reasons = [f"{os.path.basename(o.path)}: {reason}" for o in plan.loaded for reason in _sticky(o.elf)]
+    system = [o for o in plan.objects if o.role is Role.SYSTEM]
+    reasons += [f"{os.path.basename(o.path)}: it is loaded by the system's linker" for o in system]
     return tuple(reasons)
 
 

@@ -124,13 +124,14 @@ class NativeGeneration:
             try:
                 self._lifecycle("lb_fini", [], [], library=library)
             except LatebindError as e:
-                problems.append(e)
+                problems.append(e.with_traceback(None))  # whose frames would keep the library
         try:
             library.close()
         except LatebindError as e:
-            problems.append(e)
+            problems.append(e.with_traceback(None))
         else:
             self._callbacks = {}  # not before: destructors may still call services
+        del self._checked  # the plan keeps the file mapped for reading, and a proxy may keep us until its next call
         return problems
 
     def _bind_services(self, services: Mapping[str, Service]) -> dict[str, Callback]:

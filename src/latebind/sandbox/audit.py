@@ -35,7 +35,7 @@ class AuditLog:
         self._sink: Sink | None = None
         self.lost = 0
         """Lines that could not be written since the last one that could."""
-        self.failure: OSError | None = None
+        self.failure: Exception | None = None
         """Why the last lost line was lost."""
         if callable(to):
             self._sink = to
@@ -53,7 +53,7 @@ class AuditLog:
                 entry["lost"] = self.lost
             try:
                 self._write(json.dumps(entry, default=str, ensure_ascii=True) + "\n")
-            except OSError as e:
+            except Exception as e:  # noqa: BLE001 - a sink is the host's code and may fail in any way
                 self.lost += 1
                 self.failure = e
             else:

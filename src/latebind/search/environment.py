@@ -11,6 +11,7 @@ import re
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
+from weakref import WeakKeyDictionary
 
 from latebind.errors import LatebindError
 from latebind.search.cache import CACHE_FLAGS, LoaderCache
@@ -153,16 +154,16 @@ def _musl_dirs(files: Files, interpreter: str) -> tuple[str, ...]:
     return tuple(d for d in re.split(r"[:\n]", listed.decode("utf-8", "surrogateescape")) if d) or ("/lib",)
 
 
-_caches: dict[int, tuple[Files, LoaderCache]] = {}
+# Weak: a `Files` that nobody uses any more must not stay, since it keeps every file that it read mapped.
+_caches: WeakKeyDictionary[Files, LoaderCache] = WeakKeyDictionary()
 
 
 def _cache(files: Files) -> LoaderCache:
     """The cache of this file system, read once for each `Files`."""
-    known = _caches.get(id(files))
-    if known is None or known[0] is not files:
-        _caches.clear()
-        known = _caches[id(files)] = (files, LoaderCache(files.bytes("/etc/ld.so.cache")))
-    return known[1]
+    known = _caches.get(files)
+    if known is None:
+        known = _caches[files] = LoaderCache(files.bytes("/etc/ld.so.cache"))
+    return known
 
 
 def _system_dirs(files: Files, interpreter: str | None, key: tuple[int, int]) -> tuple[str, ...]:

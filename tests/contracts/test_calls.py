@@ -1,0 +1,320 @@
+"""Values of every type through a compiled plugin and back; and what a plugin may answer wrongly, caught."""
+
+from __future__ import annotations
+
+import array
+import math
+import struct
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from latebind import LatebindError, NotProvided, PluginError
+from latebind.contracts import CallPool, Contract, Method, NativeMethod, Owner, Parameter, Version, header
+from latebind.contracts.types import (
+    BOOL,
+    FLOAT32,
+    FLOAT64,
+    INT64,
+    SCALARS,
+    UINT8,
+    Bytes,
+    Kind,
+    ListOf,
+    Nothing,
+    Scalar,
+    Text,
+)
+from latebind.linker import Library, Namespace, load
+from support.compiler import Compiler
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+KINDS: tuple[Kind, ...] = (*SCALARS, Text(), Bytes(), *map(ListOf, SCALARS), ListOf(Text()))
+METHODS = {kind.name: Method(f"m{i}", (Parameter("value", kind),), kind) for i, kind in enumerate(KINDS)}
+ECHO = Contract("test.echo", Version(1, 0, 0), tuple(METHODS.values()))
+OWNER = Owner("test.plugin", "1.2.3")
+
+
+def echo_source() -> str:
+    """Each method answers its argument: scalars as they are, the rest copied to the arena, element by element."""
+    parts = [header(ECHO)]
+    for method in ECHO.methods:
+        kind = method.result
+        assert not isinstance(kind, Nothing)
+        start = f"lb_status {ECHO.symbol(method)}(lb_context *ctx, {kind.c} value, {kind.c} *result) {{ (void)ctx; "
+        if isinstance(kind, Scalar):
+            parts.append(start + "*result = value; return LB_OK; }")
+            continue
+        element = kind.element.c if isinstance(kind, ListOf) else {"str": "char", "bytes": "uint8_t"}[kind.name]
+        parts.append(
+            start + f"{element} *copy = lb_alloc(ctx, value.size * sizeof *copy); "
+            'if (!copy || !value.data) return lb_fail(ctx, "no memory"); '
+            "for (size_t i = 0; i < value.size; i++) copy[i] = value.data[i]; "
+            "result->data = copy; result->size = value.size; return LB_OK; }"
+        )  # fmt: skip
+    return "\n".join(parts)
+
+
+class Plugin:
+    """A loaded plugin whose methods take Python values."""
+
+    def __init__(self, library: Library, contract: Contract) -> None:
+        self.library, self.contract, self.pool = library, contract, CallPool()
+        self.methods = {
+            m.name: NativeMethod(OWNER, contract, m, library.symbol(contract.symbol(m))) for m in contract.methods
+        }
+
+    def call(self, name: str, *arguments: object) -> Any:
+        call = self.pool.begin()
+        try:
+            return self.methods[name](call, arguments)
+        finally:
+            self.pool.end(call)
+
+
+@pytest.fixture(scope="module")
+def echo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plugin]:
+    path = Compiler(tmp_path_factory.mktemp("echo")).shared(echo_source(), flags=["-Werror"])
+    with load(path, namespace=Namespace()) as library:
+        yield Plugin(library, ECHO)
+
+
+def values(kind: Kind) -> st.SearchStrategy[Any]:
+    if isinstance(kind, ListOf):
+        return st.lists(values(kind.element), max_size=30)
+    if isinstance(kind, Text):
+        return st.text(st.characters(codec="utf-8"))
+    if isinstance(kind, Bytes):
+        return st.binary()
+    if kind.family == "float":
+        return st.floats(width=32 if kind is FLOAT32 else 64, allow_nan=False)
+    return st.booleans() if kind is BOOL else st.integers(*kind.range)
+
+
+@pytest.mark.parametrize("name", METHODS)
+@given(data=st.data())
+def test_every_value_comes_back_unchanged(echo: Plugin, name: str, data: st.DataObject) -> None:
+    value = data.draw(values(METHODS[name].parameters[0].kind))
+    answer = echo.call(METHODS[name].name, value)
+    assert answer == value
+    assert type(answer) is type(value)
+
+
+def test_a_nan_and_a_signed_zero_survive(echo: Plugin) -> None:
+    assert math.isnan(echo.call(METHODS["float64"].name, math.nan))
+    assert math.copysign(1, echo.call(METHODS["float32"].name, -0.0)) == -1
+
+
+@pytest.mark.parametrize("kind", [s for s in SCALARS if s.family != "bool"], ids=lambda k: k.name)
+def test_a_fitting_buffer_is_a_list(echo: Plugin, kind: Scalar) -> None:
+    numbers = array.array(kind.code, [1, 2, 3])
+    for buffer in (numbers, memoryview(numbers), memoryview(numbers).toreadonly()):
+        assert echo.call(METHODS[f"list[{kind.name}]"].name, buffer) == [1, 2, 3]
+
+
+def test_buffers_are_bytes(echo: Plugin) -> None:
+    name = METHODS["bytes"].name
+    for buffer in (bytearray(b"abc"), memoryview(b"abc"), memoryview(bytearray(b"abc")), array.array("B", b"abc")):
+        assert echo.call(name, buffer) == b"abc"
+    assert echo.call(METHODS["list[uint8]"].name, b"\1\2") == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "error", "what"),
+    [
+        ("int64", "1", TypeError, "expected int, not str"),
+        ("int64", 1.0, TypeError, "expected int, not float"),
+        ("int64", None, TypeError, "expected int, not NoneType"),
+        ("int64", 1 << 63, OverflowError, "outside of int64"),
+        ("int8", -129, OverflowError, "outside of int8"),
+        ("uint32", -1, OverflowError, "outside of uint32"),
+        ("uint64", 1 << 1000, OverflowError, "about 302 digits"),
+        ("bool", 1, TypeError, "expected bool, not int"),
+        ("float64", "1", TypeError, "expected float, not str"),
+        ("float64", 10**400, OverflowError, "outside of float64"),
+        ("float32", 1e300, OverflowError, "outside of float32"),
+        ("str", b"x", TypeError, "expected str, not bytes"),
+        ("str", "a\ud800", ValueError, "index 1 has no UTF-8"),
+        ("bytes", "x", TypeError, "expected bytes or a buffer, not str"),
+        ("bytes", memoryview(b"abcd")[::2], ValueError, "not contiguous"),
+        ("list[int64]", "12", TypeError, r"expected list\[int64\], not str"),
+        ("list[int64]", {1}, TypeError, r"expected list\[int64\], not set"),
+        ("list[int64]", [1, "2"], TypeError, "element 1: expected int"),
+        ("list[int8]", [1, 200], OverflowError, "element 1: 200 is outside"),
+        ("list[float32]", [1e300], OverflowError, "element 0"),
+        ("list[bool]", [True, 1], TypeError, "element 1: expected bool"),
+        ("list[int64]", array.array("i", [1]), TypeError, "a buffer of format 'i'"),
+        ("list[int64]", b"12345678", TypeError, "a buffer of format 'B'"),
+        ("list[str]", ["a", 1], TypeError, "expected str"),
+    ],
+)
+def test_a_wrong_argument_is_the_callers_mistake(
+    echo: Plugin, kind: str, value: object, error: type[Exception], what: str
+) -> None:
+    with pytest.raises(error, match=what) as caught:
+        echo.call(METHODS[kind].name, value)
+    assert f"test.echo.{METHODS[kind].name}(), parameter value: " in str(caught.value)
+
+
+def test_numbers_that_are_no_int_but_stand_for_one_are_taken(echo: Plugin) -> None:
+    class Index:
+        def __index__(self) -> int:
+            return 7
+
+    class Real:
+        def __float__(self) -> float:
+            return 0.5
+
+    assert echo.call(METHODS["int64"].name, Index()) == 7
+    assert echo.call(METHODS["float64"].name, Real()) == 0.5
+    assert echo.call(METHODS["float64"].name, 2) == 2.0
+
+
+WRONG = r"""
+static const char text[] = "ab\xff";
+static const lb_str broken[] = {{"fine", 4}, {0, 9}};
+static const uint8_t bools[] = {0, 1, 2};
+lb_status test_wrong_text(lb_context *ctx, int64_t how, lb_str *result)
+{
+    char *memory = lb_alloc(ctx, 16);
+    for (int i = 0; i < 16; i++)
+        memory[i] = 'x';
+    switch (how) {
+    case 0: result->data = 0; result->size = 5; return LB_OK;
+    case 1: result->data = memory; result->size = 100000; return LB_OK;
+    case 2: result->data = text; result->size = 3; return LB_OK;
+    case 3: result->data = (const char *)(uintptr_t)8; result->size = 8; return LB_OK;
+    case 4: result->data = memory; result->size = (size_t)-1; return LB_OK;
+    case 5: return 77;
+    case 6: *result = lb_text("late"); lb_fail(ctx, "too %s", "late"); return LB_OK;
+    case 7: return lb_fail(ctx, "no \"%s\" at %d: %s", "word", 3, "größe");
+    case 8: return LB_FAILED;
+    case 9: return LB_NOT_PROVIDED;
+    case 10: return lb_fail(ctx, "%s", "\xff\xfe");
+    case 11: return lb_fail(ctx, "%5000d", 1);
+    default: result->data = 0; result->size = 0; return LB_OK;
+    }
+}
+lb_status test_wrong_truth(lb_context *ctx, bool *result) { (void)ctx; *(uint8_t *)result = 2; return LB_OK; }
+lb_status test_wrong_texts(lb_context *ctx, lb_list_str *result)
+{ (void)ctx; result->data = broken; result->size = 2; return LB_OK; }
+lb_status test_wrong_bools(lb_context *ctx, lb_list_bool *result)
+{ (void)ctx; result->data = (const bool *)bools; result->size = 3; return LB_OK; }
+lb_status test_wrong_huge(lb_context *ctx, lb_list_i64 *result)
+{ result->data = lb_alloc(ctx, 8); result->size = (size_t)1 << 62; return LB_OK; }
+"""
+WRONG_CONTRACT = Contract(
+    "test.wrong",
+    Version(1, 0, 0),
+    (
+        Method("text", (Parameter("how", INT64),), Text()),
+        Method("truth", (), BOOL),
+        Method("texts", (), ListOf(Text())),
+        Method("bools", (), ListOf(BOOL)),
+        Method("huge", (), ListOf(INT64)),
+    ),
+)
+
+
+@pytest.fixture(scope="module")
+def wrong(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plugin]:
+    path = Compiler(tmp_path_factory.mktemp("wrong")).shared(header(WRONG_CONTRACT) + WRONG)
+    with load(path, namespace=Namespace()) as library:
+        yield Plugin(library, WRONG_CONTRACT)
+
+
+@pytest.mark.parametrize(
+    ("how", "what"),
+    [
+        (0, "null pointer with a length of 5"),
+        (1, "reach beyond what lb_alloc handed out"),
+        (2, "not UTF-8: invalid start byte at byte 2"),
+        (3, "not readable memory"),
+        (4, "more than memory can hold"),
+        (5, "unknown status 77"),
+        (6, "LB_OK after lb_fail: too late"),
+        (7, 'no "word" at 3: größe'),
+        (8, "without saying why"),
+        (10, "\N{REPLACEMENT CHARACTER}"),
+        (11, "   "),
+    ],
+)
+def test_a_wrong_answer_is_the_plugins_mistake(wrong: Plugin, how: int, what: str) -> None:
+    with pytest.raises(PluginError) as caught:
+        wrong.call("text", how)
+    assert what in caught.value.message
+    assert (caught.value.plugin, caught.value.version, caught.value.method) == (
+        "test.plugin",
+        "1.2.3",
+        "test.wrong.text",
+    )
+    assert wrong.call("text", 99) == "", "the plugin goes on"
+
+
+def test_not_provided_has_its_own_error(wrong: Plugin) -> None:
+    with pytest.raises(NotProvided, match="it is not provided"):
+        wrong.call("text", 9)
+
+
+@pytest.mark.parametrize(
+    ("method", "what"),
+    [("truth", "the byte 2 is neither"), ("texts", "null pointer with a length of 9"),
+     ("bools", "the byte 2 in the list"),
+     ("huge", "more than memory can hold")],
+)  # fmt: skip
+def test_a_result_that_breaks_its_type_is_the_plugins_mistake(wrong: Plugin, method: str, what: str) -> None:
+    with pytest.raises(PluginError, match=what):
+        wrong.call(method)
+
+
+def test_a_call_that_fails_leaves_nothing_behind(wrong: Plugin) -> None:
+    for how in range(12):
+        with pytest.raises(LatebindError):
+            wrong.call("text", how)
+    assert wrong.pool._running == {}
+    assert len(wrong.pool._idle) == 1
+    assert wrong.pool._idle[0].context.message is None
+
+
+def test_the_interpreter_lock_is_free_during_a_call_unless_it_is_quick(cc: Compiler) -> None:
+    """A call that waits for another thread to set a flag can only end if that thread can run."""
+    import threading
+
+    methods = tuple(
+        Method(name, (Parameter("flag", ListOf(UINT8)),), FLOAT64, quick=quick)
+        for name, quick in (("slow", False), ("brief", True))
+    )
+    contract = Contract("test.waits", Version(1, 0, 0), methods)
+    body = """
+    #define _POSIX_C_SOURCE 199309L
+    #include <time.h>
+    static lb_status wait(lb_list_u8 flag, double *result)
+    {
+        struct timespec pause = {0, 1000000};
+        int i;
+        for (i = 0; i < 300 && !*(const volatile uint8_t *)flag.data; i++)
+            nanosleep(&pause, 0);
+        *result = i < 300;
+        return LB_OK;
+    }
+    lb_status test_waits_slow(lb_context *ctx, lb_list_u8 flag, double *result)
+    { (void)ctx; return wait(flag, result); }
+    lb_status test_waits_brief(lb_context *ctx, lb_list_u8 flag, double *result)
+    { (void)ctx; return wait(flag, result); }
+    """
+    with load(cc.shared(header(contract) + body), namespace=Namespace()) as library:
+        plugin = Plugin(library, contract)
+        for name, expected in (("slow", 1.0), ("brief", 0.0)):
+            flag = bytearray(1)
+            timer = threading.Timer(0.05, flag.__setitem__, (0, 1))
+            timer.start()
+            assert plugin.call(name, flag) == expected
+            timer.join()
+
+
+def test_the_layout_of_a_list_of_texts_is_the_headers() -> None:
+    assert struct.calcsize("NN") == 16

@@ -1,0 +1,58 @@
+"""latebind.testing: the fakes that tests of plugins use are tested themselves."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from latebind import BuildFailed, SystemFailure
+from latebind.sandbox import Capability, Isolation
+from latebind.testing import Recorder, compile_plugin, everything_allowed, write_headers
+from support.plugins import Counter, Logger, Words
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def test_a_recorder_remembers_calls_and_answers() -> None:
+    fake = Recorder(Counter, add=lambda amount: amount * 2, name="fake")
+    assert (fake.add(4), fake.name()) == (8, "fake")  # type: ignore[attr-defined]
+    assert fake.calls == [("add", (4,)), ("name", ())]
+
+
+def test_a_recorder_raises_what_it_is_told_to() -> None:
+    with pytest.raises(KeyError):
+        Recorder(Logger, info=KeyError("x")).info("text")  # type: ignore[attr-defined]
+
+
+def test_a_recorder_without_an_answer_fails_the_test() -> None:
+    with pytest.raises(AssertionError, match="no answer for find"):
+        Recorder(Words).find("x")  # type: ignore[attr-defined]
+    with pytest.raises(TypeError, match=r"test\.words has no method lookup"):
+        Recorder(Words, lookup=[])
+
+
+def test_everything_is_allowed() -> None:
+    policy = everything_allowed()
+    assert policy.isolation("any.plugin") is Isolation.INLINE
+    assert any(g.covers(Capability.parse("network:connect:443")) for g in policy.granted("any.plugin"))
+
+
+def test_the_compilers_words_are_in_the_error(tmp_path: Path) -> None:
+    (tmp_path / "p.c").write_text('#include "test_counter.h"\nint x = ;\n')
+    with pytest.raises(BuildFailed, match=r"exit status 1\n.*p\.c:2") as caught:
+        compile_plugin(tmp_path / "p.c", tmp_path / "p.so", [Counter], compiler="cc -DX")
+    assert caught.value.command.startswith("cc -DX -std=c99")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["p.c", "test_counter.h"]
+
+
+def test_without_a_compiler_it_is_a_system_failure(tmp_path: Path) -> None:
+    (tmp_path / "p.c").write_text("")
+    with pytest.raises(SystemFailure, match="no-such-compiler"):
+        compile_plugin(tmp_path / "p.c", tmp_path / "p.so", compiler="no-such-compiler")
+
+
+def test_headers_need_a_folder(tmp_path: Path) -> None:
+    with pytest.raises(SystemFailure):
+        write_headers(tmp_path / "nowhere", [Counter])
