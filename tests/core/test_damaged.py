@@ -1,7 +1,7 @@
 """Bits of plans and files flipped at random: the core executes them or refuses them, and the process lives on.
 
-Only `execute` runs, no constructor and no function: what a damaged program computes is nobody's promise. In a process of
-its own, because a crash would take the tests along; the seed is fixed.
+Only `execute` runs, no constructor and no function: what a damaged program computes is nobody's promise. In a process
+of its own, because a crash would take the tests along; the seed is fixed.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ from pathlib import Path
 from latebind import _core
 from support.plans import own, pack, resident
 
+_core.system_open("libgcc_s.so.1")  # an unwinder, which is told about the frames
 path, what, rounds = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
 data = path.read_bytes()
 objects = [own(path, data=data), resident("libc.so.6"), resident("ld-linux-x86-64.so.2")]

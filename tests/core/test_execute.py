@@ -79,8 +79,10 @@ def test_two_objects_refer_to_each_other(cc: Compiler) -> None:
 
 
 def test_a_resident_function_is_called(cc: Compiler) -> None:
-    text = "unsigned long strlen(const char *); int atoi(const char *);" \
-           "long f(const char *s) { return strlen(s) * 100 + atoi(s); }"  # fmt: skip
+    text = """
+        unsigned long strlen(const char *); int atoi(const char *);
+        long f(const char *s) { return strlen(s) * 100 + atoi(s); }
+    """
     o = own(cc.shared(text, flags=[*ALONE, "-fno-builtin"]))
     (image,) = run([o, resident("libc.so.6")])  # strlen is an IFUNC there
     assert function(image, o, "f", c_long, c_char_p)(b"1234") == 1634
@@ -100,7 +102,7 @@ def test_an_object_loaded_earlier_is_bound_to(cc: Compiler) -> None:
 
 
 def test_a_hook_takes_a_reference(cc: Compiler) -> None:
-    o = own(cc.shared("int atoi(const char *); int f(void) { return atoi(\"7\") + 1; }", flags=ALONE))
+    o = own(cc.shared('int atoi(const char *); int f(void) { return atoi("7") + 1; }', flags=ALONE))
     hook = ctypes.CFUNCTYPE(c_int, c_char_p)(lambda text: 100 * int(text))
     at = ctypes.cast(hook, c_void_p).value
     assert at is not None
@@ -115,7 +117,8 @@ def test_weak_and_absolute_references(cc: Compiler) -> None:
         void *p(void) { return &nowhere; } void *q(void) { return &fixed; }
     """
     o = own(cc.shared(text, flags=ALONE))
-    (image,) = run([o, present((0, 0, None), lambda name: Binding(ABSOLUTE, value=0x1234) if name == "fixed" else None)])
+    other = present((0, 0, None), lambda name: Binding(ABSOLUTE, value=0x1234) if name == "fixed" else None)
+    (image,) = run([o, other])
     assert function(image, o, "p", c_void_p)() is None
     assert function(image, o, "q", c_void_p)() == 0x1234
     image.unmap()
@@ -206,7 +209,7 @@ def test_bss_is_zero_and_wide(cc: Compiler) -> None:
 
 
 def test_protections_gaps_and_relro(cc: Compiler) -> None:
-    text = "int w = 1; static int z; int *const sealed = &w; int *open_ = &z; const int r = 3; int f(void) { return r; }"
+    text = "int w = 1; int *const sealed = &w; const int r = 3; int f(void) { return r; }"
     o = own(cc.shared(text, flags=[*ALONE, "-Wl,-z,relro,-z,max-page-size=65536,-z,separate-code"]))
     (image,) = run([o])
     expected = {"f": "r-xp", "r": "r--p", "sealed": "r--p", "w": "rw-p"}
@@ -252,7 +255,8 @@ def test_relocations_in_code(cc: Compiler) -> None:
 
 @pytest.mark.parametrize("kind", [bytes, bytearray, memoryview])
 def test_load_from_memory(cc: Compiler, kind: type) -> None:
-    path = cc.shared("int v[3000] = {1}; int *p = v; static char z[9000]; int f(void) { return *p + z[8999]; }", flags=ALONE)
+    text = "int v[3000] = {1}; int *p = v; static char z[9000]; int f(void) { return *p + z[8999]; }"
+    path = cc.shared(text, flags=ALONE)
     data = path.read_bytes()
     o = own(path, data=data)
     o.source = kind(data)
@@ -317,9 +321,12 @@ def test_constructors_get_arguments_and_environment(cc: Compiler) -> None:
 
 def test_a_library_with_start_files_and_malloc(cc: Compiler) -> None:
     """An ordinary `cc -shared`: crtbeginS.o, __cxa_finalize, weak references to nothing."""
-    text = "#include <stdlib.h>\n#include <string.h>\n" \
-           "char *copy(const char *s) { char *p = malloc(strlen(s) + 1); return strcpy(p, s); }\n" \
-           "void drop(char *p) { free(p); }"  # fmt: skip
+    text = """
+        #include <stdlib.h>
+        #include <string.h>
+        char *copy(const char *s) { char *p = malloc(strlen(s) + 1); return strcpy(p, s); }
+        void drop(char *p) { free(p); }
+    """
     o = own(cc.shared(text))
     (image,) = run([o, resident("libc.so.6")])
     image.initialize()

@@ -83,6 +83,8 @@ def state() -> object:
     rows = Path("/proc/self/maps").read_text(encoding="utf-8", errors="surrogateescape").splitlines()
     named = Counter(r.split(None, 5)[5] for r in rows if len(r.split(None, 5)) > 5)
     closed = [r.split()[0] for r in rows if " ---p " in r]  # what a forgotten reservation would be
+    if any("/libasan.so" in name for name in named):
+        closed = []  # the address sanitizer keeps such ranges of its own
     return named, closed, sorted(os.listdir("/proc/self/fd")), _core.link_map()
 
 
@@ -133,10 +135,11 @@ class TestAnObject:
     )
     def test_a_damaged_binding(self, objects: list[PlanObject], binding: Binding, message: str) -> None:
         index = next(i for i, s in enumerate(objects[0].symbols) if s.name == "abs")
+        symbol = -1 if binding.kind == 99 or binding.object == 77 else index  # found before the symbol matters
         bound = [bind(objects, o) for o in objects]
         bound[0][index] = binding
         error = refuse(objects, pack(objects, bound), message)
-        assert (error.code, error.object, error.symbol) == ("malformed", 0, -1 if binding.kind == 99 or binding.object == 77 else index)
+        assert (error.code, error.object, error.symbol) == ("malformed", 0, symbol)
 
     def test_a_reference_without_definition(self, cc: Compiler) -> None:
         path = cc.shared("int elsewhere(void); int f(void) { return elsewhere(); }", flags=["-nostdlib"])
@@ -203,7 +206,8 @@ class TestAnObject:
         assert (error.code, error.object) == ("malformed", 1)
 
     def test_static_tls_that_does_not_fit(self, cc: Compiler) -> None:
-        path = cc.shared("__thread int big[5000]; int *f(void) { return big; }", flags=["-nostdlib", "-ftls-model=initial-exec"])
+        text = "__thread int big[5000]; int *f(void) { return big; }"
+        path = cc.shared(text, flags=["-nostdlib", "-ftls-model=initial-exec"])
         error = refuse([own(path)], match="optional_static_tls.*static TLS block")
         assert (error.code, error.object) == ("system", 0)
 
@@ -236,7 +240,8 @@ def test_bindings_out_of_order(objects: list[PlanObject]) -> None:
     bound = [bind(objects, o) for o in objects]
     bound[0] = dict(reversed(bound[0].items()))
     refuse(objects, pack(objects, bound), "ascending order")
-    refuse(objects, pack(objects, [{1: Binding(ABSOLUTE), 10**6: Binding(ABSOLUTE)}, {}, {}]), "more than the object can have")
+    bound[0] = {1: Binding(ABSOLUTE), 10**6: Binding(ABSOLUTE)}
+    refuse(objects, pack(objects, bound), "more than the object can have")
 
 
 def test_sources_that_are_none(objects: list[PlanObject]) -> None:

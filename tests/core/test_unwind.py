@@ -11,6 +11,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pytest
+
 from support import needs
 
 if TYPE_CHECKING:
@@ -30,7 +32,7 @@ THROWER = """
         return -1;
     }
 """
-THROUGH = "void through(void (*f)(void)) { f(); __asm__ volatile(\"\"); }"
+THROUGH = 'void through(void (*f)(void)) { f(); __asm__ volatile(""); }'
 
 PRELUDE = """
 import sys
@@ -46,7 +48,7 @@ def here(name):
 
 def python(text: str, *arguments: object) -> str:
     environment = dict(os.environ, PYTHONPATH=os.pathsep.join([str(Path(__file__).parents[1]), *sys.path]))
-    command = [sys.executable, "-c", PRELUDE + text, *map(str, arguments)]
+    command = [sys.executable, "-c", PRELUDE + text, *(str(a) for a in arguments)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
@@ -55,7 +57,7 @@ def python(text: str, *arguments: object) -> str:
 def compile_cpp(cc: Compiler) -> Path:
     source, output = cc.folder / "thrower.cc", cc.folder / "thrower.so"
     source.write_text(THROWER, encoding="utf-8")
-    command = [needs.program("g++", "g++"), "-O1", "-shared", "-fPIC", "-o", output, source]
+    command = [needs.program("g++", "g++"), "-O1", "-shared", "-fPIC", "-o", str(output), str(source)]
     subprocess.run(command, check=True, timeout=60)
     return output
 
@@ -77,7 +79,8 @@ for _ in range(3):
 def test_an_object_older_than_the_unwinder_is_announced_later(cc: Compiler) -> None:
     through = cc.shared(THROUGH, name="through.so", flags=["-fexceptions"])
     text = """
-assert not here("libgcc_s.so.1"), "the interpreter itself has an unwinder"
+if here("libgcc_s.so.1"):
+    raise SystemExit(print("the interpreter brings an unwinder"))
 a = own(Path(sys.argv[1]))
 (first,) = run([a, resident("libc.so.6")])
 _core.system_open("libstdc++.so.6")
@@ -87,7 +90,10 @@ print(function(second, b, "caught_through", c_int, c_void_p)(address(first, a, "
 second.unmap()
 first.unmap()
 """
-    assert python(text, through, compile_cpp(cc)) == "7"
+    said = python(text, through, compile_cpp(cc))
+    if said == "the interpreter brings an unwinder":  # as under the address sanitizer
+        pytest.skip(said)
+    assert said == "7"
 
 
 def test_without_an_unwinder_nothing_is_loaded_for_it(cc: Compiler) -> None:

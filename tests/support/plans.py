@@ -1,4 +1,4 @@
-"""Packed plans made by hand, for tests of the core alone: no planner is asked, so a test can also say what it never would.
+"""Packed plans made by hand, for tests of the core alone: a test can also say what the planner never would.
 
     a = own(path)                                    # what the file says: segments, tables, symbols
     image, libc = run([a, resident("libc.so.6")])    # binds by name in the given order, packs and executes
@@ -14,7 +14,7 @@ import os
 import struct
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from latebind import _core
 from latebind.linkplan.format import LAYOUTS
@@ -97,8 +97,8 @@ class File:
         start, count = struct.unpack_from("<Q", data, 32)[0], struct.unpack_from("<H", data, 56)[0]
         self.segments = []
         for i in range(count):
-            kind, flags, offset, address, _, file_size, size, align = struct.unpack_from("<IIQQQQQQ", data, start + 56 * i)
-            self.segments.append(Segment(kind, flags, offset, address, file_size, size, align))
+            kind, flags, offset, vaddr, _, filesz, memsz, align = struct.unpack_from("<II6Q", data, start + 56 * i)
+            self.segments.append(Segment(kind, flags, offset, vaddr, filesz, memsz, align))
         at = self.segment(_PT_DYNAMIC)
         assert at is not None
         pairs = [struct.unpack_from("<qQ", data, at.offset + i) for i in range(0, at.file_size, 16)]
@@ -142,7 +142,7 @@ class File:
         return found
 
     def _hashed(self) -> int:
-        """One more than the largest symbol index in DT_HASH (its chain count) or DT_GNU_HASH (end of the last chain)."""
+        """One more than the largest symbol index: DT_HASH's chain count, or the end of DT_GNU_HASH's last chain."""
         if _DT_HASH in self.dynamic:
             return int(struct.unpack_from("<I", self.data, self.offset(self.dynamic[_DT_HASH]) + 4)[0])
         at = self.offset(self.dynamic[_DT_GNU_HASH])
@@ -186,7 +186,11 @@ def own(path: Path, *, data: bytes | None = None) -> PlanObject:
     return PlanObject(fields, source, segments, elf.symbols(), references)
 
 
-def present(source: tuple[int, int, int | None], find: Callable[[str], Binding | None], role: int = RESIDENT) -> PlanObject:
+Place: TypeAlias = tuple[int, int, int | None]
+"""(base, TLS module or 0, offset from the thread pointer or None) of an object in the process."""
+
+
+def present(source: Place, find: Callable[[str], Binding | None], role: int = RESIDENT) -> PlanObject:
     """An object that is in the process already; `find` gives a name's binding, with any object index."""
     names = dict.fromkeys(("soname", "path", "build_id"), NO_STRING)
     return PlanObject({"role": role, **names}, source, find=find)
