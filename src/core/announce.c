@@ -70,31 +70,69 @@ static bool find_eh_frame(const struct lb_image *image, uint64_t *address)
     return true;
 }
 
-/* Is it a chain of records inside one segment that ends with a zero length and has at least one record?  Each record is
- * a CIE (id 0) or points back at one. */
+/* A CIE's augmentation string and data (LSB core, 10.6.1.1.1): the width of the addresses in its FDEs, 0 if it is one
+ * that libgcc could stumble over.  `at` is the runtime address of the CIE's version byte, `end` that of its end. */
+static uint32_t address_width(uint64_t at, uint64_t end)
+{
+    const unsigned char *p = lb_pointer(at), *stop = lb_pointer(end), *letters = p + 1;
+    if (stop - p < 8 || (*p != 1 && *p != 3))
+        return 0;
+    const unsigned char *data = memchr(letters, 0, (size_t)(stop - letters));
+    if (data == NULL || (*letters != 'z' && *letters != 0))
+        return 0;
+    data++;
+    for (int numbers = *letters == 0 ? 3 : 4; numbers != 0; data++) { /* alignments, return register, data's length */
+        if (data == stop)
+            return 0;
+        numbers -= *data < 0x80; /* the last byte of a LEB128 number */
+    }
+    for (const unsigned char *c = letters + (*letters == 'z'); *c != 0; c++) {
+        uint64_t left = (uint64_t)(stop - data), skipped = 0;
+        if (*c == 'R')
+            return left == 0 || (*data != ENCODING_PCREL_SDATA4 && *data != ENCODING_PCREL_SDATA8) ? 0 : *data & 4 ? 8 : 4;
+        if (*c == 'P') /* encoding and address of the personality routine; the low bits 2 and 3 of four-byte encodings */
+            skipped = left != 0 && (*data & 7) == 3 ? 5 : left != 0 && (*data & 7) != 2 ? 9 : 3;
+        else if (*c == 'L')
+            skipped = 1;
+        if (skipped > left || (*c != 'P' && *c != 'L' && *c != 'S' && *c != 'B'))
+            return 0;
+        data += skipped;
+    }
+    return 8; /* DW_EH_PE_absptr */
+}
+
+/* Is it a chain of records inside one segment that ends with a zero length and has at least one record?  Each is a CIE
+ * (id 0), or an FDE that points back at one and has room for two addresses.  Newer versions of libgcc read those at once
+ * and abort on nonsense. */
 static bool is_sound(const struct lb_image *image, uint64_t first)
 {
-    uint64_t at = first, runtime = lb_image_at(image, first, 4, PF_R);
+    uint64_t start = lb_image_at(image, first, 4, PF_R), at = start, known_cie = 0;
     const struct lb_segment *s = image->segments;
-    if (runtime == 0)
+    uint32_t width = 0; /* of known_cie */
+    if (start == 0)
         return false;
     while (first - s->address >= s->size)
         s++;
-    uint64_t left = s->size - (first - s->address);
-    for (;;) {
-        if (left < 4)
-            return false;
-        uint32_t length = lb_load32(image->base + at);
+    for (uint64_t left = s->size - (first - s->address); left >= 4;) {
+        uint32_t length = lb_load32(at), id;
         if (length == 0)
-            return at != first;
-        if (length < 4 || length >= 0xfffffff0u || length > left - 4) /* the 64-bit form does not occur in .eh_frame */
+            return at != start;
+        if (length < 12 || length > left - 4) /* so the 64-bit form, which .eh_frame does not use, is no chain */
             return false;
-        uint32_t id = lb_load32(image->base + at + 4);
-        if (id != 0 && (id > at + 4 - first || lb_load32(image->base + at + 4 - id + 4) != 0))
+        id = lb_load32(at + 4);
+        uint64_t cie = id == 0 ? at : at + 4 - id;
+        if (cie != known_cie) {
+            if (cie < start || cie > at || lb_load32(cie) > left - 4 + (at - cie) || lb_load32(cie + 4) != 0)
+                return false;
+            width = address_width(cie + 8, cie + 4 + lb_load32(cie));
+            known_cie = cie;
+        }
+        if (width == 0 || (id != 0 && length < 4 + 2 * width))
             return false;
         at += 4 + (uint64_t)length;
         left -= 4 + (uint64_t)length;
     }
+    return false;
 }
 
 void lb_announce(struct lb_image *image, const struct lb_unwinder *unwinder)
