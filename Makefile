@@ -50,6 +50,8 @@ core: ## compile the C core into src/latebind
 	@meson compile -C build/dev >/dev/null || meson compile -C build/dev
 	@cp build/dev/_core.abi3.so src/latebind/
 
+include tools/core-asan.mk
+
 demo: setup ## show, with real output, what latebind does
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python examples/demo.py
 

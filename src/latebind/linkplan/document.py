@@ -68,9 +68,9 @@ class PlanRecord:
     def from_json(cls, text: str, name: str = "<plan>") -> PlanRecord:
         """Read a document back. Raises `Unsupported`, naming it `name`, where it is not one of this schema."""
         try:
-            document: dict[str, Any] = json.loads(text)
+            document: dict[str, Any] = dict(json.loads(text))
             schema = document.pop("schema", None)
-        except (ValueError, AttributeError) as e:
+        except (ValueError, TypeError) as e:
             raise Unsupported(
                 name, f"is not a plan's document: {e}", "make one with `latebind plan show --json`"
             ) from e
@@ -85,10 +85,8 @@ class PlanRecord:
             record = cls(objects=objects, bindings=bindings, missing=missing, init_order=order, **document)
         except (KeyError, TypeError) as e:
             raise Unsupported(name, f"is a damaged plan document: {e}", "make the plan again") from e
-        indexes: list[object] = (
-            [i for o in objects for i in o.needs] + [b.referrer for b in bindings] + [*record.init_order]
-        )
-        indexes += [b.target for b in bindings if b.target is not None]
+        indexes: list[Any] = [*(i for o in objects for i in o.needs), *order]
+        indexes += [i for b in bindings for i in (b.referrer, b.target) if i is not None]
         if any(not isinstance(i, int) or not 0 <= i < len(objects) for i in indexes):
             raise Unsupported(name, "is a damaged plan document: it refers to objects that it does not list")
         return record
