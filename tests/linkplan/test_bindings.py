@@ -179,3 +179,19 @@ def test_a_plan_prints_objects_reasons_and_bindings() -> None:
     assert re.search(r"own +/lib/x86_64-linux-gnu/libc\.so\.6 +\(cache: ld\.so\.cache says so; needed by /bin/ls", text)
     assert re.search(r"malloc@GLIBC_2\.2\.5 → \S*libc\.so\.6 +\(first definition in scope", text)
     assert "constructors: " in text
+
+
+def test_a_variable_that_the_program_copies_is_the_programs(tmp_path: Path) -> None:
+    build(tmp_path, "v", "int shared = 1; int *where(void){ return &shared; }")
+    source, program = tmp_path / "p.c", tmp_path / "p"
+    source.write_text("extern int shared; int main(void){ return shared; }")
+    command = ["cc", "-fno-pie", "-no-pie", "-o", str(program), str(source), *link(tmp_path, "v")]
+    subprocess.run(command, check=True)
+    made = plan(program)
+    index = next(o.index for o in made.objects if o.path.endswith("libv.so"))
+    (copy,) = [b for b in made.bindings_of(0) if b.symbol == "shared"]
+    assert copy.target == index  # the copy relocation itself looks past the program
+    (inner,) = [b for b in made.bindings_of(index) if b.symbol == "shared"]
+    assert inner.target == 0
+    assert "the program's own copy" in made.why(inner)
+    assert ours(made) == oracle(str(program), tmp_path)

@@ -51,6 +51,7 @@ def test_preloaded_objects_stand_behind_the_program_and_interpose(cc: Compiler, 
     assert plan.missing == ()  # ld.so passes over what cannot be preloaded
     (binding,) = [b for b in plan.bindings_of(0) if b.symbol == "one"]
     assert binding.target == 1
+    assert plan.why(binding).startswith(f"interposed by {early}, which is preloaded")
 
 
 def test_secure_mode_ignores_the_library_path_preloads_with_slashes_and_origin(cc: Compiler, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from latebind.errors import Unsupported
-from latebind.linkplan.binding import Kind, why
+from latebind.linkplan.binding import Kind
 from latebind.linkplan.roles import Role
 
 if TYPE_CHECKING:
@@ -102,7 +102,9 @@ def record(plan: LinkPlan) -> PlanRecord:
         for o in plan.objects
     )  # fmt: skip
     bindings = tuple(
-        BindingRecord(b.referrer, b.symbol, b.version, b.target, Kind(b.kind).name.lower(), b.value, b.weak, why(b))
+        BindingRecord(
+            b.referrer, b.symbol, b.version, b.target, Kind(b.kind).name.lower(), b.value, b.weak, plan.why(b)
+        )
         for o in plan.objects
         if o.role is Role.OWN and not o.present
         for b in plan.bindings_of(o.index)

@@ -170,6 +170,18 @@ class LinkPlan:
                 found.setdefault((b.symbol, b.version), Import(b.symbol, b.version, provider, b.weak, b.kind))
         return tuple(found.values())
 
+    def why(self, binding: Binding) -> str:
+        """The reason for `binding`, as one line; an interposer (LD_PRELOAD) and a copied variable are named as such."""
+        reason = why(binding)
+        if binding.target is None:
+            return reason
+        target = self.objects[binding.target]
+        if target.via is Via.PRELOAD:
+            return f"interposed by {target.path}, which is preloaded; {reason}"
+        if binding.target == self.executable != binding.referrer and binding.symbol in self._copies:
+            return f"the program's own copy (COPY relocation); {reason}"
+        return reason
+
     def with_hooks(self, names: Sequence[str]) -> LinkPlan:
         """The same plan with every reference to `names` from its objects bound to a hook of that number."""
         return replace(self, hooks=tuple(names))
@@ -191,7 +203,7 @@ class LinkPlan:
             for b in bindings:
                 target = self.objects[b.target].path if b.target is not None else b.kind.name.lower().replace("_", " ")
                 name = f"{b.symbol}@{b.version}" if b.version else b.symbol
-                out.append(f"  {name} → {target}  ({why(b)})")
+                out.append(f"  {name} → {target}  ({self.why(b)})")
         return out
 
 

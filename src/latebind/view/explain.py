@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 from latebind.elf.relocation import relocation_name
 from latebind.linkplan import Kind
-from latebind.linkplan.binding import why
 from latebind.linkplan.near import near_misses, near_names
 from latebind.view.table import table
 
@@ -23,7 +22,7 @@ def overview(plan: LinkPlan, bindings: Iterable[Binding]) -> Iterator[str]:
         groups.setdefault(_group(plan, binding), []).append(binding)
     for name in sorted(groups, key=lambda name: (name.startswith("→"), name)):
         yield f"  {name}"
-        rows = [(named(b), _kind(b), ", ".join(_relocations(plan, b)), why(b)) for b in groups[name]]
+        rows = [(named(b), _kind(b), ", ".join(_relocations(plan, b)), plan.why(b)) for b in groups[name]]
         yield from table(("SYMBOL", "KIND", "RELOCATION", "WHY"), rows, indent="    ")
 
 
@@ -42,7 +41,7 @@ def one(plan: LinkPlan, binding: Binding) -> Iterator[str]:
     else:
         size = f", {binding.size} bytes" if binding.size else ""
         yield f"  → {plan.objects[binding.target].path}, {_kind(binding)} at {binding.value:#x}{size}"
-    yield f"  why: {why(binding)}"
+    yield f"  why: {plan.why(binding)}"
     searched = [plan.objects[index].path for index in plan.scope[: max(binding.position, 0)]]
     if binding.target is None:
         searched = [plan.objects[index].path for index in plan.scope]
@@ -78,7 +77,7 @@ def document(plan: LinkPlan, bindings: Iterable[Binding]) -> dict[str, Any]:
                 "version": b.version,
                 "to": None if b.target is None else plan.objects[b.target].path,
                 "relocation": relocation,
-                "why": why(b),
+                "why": plan.why(b),
             }
             for b in bindings
             for relocation in _relocations(plan, b)
