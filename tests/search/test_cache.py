@@ -66,6 +66,22 @@ def test_the_best_usable_hwcaps_entry_wins() -> None:
     assert cache.lookup("liby.so", X86_64, ()) is None
 
 
+def test_the_old_format_alone_and_before_the_new_one() -> None:
+    entries = [("libx.so", "/lib/libx.so", 0x0003), ("liby.so", "/lib/liby.so", X86_64)]
+    strings = b"".join(f"{key}\0{path}\0".encode() for key, path, _ in entries)
+    table = b""
+    for key, path, flags in entries:
+        at = strings.index(f"{key}\0{path}\0".encode())
+        table += struct.pack("<iII", flags, at, at + len(key) + 1)
+    old = b"ld.so-1.7.0\0" + struct.pack("<I", len(entries)) + table
+    alone = LoaderCache(old + strings)
+    assert alone.lookup("liby.so", X86_64, ()) == "/lib/liby.so"
+    assert alone.lookup("libx.so", X86_64, ()) is None
+    both = LoaderCache(old + b"\0" * (-len(old) % 8) + made([("libz.so", "/new/libz.so", X86_64, 0)], []))
+    assert both.lookup("libz.so", X86_64, ()) == "/new/libz.so"
+    assert both.lookup("liby.so", X86_64, ()) is None
+
+
 @pytest.mark.parametrize("data", [None, b"", b"glibc-ld.so.cache1.1", CACHE[:100], CACHE[: len(CACHE) // 2]])
 def test_a_damaged_cache_has_no_entries(data: bytes | None) -> None:
     assert LoaderCache(data).entries == {}

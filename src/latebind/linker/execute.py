@@ -38,7 +38,10 @@ def execute(
             if item.role is Role.SYSTEM and not item.present:
                 loaded[item.index] = _open_with_system(item, process, undo)
         with ExitStack() as files:
-            sources = [_source(item, loaded.get(item.index), plan, files) for item in plan.objects]
+            tls = {b.target for b in plan.bindings if b.kind is Kind.TLS}
+            sources = [
+                _source(item, loaded.get(item.index), files, uses_tls=item.index in tls) for item in plan.objects
+            ]
             addresses = [hooks[name] for name in plan.hooks]
             try:
                 images = _core.execute(packed, sources, addresses)
@@ -72,10 +75,10 @@ def _open_with_system(item: PlannedObject, process: Process, undo: ExitStack) ->
     raise Unsupported(item.path, "the system's linker loaded it from another file", "check LD_LIBRARY_PATH")
 
 
-def _source(item: PlannedObject, there: LoadedObject | None, plan: LinkPlan, files: ExitStack) -> type_of_source:
+def _source(item: PlannedObject, there: LoadedObject | None, files: ExitStack, *, uses_tls: bool) -> type_of_source:
     """Where the core takes object `item` from: an open file, bytes, or its place in the process."""
     if there is not None:
-        return (int(there.base), *_tls_place(item, there, plan))
+        return (int(there.base), *_tls_place(there, used=uses_tls))
     if item.elf.identity is None:
         return memoryview(item.elf.data)
     try:
@@ -99,11 +102,10 @@ def _check_unchanged(elf: Elf, fd: int) -> None:
         raise Unsupported(elf.path, "has changed since the plan was made", "make the plan again")
 
 
-def _tls_place(item: PlannedObject, there: LoadedObject, plan: LinkPlan) -> tuple[int, int | None]:
+def _tls_place(there: LoadedObject, *, used: bool) -> tuple[int, int | None]:
     """(TLS module id, offset from the thread pointer or None) of an object in the process; (0, None) where unused."""
     if there.image is not None:
         return there.image.tls_module, there.image.tls_offset
-    used = any(b.kind is Kind.TLS and b.target == item.index for b in plan.bindings)
     return _core.tls_of(int(there.base)) if used else (0, None)
 
 

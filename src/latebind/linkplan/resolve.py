@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 
 ADDRESS, PLT, COPY = 0, 1, 2
 
-_KINDS: Final = {STT_FUNC: Kind.FUNCTION, STT_GNU_IFUNC: Kind.IFUNC, STT_TLS: Kind.TLS}
+_SPECIAL: Final = {STT_FUNC: Kind.FUNCTION, STT_GNU_IFUNC: Kind.IFUNC, STT_TLS: Kind.TLS}
+_KINDS: Final = tuple(_SPECIAL.get(kind, Kind.DATA) for kind in range(16))  # by ELF_ST_TYPE
+_HOWS: Final = tuple(How)  # by the core's number: looking up is cheaper than calling an enum
+_ABSOLUTE: Final = Kind.ABSOLUTE
 
 
 def references(elf: Elf) -> list[tuple[int, int]]:
@@ -68,20 +71,20 @@ def _binding(
     places: Sequence[tuple[int, Elf]],
     types: tuple[int, ...],
 ) -> Binding:
+    """One row of the core's answer as a `Binding`. Runs once a referenced symbol, tens of thousands of times a plan."""
     symbol_index, _, name, version, own_info, own_section, match = row
     how_number, position, target_symbol, value, size, info, section = match
-    how = How(how_number)
+    how = _HOWS[how_number]
     weak = own_info >> 4 == STB_WEAK
-    if how in (How.LOCAL, How.PROTECTED):
-        target: int | None = index
-        if own_section == 0:  # hidden and undefined: nothing outside may define it, and it does not itself
-            target = None
+    if how is How.LOCAL or how is How.PROTECTED:
+        # hidden and undefined: nothing outside may define it, and it does not itself
+        target: int | None = index if own_section else None
     else:
         target = places[position][0] if position >= 0 else None
     if target is None:
         kind = Kind.WEAK_UNDEFINED if weak else Kind.UNRESOLVED
         return Binding(index, symbol_index, name, version, weak, types, kind, None, 0, 0, how, position, 0)
-    kind = Kind.ABSOLUTE if section == SHN_ABS else _KINDS.get(info & 0xF, Kind.DATA)
+    kind = _ABSOLUTE if section == SHN_ABS else _KINDS[info & 0xF]
     return Binding(
         index, symbol_index, name, version, weak, types, kind, target, value, size, how, position, target_symbol
     )

@@ -1,19 +1,23 @@
 """ld.so.cache (glibc's sysdeps/generic/dl-cache.h): the system's index of shared libraries, made by ldconfig.
 
-The new format is read, alone or behind the old one. Its entries carry flags (which ABI a library is for) and may
+All three layouts are read: the new format alone, behind the old one, and the old one alone. The new one's entries carry flags (which ABI a library is for) and may
 name a glibc-hwcaps subdirectory through the extension directory.
 """
 
 from __future__ import annotations
 
 import struct
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _MAGIC_NEW: Final = b"glibc-ld.so.cache1.1"
 _MAGIC_OLD: Final = b"ld.so-1.7.0\0"
 _HEADER_SIZE: Final = 48
 _ENTRY: Final = struct.Struct("<iIIIQ")
-_OLD_ENTRY_SIZE: Final = 12
+_OLD_HEADER_SIZE: Final = 16  # eleven bytes of magic, one of padding, the number of entries
+_OLD_ENTRY: Final = struct.Struct("<iII")
 _EXTENSION_MAGIC: Final = 0xEAA42174
 _EXTENSION_HWCAPS: Final = 1
 _HWCAP_EXTENSION: Final = 1 << 62
@@ -41,62 +45,97 @@ class CacheEntry(NamedTuple):
     hwcaps: str | None
 
 
+class _Row(NamedTuple):
+    """One entry as the file has it; `key` and `value` are positions of strings."""
+
+    flags: int
+    key: int
+    value: int
+    hwcaps: str | None
+
+
 class LoaderCache:
     """The parsed cache. A damaged or absent one has no entries: ld.so ignores it too."""
 
     def __init__(self, data: bytes | None) -> None:
         self._data = data or b""
-        self._entries: dict[str, list[CacheEntry]] | None = None
+        self._rows: dict[int, list[_Row]] | None = None
+
+    def _by_key(self) -> dict[int, list[_Row]]:
+        """Position of a key's string → its rows, in file order. The strings themselves are read when asked for."""
+        if self._rows is None:
+            rows: dict[int, list[_Row]] = {}
+            try:
+                for row in _rows(self._data):
+                    rows.setdefault(row.key, []).append(row)
+            except (struct.error, ValueError, IndexError):
+                rows = {}
+            self._rows = rows
+        return self._rows
 
     @property
     def entries(self) -> dict[str, list[CacheEntry]]:
-        """Soname → its entries, in file order."""
-        if self._entries is None:
-            try:
-                self._entries = _parse(self._data)
-            except (struct.error, ValueError, IndexError):
-                self._entries = {}
-        return self._entries
+        """Soname → its entries, in file order; those whose strings lie outside the file are left out."""
+        found: dict[str, list[CacheEntry]] = {}
+        for rows in self._by_key().values():
+            for row in rows:
+                name, path = _string(self._data, row.key), _string(self._data, row.value)
+                if name is not None and path is not None:
+                    found.setdefault(name, []).append(CacheEntry(row.flags, path, row.hwcaps))
+        return found
 
     def lookup(self, name: str, flags: int, hwcaps: tuple[str, ...]) -> str | None:
         """The path of library `name` for the ABI `flags`; `hwcaps` are the usable subdirectories, best first."""
-        plain = None
         best: tuple[int, str] | None = None
-        for entry in self.entries.get(name, ()):
-            if entry.flags != flags:
+        for row in self._rows_of(name):
+            if row.flags != flags or (row.hwcaps is not None and row.hwcaps not in hwcaps):
                 continue
-            if entry.hwcaps is None:
-                plain = plain or entry.path
-            elif entry.hwcaps in hwcaps:
-                rank = hwcaps.index(entry.hwcaps)
-                best = min(best, (rank, entry.path)) if best else (rank, entry.path)
-        return best[1] if best else plain
+            rank = len(hwcaps) if row.hwcaps is None else hwcaps.index(row.hwcaps)
+            path = _string(self._data, row.value)
+            if path is not None and (best is None or rank < best[0]):
+                best = rank, path
+        return best[1] if best else None
+
+    def _rows_of(self, name: str) -> list[_Row]:
+        """The rows whose key is `name`. ldconfig shares the tails of strings, so a key may lie inside a path."""
+        by_key = self._by_key()
+        text = name.encode("utf-8", "surrogateescape") + b"\0"
+        found: list[_Row] = []
+        at = self._data.find(text) if by_key else -1
+        while at >= 0:
+            found += by_key.get(at, ())
+            at = self._data.find(text, at + 1)
+        return found
 
 
-def _parse(data: bytes) -> dict[str, list[CacheEntry]]:
-    base = 0
+def _rows(data: bytes) -> Iterator[_Row]:
+    """The rows of the new format, which may stand behind the old one; else those of the old one alone."""
+    old, base = 0, 0
     if data.startswith(_MAGIC_OLD):
-        (count,) = struct.unpack_from("<I", data, len(_MAGIC_OLD))
-        base = (len(_MAGIC_OLD) + 4 + count * _OLD_ENTRY_SIZE + 7) & ~7
-    if data[base : base + len(_MAGIC_NEW)] != _MAGIC_NEW:
-        return {}
+        (old,) = struct.unpack_from("<I", data, len(_MAGIC_OLD))
+        base = (_OLD_HEADER_SIZE + old * _OLD_ENTRY.size + 7) & ~7
+    if data[base : base + len(_MAGIC_NEW)] == _MAGIC_NEW:
+        yield from _new_rows(data, base)
+    elif base:
+        strings = _OLD_HEADER_SIZE + old * _OLD_ENTRY.size
+        for flags, key, value in _OLD_ENTRY.iter_unpack(data[_OLD_HEADER_SIZE:strings]):
+            yield _Row(flags, strings + key, strings + value, None)
+
+
+def _new_rows(data: bytes, base: int) -> Iterator[_Row]:
     count, _strings, _flags, extensions = struct.unpack_from("<IIB3xI", data, base + len(_MAGIC_NEW))
     names = _hwcaps_names(data, base, extensions)
     table = data[base + _HEADER_SIZE : base + _HEADER_SIZE + count * _ENTRY.size]
     if len(table) != count * _ENTRY.size:
-        return {}
-    found: dict[str, list[CacheEntry]] = {}
+        return
     for flags, key, value, _osversion, hwcap in _ENTRY.iter_unpack(table):
         subdirectory = None
         if hwcap & ~_HWCAP_ISA_LEVEL_MASK & ~0xFFFFFFFF == _HWCAP_EXTENSION:
             subdirectory = names[hwcap & 0xFFFFFFFF]
-        found.setdefault(_string(data, base + key), []).append(
-            CacheEntry(flags, _string(data, base + value), subdirectory)
-        )
-    return found
+        yield _Row(flags, base + key, base + value, subdirectory)
 
 
-def _hwcaps_names(data: bytes, base: int, extensions: int) -> list[str]:
+def _hwcaps_names(data: bytes, base: int, extensions: int) -> list[str | None]:
     if not extensions:
         return []
     magic, count = struct.unpack_from("<II", data, base + extensions)
@@ -105,12 +144,11 @@ def _hwcaps_names(data: bytes, base: int, extensions: int) -> list[str]:
     for i in range(count):
         tag, _flags, offset, size = struct.unpack_from("<IIII", data, base + extensions + 8 + 16 * i)
         if tag == _EXTENSION_HWCAPS:
-            return [
-                _string(data, base + at)
-                for (at,) in struct.iter_unpack("<I", data[base + offset : base + offset + size])
-            ]
+            offsets = struct.iter_unpack("<I", data[base + offset : base + offset + size])
+            return [_string(data, base + at) for (at,) in offsets]
     return []
 
 
-def _string(data: bytes, offset: int) -> str:
-    return data[offset : data.index(b"\0", offset)].decode("utf-8", "surrogateescape")
+def _string(data: bytes, offset: int) -> str | None:
+    end = data.find(b"\0", offset)
+    return data[offset:end].decode("utf-8", "surrogateescape") if end >= 0 else None
