@@ -1,7 +1,7 @@
 """ld.so.cache (glibc's sysdeps/generic/dl-cache.h): the system's index of shared libraries, made by ldconfig.
 
-All three layouts are read: the new format alone, behind the old one, and the old one alone. The new one's entries carry flags (which ABI a library is for) and may
-name a glibc-hwcaps subdirectory through the extension directory.
+All three layouts are read: the new format alone, behind the old one, and the old one alone. Entries carry flags (which
+ABI a library is for); the new format's may name a glibc-hwcaps subdirectory through the extension directory.
 """
 
 from __future__ import annotations
