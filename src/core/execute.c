@@ -121,6 +121,7 @@ static int take_sources(struct lb_execution *run, const struct lb_source *source
         if (o->segments == 0)
             return lb_fail(run->error, LB_MALFORMED, i, 0, "it has nothing to load");
         run->members[i].bindings = run->plan.bindings + o->first_binding;
+        run->members[i].is_lazy = (o->flags & LB_OBJECT_LAZY) != 0;
     }
     return 0;
 }
@@ -179,6 +180,8 @@ static int execute_phases(struct lb_execution *run)
     if (for_each(run, relocate_tls) < 0)
         return -1;
     if (relocate_ifuncs(run) < 0)
+        return -1;
+    if (for_each(run, lb_lazy_prepare) < 0)
         return -1;
     return for_each(run, lb_image_protect);
 }
@@ -272,6 +275,8 @@ void lb_image_close(struct lb_image *image)
 
 void lb_image_free(struct lb_image *image)
 {
+    lb_lazy_free(&image->lazy);
     free(image->segments);
+    free(image->name);
     free(image);
 }

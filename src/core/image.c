@@ -29,6 +29,17 @@ uint64_t lb_image_at(const struct lb_image *image, uint64_t address, uint64_t si
     return 0;
 }
 
+const char *lb_image_symbol_name(const struct lb_image *image, uint32_t symbol)
+{
+    Elf64_Sym row;
+    if (symbol >= image->symtab.size / sizeof row)
+        return NULL;
+    memcpy(&row, lb_pointer(image->base + image->symtab.address + symbol * sizeof row), sizeof row);
+    if (row.st_name >= image->strtab.size)
+        return NULL;
+    return lb_pointer(image->base + image->strtab.address + row.st_name);
+}
+
 /* Reserves `span` bytes at a runtime address congruent to `low` modulo `align`: more than a page of alignment is had
  * by reserving too much and giving the ends back. */
 static int reserve(struct lb_execution *run, struct lb_member *member)
@@ -146,6 +157,26 @@ static int map_segments(struct lb_execution *run, struct lb_member *member)
     return 0;
 }
 
+/* Names are for people: tables that are damaged are done without. */
+static void take_names(struct lb_image *image, const struct lb_plan_object *o)
+{
+    const struct lb_range *strings = &o->strtab;
+    uint64_t end = strings->address + strings->size;
+    if (strings->size == 0 || lb_image_at(image, strings->address, strings->size, PF_R) == 0 ||
+        *(const char *)lb_pointer(image->base + end - 1) != 0)
+        return;
+    if (o->symtab.size == 0 || lb_image_at(image, o->symtab.address, o->symtab.size, PF_R) == 0)
+        return;
+    image->strtab = *strings;
+    image->symtab = o->symtab;
+}
+
+static char *copy_name(const struct lb_execution *run, const struct lb_plan_object *o)
+{
+    uint32_t string = o->path != LB_NO_STRING ? o->path : o->soname;
+    return strdup(string != LB_NO_STRING ? run->plan.strings + string : "");
+}
+
 int lb_image_map(struct lb_execution *run, struct lb_member *member)
 {
     const struct lb_plan_object *o = member->record;
@@ -154,7 +185,8 @@ int lb_image_map(struct lb_execution *run, struct lb_member *member)
         return lb_fail_errno(run->error, member->index, 0, "allocating");
     member->image = image;
     image->segments = calloc(o->segments, sizeof *image->segments);
-    if (image->segments == NULL)
+    image->name = copy_name(run, o);
+    if (image->segments == NULL || image->name == NULL)
         return lb_fail_errno(run->error, member->index, 0, "allocating");
     image->segment_count = o->segments;
     image->init_array = o->init_array;
@@ -162,9 +194,10 @@ int lb_image_map(struct lb_execution *run, struct lb_member *member)
     image->init = o->init;
     image->fini = o->fini;
     image->eh_frame_header = o->eh_frame_header;
-    if (reserve(run, member) < 0)
+    if (reserve(run, member) < 0 || map_segments(run, member) < 0)
         return -1;
-    return map_segments(run, member);
+    take_names(image, o);
+    return 0;
 }
 
 void lb_image_unmap(struct lb_image *image)

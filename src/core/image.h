@@ -3,6 +3,7 @@
  *     plan.c      checks the packed plan; nothing after it looks at an unchecked number
  *     image.c     reserve, map, protect, unmap
  *     relocate.c  apply the object's own relocation tables; relocate_<machine>.h is the one table per machine
+ *     lazy.c      bind calls when they are first made; lazy_<machine>.S is where they arrive
  *     tls.c       give the object a TLS block in every thread
  *     announce.c  tell the unwinder about the object's frames
  *     init.c      constructors and destructors
@@ -76,6 +77,7 @@ static inline void lb_store64(uint64_t address, uint64_t value) { memcpy(lb_poin
 
 struct lb_plan { /* a view of the caller's bytes, which must stay and must not change */
     uint32_t object_count, order_count;
+    const char *strings; /* LB_NO_STRING apart, string offsets are inside */
     const struct lb_plan_object *objects;
     const struct lb_plan_segment *segments;
     const struct lb_plan_binding *bindings;
@@ -111,6 +113,15 @@ struct lb_frames { /* what the unwinder was told */
     void (*delist)(void *);
 };
 
+struct lb_lazy { /* what a call through an unbound PLT slot is bound with; all zero where the object is bound at once */
+    uint64_t records;      /* runtime address of DT_JMPREL */
+    uint64_t record_count;
+    uint32_t *memo;        /* per symbol below memo_size: its row + 1, 0 for none */
+    uint64_t memo_size;
+    uint64_t *values;      /* per row: what a reference to the symbol becomes */
+    uint8_t *kinds;        /* per row: enum lb_binding_kind */
+};
+
 struct lb_image { /* one object that we mapped; owns everything it points to */
     struct lb_image *next; /* in the list of live images */
     uint64_t base;         /* runtime address = base + virtual address */
@@ -124,11 +135,17 @@ struct lb_image { /* one object that we mapped; owns everything it points to */
     struct lb_range eh_frame_header;
     struct lb_frames frames;
     struct lb_tls tls;
+    struct lb_lazy lazy;
+    char *name; /* its path, or its soname where it was loaded from memory, or "" */
+    struct lb_range symtab, strtab; /* inside the readable segments, or size 0 */
 };
 
 /* The runtime address of a range in the file's virtual addresses, or 0 unless one segment with all of the
  * protection bits `needed` holds the whole of it. */
 uint64_t lb_image_at(const struct lb_image *image, uint64_t address, uint64_t size, uint32_t needed);
+
+/* The name of a dynamic symbol, in the image's own memory; NULL where there is none. */
+const char *lb_image_symbol_name(const struct lb_image *image, uint32_t symbol);
 
 /* ---- executing --------------------------------------------------------------------------------------------------- */
 
@@ -161,6 +178,8 @@ struct lb_member { /* one object of a plan while the plan is being executed */
     struct lb_tls tls;
     bool wants_static_tls;
     bool ifuncs_done;
+    bool is_lazy;
+    bool resolvers_called; /* values[] of IFUNC bindings are the functions */
     uint64_t *values;      /* per binding: what a reference to it becomes */
     uint32_t *memo;        /* per symbol below memo_size: index of its binding + 1, 0 for none */
     uint64_t memo_size;
@@ -202,6 +221,9 @@ int lb_image_protect(struct lb_execution *run, struct lb_member *member);
 int lb_relocate_prepare(struct lb_execution *run, struct lb_member *member);
 int lb_relocate(struct lb_execution *run, struct lb_member *member, enum lb_pass pass);
 
+int lb_lazy_prepare(struct lb_execution *run, struct lb_member *member); /* takes over the member's memo and values */
+void lb_lazy_free(struct lb_lazy *lazy);
+
 int lb_tls_carry(struct lb_execution *run, struct lb_member *member);
 void lb_tls_drop(struct lb_tls *tls);
 
@@ -230,6 +252,8 @@ struct lb_process { /* the core's only mutable state; see execute.c */
     struct lb_unwinder unwinder; /* once found; under the lock */
     uint64_t turns;          /* how many objects were initialised; atomic */
     uint64_t carriers;       /* how many TLS carriers were made; atomic */
+    /* A symbol that the plan had no definition for, at the call: its address, or 0 and a hint in words.  May be NULL. */
+    uint64_t (*find_late)(const struct lb_image *image, uint32_t symbol, char *hint, size_t size);
 };
 extern struct lb_process lb_process;
 

@@ -11,6 +11,7 @@ int lb_add_file(PyObject *module);
 int lb_add_image(PyObject *module);
 int lb_add_system(PyObject *module);
 int lb_add_context(PyObject *module);
+int lb_add_callback(PyObject *module);
 
 struct lb_error;
 

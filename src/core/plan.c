@@ -79,7 +79,7 @@ static int check_bindings(struct check *c, const struct lb_plan_object *o, const
         const struct lb_plan_binding *b = &all[o->first_binding + i];
         if (i != 0 && b->symbol <= b[-1].symbol)
             return BAD(c, 0, "its bindings are not in ascending order of symbols (%u after %u)", b->symbol, b[-1].symbol);
-        if (b->kind > LB_BIND_UNRESOLVED)
+        if (b->kind > LB_BIND_SERVICE)
             return BAD(c, 0, "symbol %u has a binding of unknown kind %u", b->symbol, b->kind);
         bool needs_object = b->kind == LB_BIND_DATA || b->kind == LB_BIND_FUNCTION || b->kind == LB_BIND_IFUNC ||
                             b->kind == LB_BIND_TLS;
@@ -171,6 +171,8 @@ static int check_ranges(struct check *c, const struct lb_plan_object *o, const s
     for (size_t i = 0; i < 2; i++)
         if (functions[i] != 0 && !is_inside(c, o, all, (struct lb_range){functions[i], 1}, PF_X, false))
             return BAD(c, functions[i], "%s lies outside the executable segments", i == 0 ? "DT_INIT" : "DT_FINI");
+    if ((o->flags & LB_OBJECT_LAZY) && !is_inside(c, o, all, (struct lb_range){o->pltgot, 24}, PF_R | PF_W, false))
+        return BAD(c, o->pltgot, "DT_PLTGOT lies outside the writable segments");
     return 0;
 }
 
@@ -230,6 +232,7 @@ int lb_plan_check(const void *bytes, size_t size, struct lb_plan *plan, struct l
     *plan = (struct lb_plan){
         .object_count = h->objects.count,
         .order_count = h->order.count,
+        .strings = (const void *)(c.bytes + h->strings.offset),
         .objects = (const void *)(c.bytes + h->objects.offset),
         .segments = (const void *)(c.bytes + h->segments.offset),
         .bindings = (const void *)(c.bytes + h->bindings.offset),

@@ -13,7 +13,7 @@
 #include <stdint.h>
 
 #define LB_PLAN_MAGIC "LBPLAN\r\n" /* eight bytes; CR LF shows a text-mode copy, as PNG's signature does */
-#define LB_PLAN_VERSION 1u
+#define LB_PLAN_VERSION 2u
 #define LB_NO_STRING UINT32_MAX
 
 enum lb_role {
@@ -27,6 +27,7 @@ enum lb_object_flag {
     LB_OBJECT_STATIC_TLS = 1u << 1, /* its TLS block is reached through TPOFF64: needs static TLS */
     LB_OBJECT_ROOT = 1u << 2,       /* what the user asked for */
     LB_OBJECT_NODELETE = 1u << 3,   /* DF_1_NODELETE */
+    LB_OBJECT_LAZY = 1u << 4,       /* calls through its PLT are bound when they are first made */
 };
 
 enum lb_binding_kind {
@@ -38,6 +39,28 @@ enum lb_binding_kind {
     LB_BIND_ABSOLUTE = 5,       /* value is the address (SHN_ABS) */
     LB_BIND_HOOK = 6,           /* value is an index into the hooks that the executor is given */
     LB_BIND_UNRESOLVED = 7,     /* no definition: executing a reference to it is an error */
+    LB_BIND_SERVICE = 8,        /* value is an enum lb_service; `object` is the one whose function it stands for */
+};
+
+/* Functions of the C library and its runtimes that answer for the system linker's objects only.  References to them
+ * from our objects are bound to the core's own, which know both. */
+enum lb_service {
+    LB_SERVICE_THREAD_ATEXIT = 0,      /* __cxa_thread_atexit */
+    LB_SERVICE_THREAD_ATEXIT_IMPL = 1, /* __cxa_thread_atexit_impl */
+    LB_SERVICE_ITERATE_PHDR = 2,       /* dl_iterate_phdr */
+    LB_SERVICE_FIND_OBJECT = 3,        /* _dl_find_object */
+    LB_SERVICE_ADDR = 4,               /* dladdr */
+    LB_SERVICE_ADDR1 = 5,              /* dladdr1 */
+    LB_SERVICE_BACKTRACE_SYMBOLS = 6,    /* backtrace_symbols */
+    LB_SERVICE_BACKTRACE_SYMBOLS_FD = 7, /* backtrace_symbols_fd */
+    LB_SERVICE_OPEN = 8,               /* dlopen */
+    LB_SERVICE_MOPEN = 9,              /* dlmopen */
+    LB_SERVICE_SYM = 10,               /* dlsym */
+    LB_SERVICE_VSYM = 11,              /* dlvsym */
+    LB_SERVICE_CLOSE = 12,             /* dlclose */
+    LB_SERVICE_ERROR = 13,             /* dlerror */
+    LB_SERVICE_INFO = 14,              /* dlinfo */
+    LB_SERVICES
 };
 
 struct lb_table { /* `count` records at byte `offset` of the plan */
@@ -81,7 +104,9 @@ struct lb_plan_object {
     uint32_t first_binding, bindings;
     /* tables; size 0 where absent */
     struct lb_range relr, rela, jmprel;
-    struct lb_range symtab; /* address; size 0 (unknown): only named in errors */
+    struct lb_range symtab, strtab;  /* for names in errors, dladdr and backtraces; left alone where damaged */
+    struct lb_range program_headers; /* for dl_iterate_phdr; size 0 where no segment holds them */
+    uint64_t dynamic, pltgot;        /* virtual addresses of PT_DYNAMIC and DT_PLTGOT, or 0 */
     struct lb_range init_array, fini_array;
     uint64_t init, fini; /* virtual address of DT_INIT/DT_FINI, or 0 */
     struct lb_range relro;

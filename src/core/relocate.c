@@ -51,6 +51,7 @@ struct walk { /* one pass over one table */
     struct lb_execution *run;
     struct lb_member *member;
     enum lb_pass pass;
+    bool is_lazy; /* this table's JUMP_SLOT records wait for the first call */
     struct lb_table_marks *marks; /* of this table, by pass */
     struct window window;
     uint64_t record; /* index of the one being applied */
@@ -255,6 +256,22 @@ static int mark(struct walk *w, const struct rule *rule, const struct lb_plan_bi
     return 0;
 }
 
+/* Leaves a JUMP_SLOT leading back into the PLT, as the link editor made it.  False where it must be bound at once: it
+ * will be protected, or does not lead to code. */
+static bool leave_unbound(struct walk *w)
+{
+    const struct lb_range *relro = &w->member->record->relro;
+    if (w->target % 8 != 0 || !may_write_word(w, w->target) || w->target - relro->address < relro->size)
+        return false;
+    if (w->pass != LB_PASS_PLAIN)
+        return true;
+    uint64_t back = lb_load64(w->member->base + w->target);
+    if (lb_image_at(w->member->image, back, 1, PF_X) == 0)
+        return false;
+    lb_store64(w->member->base + w->target, w->member->base + back);
+    return true;
+}
+
 static int apply(struct walk *w)
 {
     const struct rule *rule = w->type < sizeof rules / sizeof *rules ? &rules[w->type] : NULL;
@@ -265,6 +282,8 @@ static int apply(struct walk *w)
         return 0;
     if (rule->kind == RULE_COPY)
         return FAIL(w, LB_UNSUPPORTED, ": only a program may copy a variable out of its libraries");
+    if (w->is_lazy && w->type == LB_JUMP_SLOT_TYPE && leave_unbound(w))
+        return 0;
     if (find_binding(w, &binding) < 0)
         return -1;
     bool is_tls = rule->kind >= RULE_TLS_MODULE && rule->kind <= RULE_TLS_DESCRIPTOR;
@@ -325,9 +344,9 @@ static struct lb_range rela_without_jmprel(const struct lb_plan_object *o)
 /* Calls the resolvers that this object's symbols are bound to, once each. */
 static int call_resolvers(struct lb_execution *run, struct lb_member *m)
 {
-    if (m->ifuncs_done)
+    if (m->resolvers_called)
         return 0;
-    m->ifuncs_done = true;
+    m->resolvers_called = true;
     for (uint32_t i = 0; i < m->record->bindings; i++) {
         if (m->bindings[i].kind != LB_BIND_IFUNC)
             continue;
@@ -348,6 +367,7 @@ int lb_relocate(struct lb_execution *run, struct lb_member *member, enum lb_pass
         return -1;
     for (int i = 0; i < 2; i++) {
         w.marks = member->marks[i];
+        w.is_lazy = member->is_lazy && i == 1;
         struct lb_table_marks part = {0, tables[i].size / sizeof(Elf64_Rela)};
         if (pass != LB_PASS_PLAIN)
             part = w.marks[pass];

@@ -5,6 +5,7 @@
 #define LB_ELF_DATA ELFDATA2LSB
 #define LB_RELATIVE_TYPE R_X86_64_RELATIVE
 #define LB_TLS_STATIC_TYPE R_X86_64_TPOFF64
+#define LB_JUMP_SLOT_TYPE R_X86_64_JUMP_SLOT
 
 /* glibc calls a resolver without arguments here (sysdeps/x86/dl-irel.h). */
 #define LB_CALL_RESOLVER(address) ((uint64_t(*)(void))(uintptr_t)(address))()

@@ -215,7 +215,7 @@ class TestAnObject:
 def test_a_damaged_header(objects: list[PlanObject]) -> None:
     cases: list[tuple[dict[str, Any], str, str]] = [
         ({"magic": b"LBPLAN\n\n"}, "malformed", "magic"),
-        ({"version": 2}, "unsupported", "version 2"),
+        ({"version": 99}, "unsupported", "version 99"),
         ({"machine": 183}, "unsupported", "machine 183"),
         ({"elf_class": 1}, "unsupported", "class 1"),
         ({"size": 10}, "malformed", "10 bytes"),

@@ -9,6 +9,7 @@ from pathlib import Path
 from latebind.linkplan import Kind, format  # noqa: A004 - the module is called so
 from latebind.linkplan.roles import Role
 
+_FLAGS = ("TEXTREL", "STATIC_TLS", "ROOT", "NODELETE", "LAZY")
 CORE = Path(__file__).parents[2] / "src" / "core"
 
 
@@ -40,7 +41,7 @@ def test_every_field_has_the_compilers_offset_and_size(tmp_path: Path) -> None:
 def test_the_numbers_are_the_headers(tmp_path: Path) -> None:
     values = {f"LB_BIND_{k.name}": k.value for k in Kind}
     values |= {f"LB_ROLE_{r.name}": format.ROLE_NUMBERS[r] for r in Role}
-    values |= {f"LB_OBJECT_{n}": getattr(format, f"OBJECT_{n}") for n in ("TEXTREL", "STATIC_TLS", "ROOT", "NODELETE")}
+    values |= {f"LB_OBJECT_{n}": getattr(format, f"OBJECT_{n}") for n in _FLAGS}
     values |= {"LB_PLAN_VERSION": format.VERSION, "LB_NO_STRING": format.NO_STRING}
     text = run_c(tmp_path, "".join(f'printf("{name} %u\\n", (unsigned){name});' for name in values))
     assert text.splitlines() == [f"{name} {value}" for name, value in values.items()]

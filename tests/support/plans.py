@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from latebind import _core
-from latebind.linkplan.format import LAYOUTS
+from latebind.linkplan.format import LAYOUTS, VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -259,7 +259,7 @@ def pack(
         "order": (b"".join(struct.pack("<I", i) for i in places), len(places)),
         "strings": (b"libtest.so\0", 11),
     }
-    fields: dict[str, Any] = {"magic": b"LBPLAN\r\n", "version": 1, "machine": 62, "elf_class": 2, "elf_data": 1}
+    fields: dict[str, Any] = {"magic": b"LBPLAN\r\n", "version": VERSION, "machine": 62, "elf_class": 2, "elf_data": 1}
     body = b""
     start = len(_record("lb_plan_header", {}))
     for name, (data, count) in parts.items():

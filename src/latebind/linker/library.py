@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
 
+    from latebind.linker.got import Slot
     from latebind.linker.loaded import LoadedObject
     from latebind.linker.namespace import Namespace
     from latebind.linkplan import LinkPlan, Role
@@ -103,6 +104,14 @@ class Library:
 
         parsed = parse_prototype(prototype)
         return parsed.bind(self.symbol(parsed.name), self.path, alive=lambda: self._open)
+
+    def got(self) -> tuple[Slot, ...]:
+        """The slots of this object's global offset table by address: what is bound, and where each points now."""
+        from latebind.linker.got import read_slots
+
+        self._check_open()
+        root = self._closure[0]
+        return read_slots(root.elf, root.base, self.namespace.owner_of)
 
     def close(self) -> None:
         """Give the handle back; the last one runs the destructors and unmaps. Closing twice does nothing."""

@@ -25,8 +25,12 @@ class LoadedObject:
     opened: int = 0
     global_scope: bool = False
     pinned: bool = False
+    gone: bool = False
+    """Whether it was taken out of the process."""
     needs: list[LoadedObject] = field(default_factory=list)
     holds: list[LoadedObject] = field(default_factory=list)
+    scope: tuple[LoadedObject, ...] = ()
+    """Where its own references were looked up when it was loaded."""
 
     @property
     def elf(self) -> Elf:

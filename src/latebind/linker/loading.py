@@ -6,7 +6,8 @@ import os
 from typing import TYPE_CHECKING, Protocol
 
 from latebind.elf import Elf, read
-from latebind.errors import NotFound, Tried, Unsupported
+from latebind.errors import NotFound, Tried
+from latebind.linker.desk import open_desk
 from latebind.linker.library import Library
 from latebind.linker.namespace import Namespace, running_program, this_process
 from latebind.linkplan import LinkPlan, Surroundings, make_plan
@@ -75,26 +76,38 @@ def load(
     namespace: Namespace | None = None,
     hooks: Mapping[str, int] | None = None,
     library_path: tuple[str, ...] = (),
-    binding: str = "now",
+    binding: str | None = None,
     scope: str = "local",
 ) -> Library:
     """Load a library with our own linker and run its constructors.
 
     `target` is what `plan` takes, or a plan made for `namespace` (default: `this_process()`). `hooks` maps symbol
     names to addresses: every reference to such a name from the objects that are loaded binds there. `scope` is
-    ``"local"`` or ``"global"`` (later loads into the namespace see its symbols). `binding` is ``"now"``.
+    ``"local"`` or ``"global"`` (later loads into the namespace see its symbols).
+
+    `binding` is ``"now"`` or ``"lazy"`` (default: the plan's, which is ``"now"`` unless said otherwise). With
+    ``"lazy"`` each call through a PLT is bound when it is first made, unless the object was linked with ``-z now`` or
+    LD_BIND_NOW is set, and a *function* without a definition is no error here: it is looked for again when it is
+    called, also in what was loaded with global scope since. Where it is still nowhere, the process ends with status
+    127 and a message that names symbol and library, as under ld.so: a native caller cannot be told otherwise. A
+    *variable* without a definition, and a function whose address is taken, raise here.
 
     Raises `NotFound`, `MalformedElf`, `UnresolvedSymbol`, `Unsupported` or `SystemFailure`; then nothing is left
     behind: no mapping, no descriptor.
     """
-    if binding != "now":
-        raise Unsupported(f"binding={binding!r}", "only eager binding is there", 'use binding="now"')
     if scope not in ("local", "global"):
         raise ValueError(f"scope is {scope!r}, must be 'local' or 'global'")
     where = namespace or this_process()
     ready = target if isinstance(target, LinkPlan) else plan(target, into=where, library_path=library_path)
+    if binding is not None:
+        ready = ready.with_binding(binding)
+    if ready.lazy and os.environ.get("LD_BIND_NOW"):
+        ready = ready.with_binding("now")
     given = dict(hooks or {})
     if given:
         ready = ready.with_hooks(tuple(dict.fromkeys((*ready.hooks, *given))))
     closure = where.open(ready, given, global_scope=scope == "global")
     return Library(ready, closure, where)
+
+
+open_desk()

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from latebind import _core
 from latebind.elf.dynamic import DF_1_NOOPEN, DF_1_PIE
 from latebind.elf.header import ET_EXEC
-from latebind.elf.segment import PF_X, PT_GNU_STACK
+from latebind.elf.segment import PF_X, PT_GNU_STACK, PT_LOAD
 from latebind.errors import NotFound, UnresolvedSymbol, Unsupported
 from latebind.linker.execute import execute
 from latebind.linker.loaded import LoadedObject
@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
 _lock: Final = threading.RLock()
 """One lock for all namespaces, as glibc has one: constructors may load, and objects are shared between namespaces."""
+
+_live: Final[dict[int, tuple[LoadedObject, Namespace]]] = {}
+"""Load bias → each object that latebind mapped, and its namespace; under the lock."""
 
 
 class Namespace:
@@ -51,6 +54,16 @@ class Namespace:
         """The paths of the objects that latebind has loaded here, in the order of their constructors."""
         with _lock:
             return tuple(o.resident.path for o in self._own)
+
+    def owner_of(self, address: int) -> str | None:
+        """The path of the object, here or of the system's linker, that holds the runtime address; None if none does."""
+        with _lock:
+            live = [(o.elf, o.base, o.resident.path) for o in self._own]
+            live += [(o.elf, o.base, o.resident.path) for o in _process.objects()]
+        for elf, base, path in live:
+            if any(s.type == PT_LOAD and 0 <= address - base - s.vaddr < s.memsz for s in elf.segments):
+                return path
+        return None
 
     def surroundings(self) -> Surroundings:
         """What a plan for this namespace finds there already."""
@@ -105,11 +118,21 @@ class Namespace:
                 )
         return found
 
+    def scope_of(self, at: LoadedObject) -> list[LoadedObject]:
+        """Where a name that the object `at` asks for at run time is looked up: the global scope, then its own."""
+        with _lock:
+            system = _startup_scope(_process.objects()) if self._of_process else []
+            known = [LoadedObject(o.resident, Role.RESIDENT, o.base) for o in system]
+            places = [*known, *(o for o in self._own if o.global_scope), *(o for o in at.scope if not o.gone)]
+            return list({id(o.elf): o for o in reversed(places)}.values())[::-1]
+
     def _register(self, plan: LinkPlan, loaded: Mapping[int, LoadedObject]) -> None:
         for item in plan.loaded:
             at = loaded[item.index]
             bound = {b.target for b in plan.bindings_of(item.index) if b.target is not None}
             at.needs = [loaded[i] for i in item.needs]
+            at.scope = tuple(loaded[i] for i in plan.scope)
+            _live[at.base] = at, self
             at.holds = [loaded[i] for i in bound | set(item.needs) if i != item.index]
         for index in plan.init_order:
             item = plan.objects[index]
@@ -138,7 +161,9 @@ def dispose(objects: Iterable[LoadedObject]) -> None:
         if o.image is not None:
             o.image.finalize()
     for o in listed:
+        o.gone, o.scope = True, ()
         if o.image is not None:
+            _live.pop(o.base, None)
             o.image.unmap()
         if o.system_handle is not None:
             _core.system_close(o.system_handle)
@@ -169,8 +194,9 @@ def check_complete(plan: LinkPlan, hooks: Mapping[str, int]) -> None:
     if plan.missing:
         missing = plan.missing[0]
         raise NotFound(missing.name, plan.objects[missing.needed_by[0]].path, missing.tried)
-    if plan.unresolved:
-        raise unresolved_error(plan, plan.unresolved[0])
+    for binding in plan.unresolved:
+        if not plan.may_wait(binding):
+            raise unresolved_error(plan, binding)
 
 
 def _check_loadable(elf: Elf) -> None:
@@ -214,6 +240,12 @@ def _startup_scope(system: Sequence[SystemObject]) -> list[SystemObject]:
 _process: Final = Process()
 _own_namespace: Final = Namespace("process")
 _own_namespace._of_process = True  # noqa: SLF001 - the one namespace that is not fresh is made here
+
+
+def whose(base: int) -> tuple[LoadedObject, Namespace] | None:
+    """The object that latebind mapped with load bias `base`, and its namespace."""
+    with _lock:
+        return _live.get(base)
 
 
 def this_process() -> Namespace:

@@ -17,6 +17,7 @@ class Kind(IntEnum):
     ABSOLUTE = 5
     HOOK = 6
     UNRESOLVED = 7
+    SERVICE = 8
 
 
 class How(IntEnum):

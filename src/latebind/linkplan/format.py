@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from latebind.elf import Elf
 from latebind.elf import dynamic as dyn
-from latebind.elf.segment import PF_R, PF_W, PF_X, PT_GNU_EH_FRAME, PT_GNU_RELRO, PT_LOAD, Segment
+from latebind.elf.segment import PF_R, PF_W, PF_X, PT_DYNAMIC, PT_GNU_EH_FRAME, PT_GNU_RELRO, PT_LOAD, Segment
 from latebind.errors import Unsupported
 from latebind.linkplan.binding import Binding, Kind
 from latebind.linkplan.machines import MACHINES, UNKNOWN
@@ -22,13 +22,13 @@ if TYPE_CHECKING:
     from latebind.linkplan.plan import LinkPlan, PlannedObject
 
 MAGIC: Final = b"LBPLAN\r\n"
-VERSION: Final = 1
+VERSION: Final = 2
 NO_STRING: Final = 0xFFFFFFFF
 NO_OBJECT: Final = 0xFFFFFFFF
 PAGE: Final = 4096  # the smallest page of every machine that the core runs on; larger ones come with p_align
 
 ROLE_NUMBERS: Final = {Role.RESIDENT: 0, Role.SYSTEM: 1, Role.OWN: 2}
-OBJECT_TEXTREL, OBJECT_STATIC_TLS, OBJECT_ROOT, OBJECT_NODELETE = 1, 2, 4, 8
+OBJECT_TEXTREL, OBJECT_STATIC_TLS, OBJECT_ROOT, OBJECT_NODELETE, OBJECT_LAZY = 1, 2, 4, 8, 16
 
 
 def _range(name: str) -> tuple[tuple[str, str], ...]:
@@ -49,7 +49,8 @@ LAYOUTS: Final[dict[str, tuple[tuple[str, str], ...]]] = {
         ("device", "Q"), ("inode", "Q"), ("file_size", "Q"), ("mtime_ns", "Q"), ("build_id", "I"), ("reserved", "I"),
         ("low", "Q"), ("span", "Q"), ("align", "Q"),
         ("first_segment", "I"), ("segments", "I"), ("first_binding", "I"), ("bindings", "I"),
-        *_range("relr"), *_range("rela"), *_range("jmprel"), *_range("symtab"),
+        *_range("relr"), *_range("rela"), *_range("jmprel"),
+        *_range("symtab"), *_range("strtab"), *_range("program_headers"), ("dynamic", "Q"), ("pltgot", "Q"),
         *_range("init_array"), *_range("fini_array"), ("init", "Q"), ("fini", "Q"),
         *_range("relro"), *_range("eh_frame_header"), *_range("tls_image"), ("tls_size", "Q"), ("tls_align", "Q"),
     ),
@@ -112,7 +113,7 @@ def pack(plan: LinkPlan) -> bytes:
             }  # fmt: skip
             segments += b"".join(_segment(s) for s in loads)
             bindings += b"".join([_binding(b) for b in own])
-        fields["flags"] = _flags(item, static=item.index in static_tls)
+        fields["flags"] = _flags(item, static=item.index in static_tls, lazy=plan.is_lazy(item))
         objects += _record("lb_plan_object", fields)
     order = b"".join(struct.pack("<I", i) for i in plan.init_order)
     return _assemble(plan.root.elf, objects, segments, bindings, bytearray(order), strings.data)
@@ -148,13 +149,14 @@ def _identity(item: PlannedObject, strings: _Strings) -> dict[str, int | bytes]:
     return fields
 
 
-def _flags(item: PlannedObject, *, static: bool) -> int:
+def _flags(item: PlannedObject, *, static: bool, lazy: bool) -> int:
     d = item.elf.dynamic
     return (
         (OBJECT_TEXTREL if d.flags & dyn.DF_TEXTREL else 0)
         | (OBJECT_STATIC_TLS if static else 0)
         | (OBJECT_ROOT if item.index == 0 else 0)
         | (OBJECT_NODELETE if d.flags_1 & dyn.DF_1_NODELETE else 0)
+        | (OBJECT_LAZY if lazy else 0)
     )
 
 
@@ -204,6 +206,11 @@ def _tables(elf: Elf) -> dict[str, int | bytes]:
             "symtab.address": values[dyn.DT_SYMTAB],
             "symtab.size": layout.length * (24 if elf.source.is64 else 16),
         }
+    fields |= {
+        "strtab.address": values.get(dyn.DT_STRTAB, 0), "strtab.size": values.get(dyn.DT_STRSZ, 0),
+        "pltgot": values.get(dyn.DT_PLTGOT, 0),
+    }  # fmt: skip
+    fields |= _program_headers(elf)
     for name, kind in (("relro", PT_GNU_RELRO), ("eh_frame_header", PT_GNU_EH_FRAME)):
         if (segment := elf.segment(kind)) is not None:
             fields |= {f"{name}.address": segment.vaddr, f"{name}.size": segment.memsz}
@@ -214,6 +221,18 @@ def _tables(elf: Elf) -> dict[str, int | bytes]:
             "tls_size": tls.memsz,
             "tls_align": max(tls.align, 1),
         }
+    return fields
+
+
+def _program_headers(elf: Elf) -> dict[str, int | bytes]:
+    """Where the program headers and the dynamic section are in memory; nothing for headers that no segment holds."""
+    dynamic = elf.segment(PT_DYNAMIC)
+    fields: dict[str, int | bytes] = {"dynamic": dynamic.vaddr if dynamic is not None else 0}
+    at, size = elf.header.phoff, len(elf.segments) * elf.header.phentsize
+    for s in elf.segments:
+        if s.type == PT_LOAD and s.offset <= at and at + size <= s.offset + s.filesz:
+            fields |= {"program_headers.address": at - s.offset + s.vaddr, "program_headers.size": size}
+            break
     return fields
 
 

@@ -20,18 +20,27 @@ class MachineRelocations:
     jump_slot: int
     plt: frozenset[int]
     static_tls: frozenset[int]
+    glob_dat: int = 0
+    """The type of a GOT slot that holds an address; 0 for a machine that has no type of its own for it."""
 
 
 def _row(
-    relative: int, irelative: int, copy: int, jump_slot: int, tls: tuple[int, ...], static: tuple[int, ...]
+    relative: int,
+    irelative: int,
+    copy: int,
+    jump_slot: int,
+    tls: tuple[int, ...],
+    static: tuple[int, ...],
+    glob_dat: int = 0,
 ) -> MachineRelocations:
-    return MachineRelocations(relative, irelative, copy, jump_slot, frozenset((jump_slot, *tls)), frozenset(static))
+    calls = frozenset((jump_slot, *tls))
+    return MachineRelocations(relative, irelative, copy, jump_slot, calls, frozenset(static), glob_dat)
 
 
 MACHINES: Final = {
-    62: _row(8, 37, 5, 7, (16, 17, 18, 36), (18,)),
-    3: _row(8, 42, 5, 7, (14, 35, 36, 37, 41), (14, 37)),
-    183: _row(1027, 1032, 1024, 1026, (1028, 1029, 1030, 1031), (1030,)),
+    62: _row(8, 37, 5, 7, (16, 17, 18, 36), (18,), 6),
+    3: _row(8, 42, 5, 7, (14, 35, 36, 37, 41), (14, 37), 6),
+    183: _row(1027, 1032, 1024, 1026, (1028, 1029, 1030, 1031), (1030,), 1025),
     40: _row(23, 160, 20, 22, (13, 17, 18, 19), (19,)),
     243: _row(3, 58, 4, 5, (6, 7, 8, 9, 10, 11, 12), (10, 11)),
     21: _row(22, 248, 19, 21, (68, 73, 78), (73,)),

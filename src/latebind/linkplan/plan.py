@@ -87,6 +87,8 @@ class LinkPlan:
     executable: int | None = None
     closure_size: int = 0
     hooks: tuple[str, ...] = ()
+    lazy: bool = False
+    """Whether calls through PLTs are bound when they are first made, in the objects that allow it (`is_lazy`)."""
     inside: bool = False
     """Whether the plan was made for a running process; only such a plan can be loaded into one."""
 
@@ -183,6 +185,23 @@ class LinkPlan:
         if binding.target == self.executable != binding.referrer and binding.symbol in self._copies:
             return f"the program's own copy (COPY relocation); {reason}"
         return reason
+
+    def is_lazy(self, item: PlannedObject) -> bool:
+        """Whether `item`'s calls are bound when they are first made: as asked, unless it was linked with ``-z now``."""
+        d = item.elf.dynamic
+        return self.lazy and not (d.flags & dyn.DF_BIND_NOW or d.flags_1 & dyn.DF_1_NOW) and dyn.DT_PLTGOT in d.values
+
+    def may_wait(self, binding: Binding) -> bool:
+        """Whether an unresolved reference is no obstacle to loading: only calls that are bound later refer to it."""
+        item = self.objects[binding.referrer]
+        machine = MACHINES.get(item.elf.header.machine)
+        return machine is not None and set(binding.types) == {machine.jump_slot} and self.is_lazy(item)
+
+    def with_binding(self, binding: str) -> LinkPlan:
+        """The same plan with calls bound at once (``"now"``) or when they are first made (``"lazy"``)."""
+        if binding not in ("now", "lazy"):
+            raise ValueError(f"binding is {binding!r}, must be 'now' or 'lazy'")
+        return replace(self, lazy=binding == "lazy")
 
     def with_hooks(self, names: Sequence[str]) -> LinkPlan:
         """The same plan with every reference to `names` from its objects bound to a hook of that number."""

@@ -65,6 +65,13 @@ def bind_references(
     return tuple(bindings)
 
 
+def bind_call(elf: Elf, index: int, symbol: int, scope: Sequence[tuple[int, Elf]]) -> Binding:
+    """What a call of `elf`'s symbol number `symbol` binds to in `scope`, as in `bind_references`."""
+    rows = symbol_table(elf).bind([(symbol, PLT)], tuple(symbol_table(e) for _, e in scope))
+    machine = MACHINES.get(elf.header.machine, UNKNOWN)
+    return _binding(index, rows[0], scope, (machine.jump_slot,))
+
+
 def _binding(
     index: int,
     row: tuple[int, int, str, str | None, int, int, tuple[int, int, int, int, int, int, int]],

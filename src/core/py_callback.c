@@ -1,0 +1,85 @@
+/* From native code back to Python's linker: what our objects ask at run time and only Python can decide.
+ *
+ * The package latebind.linker hands over one object, its *desk*, with a method for each question; the core calls it
+ * from whatever thread asks, taking the interpreter lock for the while.  Without a desk, or while the interpreter ends,
+ * there is no answer, and each question has its own way of doing without. */
+#include "callback.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "image.h"
+#include "module.h"
+
+static PyObject *desk; /* owned; set under the interpreter lock */
+
+bool lb_ask(struct lb_answer *answer, const char *method, const char *format, ...)
+{
+    *answer = (struct lb_answer){0};
+    if (!Py_IsInitialized() || desk == NULL)
+        return false;
+    int saved_errno = errno;
+    PyGILState_STATE state = PyGILState_Ensure();
+    PyObject *type, *value, *trace; /* the caller's own pending exception stays as it is */
+    PyErr_Fetch(&type, &value, &trace);
+    va_list arguments;
+    va_start(arguments, format);
+    PyObject *packed = Py_VaBuildValue(format, arguments);
+    va_end(arguments);
+    PyObject *function = packed == NULL ? NULL : PyObject_GetAttrString(desk, method);
+    PyObject *result = function == NULL ? NULL : PyObject_CallObject(function, packed);
+    if (result != NULL && PyArg_ParseTuple(result, "O&z", lb_as_uint64, &answer->value, &answer->text)) {
+        answer->is_given = true;
+        answer->keep = result;
+    } else {
+        PyErr_WriteUnraisable(function);
+        Py_XDECREF(result);
+    }
+    Py_XDECREF(function);
+    Py_XDECREF(packed);
+    PyErr_Restore(type, value, trace);
+    PyGILState_Release(state);
+    errno = saved_errno;
+    return answer->is_given;
+}
+
+void lb_answer_drop(struct lb_answer *answer)
+{
+    if (answer->keep == NULL || !Py_IsInitialized())
+        return;
+    PyGILState_STATE state = PyGILState_Ensure();
+    Py_DECREF((PyObject *)answer->keep);
+    PyGILState_Release(state);
+    answer->keep = NULL;
+}
+
+static uint64_t find_late(const struct lb_image *image, uint32_t symbol, char *hint, size_t size)
+{
+    struct lb_answer answer;
+    if (!lb_ask(&answer, "find_late", "(KI)", (unsigned long long)image->base, (unsigned)symbol))
+        return 0;
+    uint64_t address = answer.value;
+    snprintf(hint, size, "%s", answer.text != NULL ? answer.text : "");
+    lb_answer_drop(&answer);
+    return address;
+}
+
+static PyObject *set_desk(PyObject *module, PyObject *value)
+{
+    (void)module;
+    PyObject *old = desk;
+    desk = Py_NewRef(value);
+    lb_process.find_late = find_late;
+    Py_XDECREF(old);
+    Py_RETURN_NONE;
+}
+
+static PyMethodDef functions[] = {
+    {"set_desk", set_desk, METH_O,
+     "set_desk(desk) -> None\n\n"
+     "Hand over the object whose methods answer what native code asks; each returns (number, text or None)."},
+    {NULL, NULL, 0, NULL},
+};
+
+int lb_add_callback(PyObject *module) { return PyModule_AddFunctions(module, functions); }
