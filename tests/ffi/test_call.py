@@ -187,8 +187,9 @@ def test_numbers_are_not_guessed_from_other_types(bind: Callable[[str], NativeFu
 def test_a_bound_function_can_be_passed_to_a_function(bind: Callable[[str], NativeFunction]) -> None:
     apply, twice = bind("int apply(int (*f)(int), int x)"), bind("int twice(int)")
     assert apply(twice, 21) == 42
-    with pytest.raises(TypeError, match="callbacks"):
+    with pytest.raises(TypeError, match="Callback"):
         apply(lambda x: x, 1)
+    assert apply(parse_prototype("int triple(int)").callback(lambda x: 3 * x), 14) == 42
 
 
 def test_a_closed_library_is_noticed_before_the_call(bind: Callable[[str], NativeFunction]) -> None:

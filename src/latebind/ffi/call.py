@@ -53,16 +53,24 @@ class NativeFunction:
 
     __slots__ = ("_alive", "_call", "_converters", "address", "library", "prototype")
 
-    def __init__(self, prototype: Prototype, address: int, library: str, alive: Callable[[], bool] | None) -> None:
+    def __init__(
+        self,
+        prototype: Prototype,
+        address: int,
+        library: str,
+        alive: Callable[[], bool] | None,
+        *,
+        keep_errno: bool = False,
+    ) -> None:
         if not address:
             raise ValueError(f"{library}: {prototype.name} cannot be called: its address is 0")
         self.prototype = prototype
         self.address = address
         self.library = library
         self._alive = alive
-        self._converters = tuple(_CONVERTERS[parameter.type.kind] for parameter in prototype.parameters)
-        passed = (_passed_as(parameter.type) for parameter in prototype.parameters)
-        self._call = ctypes.CFUNCTYPE(_returned_as(prototype.result), *passed)(address)
+        self._converters = tuple(CONVERTERS[parameter.type.kind] for parameter in prototype.parameters)
+        passed = (passed_as(parameter.type) for parameter in prototype.parameters)
+        self._call = ctypes.CFUNCTYPE(returned_as(prototype.result), *passed, use_errno=keep_errno)(address)
 
     def __call__(self, *arguments: Any) -> Any:
         """Call the function. Arguments are positional, as in C."""
@@ -91,15 +99,17 @@ class NativeFunction:
         return f"<{self.prototype} in {self.library} at {self.address:#x}>"
 
 
-def _returned_as(result: CType) -> Any:
+def returned_as(result: CType) -> Any:
+    """The ctypes type that a result of this type comes as."""
     if result.kind is Kind.INTEGER:
         return _INTEGERS[result.size, result.signed]
     return _OTHERS[result.kind, result.size]
 
 
-def _passed_as(parameter: CType) -> Any:
+def passed_as(parameter: CType) -> Any:
+    """The ctypes type that an argument of this type travels as."""
     # An address, a bytes object and a ctypes array can all be passed as void *; as char * only bytes could.
-    return ctypes.c_void_p if parameter.kind is Kind.TEXT else _returned_as(parameter)
+    return ctypes.c_void_p if parameter.kind is Kind.TEXT else returned_as(parameter)
 
 
 def _integer(wanted: CType, value: object) -> int:
@@ -149,10 +159,11 @@ def _pointer(wanted: CType, value: object, expected: str = "an address, None or 
         if not 0 <= value < 1 << 64:
             raise OverflowError(f"{value} is not an address")
         return value
-    if callable(value) and not isinstance(value, NativeFunction):
-        raise TypeError("Python functions cannot be passed as callbacks yet; pass the address of a C function")
-    if isinstance(value, NativeFunction):
-        return value.address
+    address = getattr(value, "address", None)  # a NativeFunction or a Callback
+    if isinstance(address, int):
+        return address
+    if callable(value):
+        raise TypeError("a Python function has no C type; make a Callback of it with `Prototype.callback`")
     try:
         view = memoryview(value)  # type: ignore[arg-type]  # what is no buffer raises TypeError
     except TypeError:
@@ -177,7 +188,7 @@ def _shown(value: object) -> str:
     return f"{type(value).__name__} {text}" if len(text) <= 40 else type(value).__name__
 
 
-_CONVERTERS: Final[dict[Kind, Callable[[CType, object], object]]] = {
+CONVERTERS: Final[dict[Kind, Callable[[CType, object], object]]] = {  # value → what ctypes takes; raises if it cannot
     Kind.BOOL: _boolean,
     Kind.INTEGER: _integer,
     Kind.FLOATING: _floating,

@@ -6,14 +6,15 @@ those of the LP64 data model (x86-64 and aarch64 psABI, table "Scalar Types"), t
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from latebind.ffi.call import NativeFunction
+    from latebind.ffi.callback import Callback
 
 
 class Kind(Enum):
@@ -74,16 +75,31 @@ class Prototype:
         inside = ", ".join(map(str, self.parameters)) or "void"
         return self.result.declare(f"{self.name}({inside})")
 
-    def bind(self, address: int, library: str, *, alive: Callable[[], bool] | None = None) -> NativeFunction:
+    def bind(
+        self, address: int, library: str, *, alive: Callable[[], bool] | None = None, keep_errno: bool = False
+    ) -> NativeFunction:
         """The function at the runtime `address`, callable from Python.
 
         `library` is the name that error messages show. `alive`, if given, is asked before each call; when it says
         False (the library was closed) the call raises ClosedLibrary instead of jumping into unmapped memory.
-        Raises ValueError if `address` is 0, which no function is at.
+        With `keep_errno` the function sees and sets the errno of `ctypes.get_errno` and `ctypes.set_errno`, which
+        other calls do not disturb. Raises ValueError if `address` is 0, which no function is at.
         """
         from latebind.ffi.call import NativeFunction
 
-        return NativeFunction(self, address, library, alive)
+        return NativeFunction(self, address, library, alive, keep_errno=keep_errno)
+
+    def callback(self, function: Callable[..., Any]) -> Callback:
+        """`function` for C code to call, at the result's `address`, for as long as the result lives."""
+        from latebind.ffi.callback import Callback
+
+        return Callback(self, function)
+
+    def with_address_result(self) -> Prototype:
+        """The same function, giving a `char *` as an address (None for NULL) and not as a copy of the text."""
+        if self.result.kind is not Kind.TEXT:
+            return self
+        return replace(self, result=replace(self.result, kind=Kind.POINTER))
 
 
 VOID: Final = CType(Kind.VOID, 0, "void")

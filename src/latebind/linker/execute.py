@@ -13,7 +13,7 @@ from latebind import _core
 from latebind.elf.bytesource import RuntimeAddress
 from latebind.errors import MalformedElf, NotFound, SystemFailure, Tried, UnresolvedSymbol, Unsupported
 from latebind.linker.loaded import LoadedObject
-from latebind.linkplan import Kind, LinkPlan, PlannedObject, Role, pack
+from latebind.linkplan import Definition, Kind, LinkPlan, PlannedObject, Role, pack
 from latebind.search import Resident
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 def execute(
-    plan: LinkPlan, here: Mapping[int, LoadedObject], hooks: Mapping[str, int], process: Process
+    plan: LinkPlan, here: Mapping[int, LoadedObject], hooks: Mapping[str | Definition, int], process: Process
 ) -> dict[int, LoadedObject]:
     """Map, relocate and protect the objects of `plan` that are not `here`; constructors do not run.
 
@@ -42,7 +42,7 @@ def execute(
             sources = [
                 _source(item, loaded.get(item.index), files, uses_tls=item.index in tls) for item in plan.objects
             ]
-            addresses = [hooks[name] for name in plan.hooks]
+            addresses = [*(hooks[name] for name in plan.hooks), *(hooks[found] for found in plan.redirects)]
             try:
                 images = _core.execute(packed, sources, addresses)
             except _core.ExecuteError as e:

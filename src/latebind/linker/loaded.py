@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from latebind import _core
     from latebind.elf import Elf
     from latebind.elf.bytesource import RuntimeAddress
+    from latebind.linker.interpose import Interposition
     from latebind.linkplan import Role
     from latebind.search import Resident
 
@@ -31,6 +32,8 @@ class LoadedObject:
     holds: list[LoadedObject] = field(default_factory=list)
     scope: tuple[LoadedObject, ...] = ()
     """Where its own references were looked up when it was loaded."""
+    interposition: Interposition | None = None
+    """What its references go through where it was loaded with hooks; released when it is unmapped."""
 
     @property
     def elf(self) -> Elf:

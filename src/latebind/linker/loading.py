@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Protocol
 
 from latebind.elf import Elf, read
 from latebind.errors import NotFound, Tried
+from latebind.linker.descriptor import read_descriptor
 from latebind.linker.desk import open_desk
+from latebind.linker.interpose import interpose, type_of_hook, type_of_wrap
 from latebind.linker.library import Library
 from latebind.linker.namespace import Namespace, running_program, this_process
 from latebind.linkplan import LinkPlan, Surroundings, make_plan
@@ -17,7 +19,9 @@ from latebind.search.environment import environment_for
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-type_of_target = str | os.PathLike[str] | bytes | Elf
+    from latebind.linker.trace import Trace, type_of_sink
+
+type_of_target = str | os.PathLike[str] | bytes | int | Elf
 
 
 class _HasSurroundings(Protocol):
@@ -33,7 +37,8 @@ def plan(
 ) -> LinkPlan:
     """Plan the loading of `target`, reading files and executing nothing.
 
-    `target` is a path (with a slash), a name to search for as dlopen(3) does, the bytes of an ELF file, or an `Elf`.
+    `target` is a path (with a slash), a name to search for as dlopen(3) does, the bytes of an ELF file, an open file
+    descriptor (which stays yours), or an `Elf`.
     Without `into` the plan says what ld.so would do in a fresh process; with it (`this_process()`, a `Namespace`) the
     plan can be loaded there. `library_path` holds folders to search before LD_LIBRARY_PATH; `root` is a sysroot.
 
@@ -53,6 +58,8 @@ def _read_target(
         return target
     if isinstance(target, (bytes, bytearray, memoryview)):
         return read(bytes(target))
+    if isinstance(target, int):
+        return read_descriptor(target, files)
     name = os.fspath(target)
     if "/" in name or files.root is not None:
         return files.elf(name)
@@ -74,16 +81,24 @@ def load(
     target: type_of_target | LinkPlan,
     *,
     namespace: Namespace | None = None,
-    hooks: Mapping[str, int] | None = None,
+    hooks: Mapping[str, type_of_hook] | None = None,
+    wrap: Mapping[str, type_of_wrap] | None = None,
+    trace: Trace | type_of_sink | None = None,
     library_path: tuple[str, ...] = (),
     binding: str | None = None,
     scope: str = "local",
 ) -> Library:
     """Load a library with our own linker and run its constructors.
 
-    `target` is what `plan` takes, or a plan made for `namespace` (default: `this_process()`). `hooks` maps symbol
-    names to addresses: every reference to such a name from the objects that are loaded binds there. `scope` is
-    ``"local"`` or ``"global"`` (later loads into the namespace see its symbols).
+    `target` is what `plan` takes, or a plan made for `namespace` (default: `this_process()`). `scope` is ``"local"`` or
+    ``"global"`` (later loads into the namespace see its symbols).
+
+    `hooks` maps symbol names to replacements: every reference to such a name from the objects that are loaded now
+    binds there, through the PLT or not. A replacement is an address, something that has one (a `NativeFunction`, a
+    ctypes function), or (C prototype, Python function). `wrap` maps names to (C prototype, Python function) where the
+    function gets the original as its first argument: ``wrap={"abs": ("int abs(int)", lambda original, n: …)}``.
+    `trace` is a list that gets, or a function that is called with, a record of each binding and each call between
+    objects (`latebind.linker.trace`); a `Trace` says more precisely which.
 
     `binding` is ``"now"`` or ``"lazy"`` (default: the plan's, which is ``"now"`` unless said otherwise). With
     ``"lazy"`` each call through a PLT is bound when it is first made, unless the object was linked with ``-z now`` or
@@ -103,11 +118,21 @@ def load(
         ready = ready.with_binding(binding)
     if ready.lazy and os.environ.get("LD_BIND_NOW"):
         ready = ready.with_binding("now")
-    given = dict(hooks or {})
-    if given:
-        ready = ready.with_hooks(tuple(dict.fromkeys((*ready.hooks, *given))))
-    closure = where.open(ready, given, global_scope=scope == "global")
+    ready, interposition = interpose(ready, hooks or {}, wrap or {}, _as_trace(trace))
+    try:
+        closure = where.open(ready, interposition, global_scope=scope == "global")
+    except BaseException:
+        interposition.abandon()
+        raise
     return Library(ready, closure, where)
+
+
+def _as_trace(trace: Trace | type_of_sink | None) -> Trace | None:
+    if trace is None:
+        return None
+    from latebind.linker.trace import Trace  # late: reads prototypes
+
+    return trace if isinstance(trace, Trace) else Trace(trace)
 
 
 open_desk()

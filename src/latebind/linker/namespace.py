@@ -18,13 +18,14 @@ from latebind.errors import NotFound, UnresolvedSymbol, Unsupported
 from latebind.linker.execute import execute
 from latebind.linker.loaded import LoadedObject
 from latebind.linker.process import Process, SystemObject
-from latebind.linkplan import Binding, LinkPlan, Role, Surroundings
+from latebind.linkplan import Binding, Definition, LinkPlan, Role, Surroundings
 from latebind.linkplan.near import near_misses
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from latebind.elf import Elf
+    from latebind.linker.interpose import Interposition
 
 _lock: Final = threading.RLock()
 """One lock for all namespaces, as glibc has one: constructors may load, and objects are shared between namespaces."""
@@ -80,15 +81,16 @@ class Namespace:
                 executable=system[0].resident,
             )
 
-    def open(self, plan: LinkPlan, hooks: Mapping[str, int], *, global_scope: bool) -> tuple[LoadedObject, ...]:
+    def open(self, plan: LinkPlan, hooks: Interposition, *, global_scope: bool) -> tuple[LoadedObject, ...]:
         """Execute `plan` here and run the constructors of what is new. Returns the plan's closure, the root first.
 
         Whole or not at all: an error leaves the process as it was.
         """
         with _lock:
-            check_complete(plan, hooks)
+            check_complete(plan, hooks.addresses)
             here = self._present(plan)
-            loaded = execute(plan, here, hooks, _process)
+            loaded = execute(plan, here, hooks.addresses, _process)
+            hooks.attach(plan, loaded)
             self._register(plan, loaded)
             closure = tuple(loaded[o.index] for o in plan.closure)
             closure[0].opened += 1
@@ -165,6 +167,8 @@ def dispose(objects: Iterable[LoadedObject]) -> None:
         if o.image is not None:
             _live.pop(o.base, None)
             o.image.unmap()
+        if o.interposition is not None:
+            o.interposition.release()
         if o.system_handle is not None:
             _core.system_close(o.system_handle)
 
@@ -180,7 +184,7 @@ def _reachable(roots: Iterable[LoadedObject]) -> set[int]:
     return seen
 
 
-def check_complete(plan: LinkPlan, hooks: Mapping[str, int]) -> None:
+def check_complete(plan: LinkPlan, hooks: Mapping[str | Definition, int]) -> None:
     """Raise what stands in the way of loading `plan`: a missing object, an unresolved reference, the wrong kind."""
     if not plan.inside:
         raise Unsupported(
@@ -188,7 +192,7 @@ def check_complete(plan: LinkPlan, hooks: Mapping[str, int]) -> None:
         )
     for item in plan.loaded:
         _check_loadable(item.elf)
-    unknown = set(plan.hooks) - set(hooks)
+    unknown = [name for name in plan.hooks if name not in hooks]
     if unknown:
         raise Unsupported(plan.root.path, f"the plan binds to hooks without an address: {', '.join(sorted(unknown))}")
     if plan.missing:

@@ -1,6 +1,6 @@
 """Reference → definition: scopes, versions, the `LinkPlan`, and its packed form."""
 
-from latebind.linkplan.binding import Binding, How, Kind
+from latebind.linkplan.binding import Binding, Definition, How, Kind
 from latebind.linkplan.diff import Change, Difference, PlanDiff, compare
 from latebind.linkplan.document import PlanRecord, record
 from latebind.linkplan.format import pack
@@ -10,6 +10,7 @@ from latebind.linkplan.roles import Role
 __all__ = [
     "Binding",
     "Change",
+    "Definition",
     "Difference",
     "How",
     "Import",

@@ -33,6 +33,14 @@ class How(IntEnum):
     PROTECTED = 7
 
 
+class Definition(NamedTuple):
+    """What a reference is bound to: `value` (see `Kind`) in the object `target` of the plan."""
+
+    target: int
+    value: int
+    kind: Kind
+
+
 class Binding(NamedTuple):
     """One referenced symbol of one object, and its definition.
 
@@ -55,6 +63,13 @@ class Binding(NamedTuple):
     how: How
     position: int
     target_symbol: int
+
+    @property
+    def definition(self) -> Definition | None:
+        """The definition in an object; None for an undefined, absolute or hooked reference."""
+        if self.target is None or self.kind is Kind.HOOK:
+            return None
+        return Definition(self.target, self.value, self.kind)
 
     @property
     def resolved(self) -> bool:

@@ -258,4 +258,5 @@ def _segment(s: Segment) -> bytes:
 def _binding(b: Binding) -> bytes:
     """One binding's record, written in one go: a large library has ten thousand."""
     value = 0 if b.kind is Kind.WEAK_UNDEFINED or b.kind is Kind.UNRESOLVED else b.value
-    return _BINDING.pack(b.symbol_index, b.kind, NO_OBJECT if b.target is None else b.target, 0, value)
+    target = NO_OBJECT if b.target is None or b.kind is Kind.HOOK else b.target
+    return _BINDING.pack(b.symbol_index, b.kind, target, 0, value)

@@ -14,7 +14,7 @@ from latebind.elf import Elf
 from latebind.elf import dynamic as dyn
 from latebind.elf.header import ET_CORE, ET_REL
 from latebind.errors import NotFound, Unsupported
-from latebind.linkplan.binding import Binding, How, Kind, why
+from latebind.linkplan.binding import Binding, Definition, How, Kind, why
 from latebind.linkplan.machines import MACHINES
 from latebind.linkplan.order import constructor_order
 from latebind.linkplan.resolve import bind_references
@@ -76,7 +76,8 @@ class LinkPlan:
     """Which objects, from where and why; which definition each reference binds to and why; the constructors' order.
 
     Immutable. `scope` are the object indexes in search order; `missing` the needed names that no file was found for;
-    `hooks` maps symbol names to hook numbers (the addresses are given when the plan is loaded).
+    `hooks` are symbol names, and `redirects` definitions, whose references are bound to hooks of that number,
+    redirects counted after the names; the addresses are given when the plan is loaded.
     """
 
     objects: tuple[PlannedObject, ...]
@@ -87,6 +88,7 @@ class LinkPlan:
     executable: int | None = None
     closure_size: int = 0
     hooks: tuple[str, ...] = ()
+    redirects: tuple[Definition, ...] = ()
     lazy: bool = False
     """Whether calls through PLTs are bound when they are first made, in the objects that allow it (`is_lazy`)."""
     inside: bool = False
@@ -129,7 +131,14 @@ class LinkPlan:
     def _hooked(self, binding: Binding) -> Binding:
         if binding.symbol in self.hooks and binding.how not in (How.LOCAL, How.PROTECTED):
             return binding._replace(kind=Kind.HOOK, target=None, value=self.hooks.index(binding.symbol))
+        number = self._redirected.get(binding.definition) if self.redirects else None
+        if number is not None:  # the target stays: the original must not be unloaded under the hook
+            return binding._replace(kind=Kind.HOOK, value=number)
         return binding
+
+    @cached_property
+    def _redirected(self) -> dict[Definition | None, int]:
+        return {definition: number for number, definition in enumerate(self.redirects, len(self.hooks))}
 
     @cached_property
     def _copies(self) -> dict[str, tuple[int, int]]:
@@ -206,6 +215,10 @@ class LinkPlan:
     def with_hooks(self, names: Sequence[str]) -> LinkPlan:
         """The same plan with every reference to `names` from its objects bound to a hook of that number."""
         return replace(self, hooks=tuple(names))
+
+    def with_redirects(self, definitions: Sequence[Definition]) -> LinkPlan:
+        """The same plan with every reference that binds to one of `definitions` bound to a hook instead."""
+        return replace(self, redirects=tuple(definitions))
 
     def __str__(self) -> str:
         return "\n".join(self._lines())
