@@ -139,6 +139,11 @@ class TestHooks:
 
 
 class TestWrap:
+    def test_calls_that_are_bound_late_are_wrapped_too(self, cc: Compiler) -> None:
+        path = cc.shared(WAYS["R_X86_64_JUMP_SLOT"], flags=[*NO_BUILTIN, "-Wl,-z,lazy"])
+        wrap = {"abs": ("int abs(int)", lambda original, n: original(n) * 10)}
+        assert result(path, wrap=wrap, binding="lazy") == 30
+
     def test_the_wrapper_gets_the_original(self, cc: Compiler) -> None:
         path = cc.shared(EVERY_REFERENCE, flags=NO_BUILTIN)
         assert result(path) == 3

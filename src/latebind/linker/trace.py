@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 from latebind.elf.bytesource import RuntimeAddress
 from latebind.ffi import Kind, Parameter, Prototype, parse_prototype
-from latebind.linkplan.binding import why
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -109,7 +108,7 @@ class Trace:
         """Record a binding of `plan`."""
         definer = plan.objects[binding.target].path if binding.target is not None else None
         referrer = plan.objects[binding.referrer].path
-        self._send(Bound(referrer, binding.symbol, binding.version, definer, why(binding)))
+        self._send(Bound(referrer, binding.symbol, binding.version, definer, plan.why(binding)))
 
     def function(self, plan: LinkPlan, binding: Binding) -> TracedFunction:
         """What is known of the function that `binding` refers to."""

@@ -124,7 +124,7 @@ class LinkPlan:
             scope.append((index, item.elf))
         first = self.executable if self.executable is not None else 0
         found = bind_references(item.elf, index, scope, first)
-        if not self.hooks and not self._copies:
+        if not self.hooks and not self.redirects and not self._copies:
             return found
         return tuple(self._hooked(self._through_copies(b)) for b in found)
 
