@@ -1,9 +1,15 @@
-"""Bytes → what an ELF file says. One module per ELF concept; no I/O but reading, and nothing is executed."""
+"""Bytes → what an ELF file says. One module per ELF concept; no I/O but reading, and nothing is executed.
+
+`read` gives an `Elf`; `read_archive` and `read_member` open static archives, `read_process` looks into a process.
+The types of the less common tables live in the modules of their concepts: `latebind.elf.got`, `.plt`,
+`.init_array`, `.core_file`, `.gnu_property`, `.known_note`, `.section_relocation`, `.symbolhash`, `.archive`, `.memory`.
+"""
 
 from latebind.elf.dynamic import Dynamic, DynamicEntry
-from latebind.elf.file import Elf, read
+from latebind.elf.file import Elf
 from latebind.elf.header import Header
 from latebind.elf.note import Note
+from latebind.elf.reading import read, read_archive, read_member, read_process
 from latebind.elf.relocation import Relocation
 from latebind.elf.section import Section
 from latebind.elf.segment import Segment
@@ -20,4 +26,7 @@ __all__ = [
     "Segment",
     "Symbol",
     "read",
+    "read_archive",
+    "read_member",
+    "read_process",
 ]

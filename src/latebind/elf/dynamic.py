@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from latebind.elf.bytesource import ByteSource, StringTable
+from latebind.elf.machine_names import DYNAMIC_TAGS_OF
 from latebind.elf.names import DYNAMIC_FLAGS, DYNAMIC_FLAGS_1, DYNAMIC_TAGS
 from latebind.elf.segment import PT_DYNAMIC, AddressMap, Segment
 
@@ -19,24 +20,37 @@ DT_GNU_HASH, DT_VERSYM, DT_RELACOUNT, DT_RELCOUNT, DT_FLAGS_1 = (
 )  # fmt: skip
 DT_VERDEF, DT_VERDEFNUM, DT_VERNEED, DT_VERNEEDNUM = 0x6FFFFFFC, 0x6FFFFFFD, 0x6FFFFFFE, 0x6FFFFFFF
 
+DT_ANDROID_REL, DT_ANDROID_RELSZ, DT_ANDROID_RELA, DT_ANDROID_RELASZ = 0x6000000F, 0x60000010, 0x60000011, 0x60000012
+DT_ANDROID_RELR, DT_ANDROID_RELRSZ, DT_CREL = 0x6FFFE000, 0x6FFFE001, 0x40000026
+DT_MIPS_SYMTABNO, DT_MIPS_LOCAL_GOTNO, DT_MIPS_GOTSYM = 0x70000011, 0x7000000A, 0x70000013
+
 DF_SYMBOLIC, DF_TEXTREL, DF_BIND_NOW, DF_STATIC_TLS = 0x2, 0x4, 0x8, 0x10
 DF_1_NOW, DF_1_NODELETE, DF_1_NOOPEN, DF_1_NODEFLIB, DF_1_PIE = 0x1, 0x8, 0x40, 0x800, 0x08000000
 
-_STRING_TAGS = frozenset({DT_NEEDED, DT_SONAME, DT_RPATH, DT_RUNPATH, 0x7FFFFFFD, 0x7FFFFFFF})
+# Also AUXILIARY, USED and FILTER, CONFIG, DEPAUDIT and AUDIT.
+_LOWEST_PROCESSOR_TAG = 0x60000000  # DT_LOOS; what is below means the same everywhere
+_STRING_TAGS = frozenset(
+    {DT_NEEDED, DT_SONAME, DT_RPATH, DT_RUNPATH, 0x7FFFFFFD, 0x7FFFFFFE, 0x7FFFFFFF, 0x6FFFFEFA, 0x6FFFFEFB, 0x6FFFFEFC}
+)
 
 
 @dataclass(frozen=True, slots=True)
 class DynamicEntry:
-    """One entry: its tag, its raw value, and the string that the value points to where the tag means a string."""
+    """One entry: its tag, its raw value, and the string that the value points to where the tag means a string.
+
+    `machine` says what a processor-specific tag means.
+    """
 
     tag: int
     value: int
     string: str | None = None
+    machine: int = 0
 
     @property
     def tag_name(self) -> str:
         """``"NEEDED"``, ``"FLAGS_1"``, …."""
-        return DYNAMIC_TAGS.get(self.tag, f"{self.tag:#x}")
+        own = DYNAMIC_TAGS_OF.get(self.machine, {}) if self.tag >= _LOWEST_PROCESSOR_TAG else {}
+        return own.get(self.tag) or DYNAMIC_TAGS.get(self.tag, f"{self.tag:#x}")
 
 
 @dataclass(frozen=True)
@@ -99,7 +113,7 @@ class Dynamic:
         )
 
 
-def read_dynamic(source: ByteSource, segments: tuple[Segment, ...], addresses: AddressMap) -> Dynamic:
+def read_dynamic(source: ByteSource, segments: tuple[Segment, ...], addresses: AddressMap, machine: int = 0) -> Dynamic:
     """The dynamic section found through PT_DYNAMIC; an empty one where the file is static."""
     segment = next((s for s in segments if s.type == PT_DYNAMIC), None)
     if segment is None or not segment.filesz:
@@ -117,7 +131,7 @@ def read_dynamic(source: ByteSource, segments: tuple[Segment, ...], addresses: A
     if DT_STRTAB in values and values.get(DT_STRSZ):
         strings = StringTable(source, addresses.offset(values[DT_STRTAB], "DT_STRTAB"), values[DT_STRSZ])
     entries = tuple(
-        DynamicEntry(tag, value, strings[value] if strings is not None and tag in _STRING_TAGS else None)
+        DynamicEntry(tag, value, strings[value] if strings is not None and tag in _STRING_TAGS else None, machine)
         for tag, value in pairs
     )
     return Dynamic(entries, strings)

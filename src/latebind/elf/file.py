@@ -1,25 +1,49 @@
-"""One ELF file, read lazily: each table is parsed when it is first asked for, over a memory-mapped file."""
+"""One ELF file, read lazily: each table is parsed when it is first asked for.
+
+`Elf` only knows which module reads which table and what that table needs of the others; what few ask for is imported
+when it is asked for, so that a run over many files starts quickly. How to get one is in reading.py.
+"""
 
 from __future__ import annotations
 
-import os
 from functools import cached_property
-from itertools import chain
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from latebind._core import FileMapping
 from latebind.elf import dynamic as dyn
 from latebind.elf.bytesource import FileOffset, StringTable, type_of_bytes
 from latebind.elf.dynamic import Dynamic, read_dynamic
-from latebind.elf.header import Header, read_header
-from latebind.elf.note import NT_GNU_BUILD_ID, Note, read_notes
-from latebind.elf.relocation import RELATIVE_TYPES, Relocation, RelocationTable, read_relocations, relocation_tables
-from latebind.elf.section import SHT_SYMTAB, Section, read_sections
+from latebind.elf.header import EM_MIPS, ET_CORE, Header, read_header
+from latebind.elf.note import NT_GNU_BUILD_ID, Note, read_notes, read_section_notes
+from latebind.elf.relocation import (
+    RELATIVE_TYPES,
+    Relocation,
+    RelocationTable,
+    packed_relocation_tables,
+    read_relocations,
+    relocation_tables,
+)
+from latebind.elf.section import SHT_DYNSYM, SHT_SYMTAB, SHT_SYMTAB_SHNDX, Section, read_sections
 from latebind.elf.segment import PT_INTERP, PT_TLS, AddressMap, Segment, read_segments
-from latebind.elf.symbol import Symbol, SymbolLayout, read_symbols
-from latebind.elf.symbolhash import count_from_gnu_hash, count_from_sysv_hash
+from latebind.elf.symbol import Symbol, SymbolLayout, read_symbols, symbol_size
+from latebind.elf.symbolhash import (
+    HashTable,
+    count_from_gnu_hash,
+    count_from_sysv_hash,
+    hash_entry_size,
+    read_gnu_hash,
+    read_sysv_hash,
+)
+from latebind.elf.table import Table, joined
 from latebind.elf.version import VersionDefinition, VersionNeed, read_definitions, read_needs
-from latebind.errors import MalformedElf, NotFound, SystemFailure, Tried
+
+if TYPE_CHECKING:
+    from latebind.elf.core_file import Core
+    from latebind.elf.gnu_property import GnuProperty
+    from latebind.elf.got import GotSlot
+    from latebind.elf.init_array import InitFunction
+    from latebind.elf.known_note import AbiTag, OptionalDependency, PluginRecord
+    from latebind.elf.plt import PltEntry
+    from latebind.elf.section_relocation import SectionRelocations
 
 
 class FileIdentity(NamedTuple):
@@ -65,7 +89,7 @@ class Elf:
     @cached_property
     def dynamic(self) -> Dynamic:
         """The dynamic section; without entries in a static or relocatable file."""
-        return read_dynamic(self.source, self.segments, self.addresses)
+        return read_dynamic(self.source, self.segments, self.addresses, self.header.machine)
 
     @cached_property
     def is_dynamic(self) -> bool:
@@ -104,13 +128,67 @@ class Elf:
 
     @cached_property
     def notes(self) -> tuple[Note, ...]:
-        """All notes."""
+        """The notes in the segments; in a file without segments, those in its sections."""
         return read_notes(self.source, self.segments, () if self.segments else self.sections)
+
+    @cached_property
+    def section_notes(self) -> tuple[Note, ...]:
+        """The notes that only sections hold, because they are not loaded: systemtap's probes, for example."""
+        return read_section_notes(self.source, self.segments, self.sections)
+
+    def _notes_of(self, owner: str, *types: int) -> list[Note]:
+        return [n for n in self.notes if n.owner == owner and n.type in types]
 
     @cached_property
     def build_id(self) -> str | None:
         """The GNU build-id in hexadecimal digits."""
-        return next((n.desc.hex() for n in self.notes if n.owner == "GNU" and n.type == NT_GNU_BUILD_ID), None)
+        return next((n.desc.hex() for n in self._notes_of("GNU", NT_GNU_BUILD_ID)), None)
+
+    @cached_property
+    def abi_tag(self) -> AbiTag | None:
+        """The oldest kernel that the file runs on, where a GNU ABI tag says so."""
+        from latebind.elf.known_note import NT_GNU_ABI_TAG, read_abi_tag
+
+        return next((read_abi_tag(self.source, n) for n in self._notes_of("GNU", NT_GNU_ABI_TAG)), None)
+
+    @cached_property
+    def properties(self) -> tuple[GnuProperty, ...]:
+        """The GNU properties: IBT, SHSTK, the ISA level that is needed, BTI, …."""
+        from latebind.elf.gnu_property import read_properties
+        from latebind.elf.known_note import NT_GNU_PROPERTY_TYPE_0
+
+        notes = self._notes_of("GNU", NT_GNU_PROPERTY_TYPE_0)
+        return tuple(p for n in notes for p in read_properties(self.source, n, self.header.machine))
+
+    @cached_property
+    def optional_dependencies(self) -> tuple[OptionalDependency, ...]:
+        """What .note.dlopen says that the file may open at run time."""
+        from latebind.elf.known_note import NT_FDO_DLOPEN, read_dlopen
+
+        return tuple(d for n in self._notes_of("FDO", NT_FDO_DLOPEN) for d in read_dlopen(self.source, n))
+
+    @cached_property
+    def package(self) -> dict[str, Any] | None:
+        """The package metadata (.note.package), as the distribution wrote it."""
+        from latebind.elf.known_note import NT_FDO_PACKAGE, read_package
+
+        return next((read_package(self.source, n) for n in self._notes_of("FDO", NT_FDO_PACKAGE)), None)
+
+    @cached_property
+    def plugin_records(self) -> tuple[PluginRecord, ...]:
+        """The notes of a latebind plugin."""
+        from latebind.elf.known_note import read_plugin
+
+        return tuple(read_plugin(self.source, n) for n in self.notes if n.owner == "latebind")
+
+    @cached_property
+    def core(self) -> Core | None:
+        """The process that a core file describes; None in a file of another kind."""
+        from latebind.elf.core_file import read_core
+
+        if self.header.type != ET_CORE:
+            return None
+        return read_core(self.source, self.notes, self.header.machine)
 
     def _table_offset(self, tag: int, what: str) -> FileOffset | None:
         value = self.dynamic.values.get(tag)
@@ -123,24 +201,35 @@ class Elf:
         offset = self._table_offset(dyn.DT_SYMTAB, "DT_SYMTAB")
         if strings is None or offset is None:
             return None
-        return SymbolLayout(offset, self._symbol_count(offset), strings)
+        extended = self._table_offset(dyn.DT_SYMTAB_SHNDX, "DT_SYMTAB_SHNDX")
+        return SymbolLayout(offset, self._symbol_count(offset), strings, extended)
 
     def _symbol_count(self, symtab: int) -> int:
         """Neither the dynamic section nor the program headers give the number of symbols: the hash tables do."""
         if (at := self._table_offset(dyn.DT_HASH, "DT_HASH")) is not None:
-            return count_from_sysv_hash(self.source, at)
+            return count_from_sysv_hash(self.source, at, hash_entry_size(self.source, self.header.machine))
         gnu = self._table_offset(dyn.DT_GNU_HASH, "DT_GNU_HASH")
         count = count_from_gnu_hash(self.source, gnu) if gnu is not None else None
+        if count is None and self.header.machine == EM_MIPS:
+            count = self.dynamic.values.get(dyn.DT_MIPS_SYMTABNO)
         if count is not None:
             return count
         # Nothing is exported. In every known linker's output the strings follow the symbols; else relocations tell.
         strings = self._table_offset(dyn.DT_STRTAB, "DT_STRTAB")
         if strings is not None and strings > symtab:
-            return (strings - symtab) // (24 if self.source.is64 else 16)
-        return self._highest_referenced_symbol() + 1
+            return (strings - symtab) // symbol_size(self.source)
+        return max(self.relocations.column("symbol"), default=-1) + 1
 
-    def _highest_referenced_symbol(self) -> int:
-        return max((r.symbol for t in self.relocation_tables if t.tag != "RELR" for r in self._entries(t)), default=-1)
+    @cached_property
+    def hash_tables(self) -> tuple[HashTable, ...]:
+        """The symbol hash tables with their statistics: DT_GNU_HASH, then DT_HASH, where they are."""
+        found = []
+        layout = self.symbol_layout
+        if layout and (at := self._table_offset(dyn.DT_GNU_HASH, "DT_GNU_HASH")) is not None:
+            found.append(read_gnu_hash(self.source, at, layout.length))
+        if (at := self._table_offset(dyn.DT_HASH, "DT_HASH")) is not None:
+            found.append(read_sysv_hash(self.source, at, hash_entry_size(self.source, self.header.machine)))
+        return tuple(found)
 
     @cached_property
     def version_definitions(self) -> tuple[VersionDefinition, ...]:
@@ -166,70 +255,116 @@ class Elf:
         return names
 
     @cached_property
-    def symbols(self) -> tuple[Symbol, ...]:
+    def symbols(self) -> Table[Symbol]:
         """The dynamic symbols, symbol 0 included, so that an index in a relocation is an index here."""
         layout = self.symbol_layout
         if layout is None:
-            return ()
+            return joined(Symbol, ())
         versym = self._table_offset(dyn.DT_VERSYM, "DT_VERSYM")
         defined = frozenset(d.index for d in self.version_definitions if not d.base)
         return read_symbols(self.source, layout, versym, self.version_names, defined)
 
     @cached_property
-    def static_symbols(self) -> tuple[Symbol, ...]:
+    def static_symbols(self) -> Table[Symbol]:
         """The symbols of .symtab, which a stripped file does not have."""
         table = next((s for s in self.sections if s.type == SHT_SYMTAB), None)
-        if table is None:
-            return ()
+        return joined(Symbol, ()) if table is None else self.section_symbols(table)
+
+    def section_symbols(self, table: Section) -> Table[Symbol]:
+        """The symbols of the section `table`, a SHT_SYMTAB or SHT_DYNSYM, without versions."""
+        known = self._section_symbols.get(table.index)
+        if known is None:
+            known = self._section_symbols[table.index] = self._read_section_symbols(table)
+        return known
+
+    @cached_property
+    def _section_symbols(self) -> dict[int, Table[Symbol]]:
+        return {}
+
+    def _read_section_symbols(self, table: Section) -> Table[Symbol]:
+        if table.type not in {SHT_SYMTAB, SHT_DYNSYM}:
+            raise self.source.malformed(f"section {table.index} ({table.type_name}) is no symbol table", table.offset)
         if table.link >= len(self.sections):
-            raise self.source.malformed(f"sh_link {table.link} of .symtab is beyond the {len(self.sections)} sections")
+            raise self.source.malformed(
+                f"sh_link {table.link} of {table.name} is beyond the {len(self.sections)} sections"
+            )
         link = self.sections[table.link]
-        layout = SymbolLayout(
-            table.offset,
-            table.size // (24 if self.source.is64 else 16),
-            StringTable(self.source, link.offset, link.size),
-        )
+        self.source.spend("string tables", link.size, link.offset)
+        indexes = (s for s in self.sections if s.type == SHT_SYMTAB_SHNDX and s.link == table.index)
+        extended = next((s.offset for s in indexes), None)
+        strings = StringTable(self.source, link.offset, link.size)
+        layout = SymbolLayout(table.offset, table.size // symbol_size(self.source), strings, extended)
         return read_symbols(self.source, layout)
 
     @cached_property
-    def relocation_tables(self) -> tuple[RelocationTable, ...]:
-        """The dynamic relocation tables, in the order in which they are applied."""
-        return relocation_tables(self.dynamic, self.addresses)
+    def functions(self) -> dict[int, str]:
+        """Address → name of every function that the file defines; .symtab's names where there are any."""
+        from latebind.elf.init_array import function_names
 
-    def _entries(self, table: RelocationTable) -> tuple[Relocation, ...]:
-        relative = RELATIVE_TYPES.get(self.header.machine, 0)
-        return tuple(read_relocations(self.source, table, self.header.machine, relative))
+        return function_names(self.header.machine, (self.symbols, self.static_symbols))
 
     @cached_property
-    def relocations(self) -> tuple[Relocation, ...]:
-        """All dynamic relocations, RELR's unpacked."""
-        return tuple(chain.from_iterable(self._entries(t) for t in self.relocation_tables))
+    def relocation_tables(self) -> tuple[RelocationTable, ...]:
+        """The dynamic relocation tables, in the order in which they are applied, without packed ones."""
+        return relocation_tables(self.dynamic, self.addresses)
 
+    @cached_property
+    def packed_relocation_tables(self) -> tuple[RelocationTable, ...]:
+        """The dynamic relocation tables of Android (APS2) and CREL."""
+        return packed_relocation_tables(self.dynamic, self.addresses)
 
-def read(file: str | os.PathLike[str] | bytes | memoryview, *, name: str | None = None) -> Elf:
-    """Read an ELF file lazily.
+    def _entries(self, tables: tuple[RelocationTable, ...]) -> Table[Relocation]:
+        machine = self.header.machine
+        relative = RELATIVE_TYPES.get(machine, 0)
+        return joined(Relocation, [read_relocations(self.source, table, machine, relative) for table in tables])
 
-    `file` is a path, or the file's bytes; `name` is what errors call it (default: the path).
-    Raises `NotFound` where there is no such file, `MalformedElf` where it is not ELF, `SystemFailure` where the
-    system refuses to read it.
-    """
-    if isinstance(file, (bytes, memoryview)):
-        return Elf(name or "<memory>", file, None)
-    path = os.fspath(file)
-    try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except (FileNotFoundError, NotADirectoryError) as e:
-        raise NotFound(path, None, (Tried(path, "no such file"),)) from e
-    except OSError as e:
-        raise SystemFailure("open", e.errno or 0, path) from e
-    try:
-        status = os.fstat(fd)
-        identity = FileIdentity(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
-        if not status.st_size:
-            raise MalformedElf(path, 0, "not an ELF file: it is empty")
-        data = memoryview(FileMapping(fd))
-    except OSError as e:
-        raise SystemFailure("mmap", e.errno or 0, path) from e
-    finally:
-        os.close(fd)
-    return Elf(name or path, data, identity)
+    @cached_property
+    def packed_relocations(self) -> Table[Relocation]:
+        """The relocations of the packed tables."""
+        return self._entries(self.packed_relocation_tables)
+
+    @cached_property
+    def relocations(self) -> Table[Relocation]:
+        """All dynamic relocations, RELR's and packed ones unpacked."""
+        return self.packed_relocations + self._entries(self.relocation_tables)
+
+    @cached_property
+    def section_relocations(self) -> tuple[SectionRelocations, ...]:
+        """The relocation sections with their entries: all there is in a relocatable file, and what `ld -q` keeps."""
+        from latebind.elf.section_relocation import read_section_relocations
+
+        return read_section_relocations(self)
+
+    @cached_property
+    def init_functions(self) -> tuple[InitFunction, ...]:
+        """What runs at the start and at the end, in the order of the tables; see `InitFunction`."""
+        from latebind.elf.init_array import read_init_functions
+
+        return read_init_functions(
+            self.source, self.dynamic.values, self.addresses, self.relocations, self.symbols, self.functions
+        )
+
+    @cached_property
+    def got(self) -> tuple[GotSlot, ...]:
+        """The global offset table: each slot and the symbol that it belongs to."""
+        from latebind.elf.got import read_got
+
+        return read_got(
+            self.source, self.header.machine, self.dynamic.values, self.sections, self.relocations, self.symbols
+        )
+
+    @cached_property
+    def plt(self) -> tuple[PltEntry, ...]:
+        """The procedure linkage table: each stub and the symbol that it calls."""
+        from latebind.elf.plt import read_plt
+
+        return read_plt(self.source, self.header.machine, self.dynamic.values, self.sections, self.segments, self.got)
+
+    def section_contents(self, section: Section, limit: int | None = None) -> bytes:
+        """The section's bytes, decompressed where they are compressed; `limit` bounds the result (default 1 GiB).
+
+        Raises `Unsupported` for a longer one or an unknown compression, `MalformedElf` for broken data.
+        """
+        from latebind.elf.compressed import DEFAULT_LIMIT, section_contents
+
+        return section_contents(self.source, section, DEFAULT_LIMIT if limit is None else limit)

@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from latebind.elf.bytesource import ByteSource, FileOffset, VirtualAddress, type_of_bytes
-from latebind.elf.names import FILE_TYPES, MACHINES
+from latebind.elf.machine_names import MACHINES
+from latebind.elf.names import FILE_TYPES
 from latebind.errors import MalformedElf
 
 ELFCLASS32, ELFCLASS64 = 1, 2
 ELFDATA2LSB, ELFDATA2MSB = 1, 2
 ET_REL, ET_EXEC, ET_DYN, ET_CORE = 1, 2, 3, 4
-EM_386, EM_X86_64, EM_AARCH64 = 3, 62, 183
+EM_386, EM_MIPS, EM_X86_64, EM_AARCH64 = 3, 8, 62, 183
 PN_XNUM = 0xFFFF  # the real number of program headers is in section 0's sh_info
 
 
@@ -84,8 +85,8 @@ def _not_elf(start: bytes) -> str:
         return "not an ELF file: it is empty"
     if start.startswith((b"/* GNU ld script", b"INPUT", b"GROUP", b"OUTPUT_FORMAT")):
         return "not an ELF file: it is a linker script (name the library that it points to)"
-    if start.startswith(b"!<arch>\n"):
-        return "not an ELF file: it is a static archive"
+    if start.startswith((b"!<arch>\n", b"!<thin>\n")):
+        return "not an ELF file: it is a static archive (name one of its members: libfoo.a(bar.o))"
     if start.startswith(b"#!"):
         return "not an ELF file: it is a script"
     return f"not an ELF file: it starts with {start[:4]!r} instead of the magic number"

@@ -1,38 +1,9 @@
-"""Names of the numbers in an ELF file, from the gABI and GNU's extensions. Data only."""
+"""Names of the numbers in an ELF file, from the gABI, GNU's, LLVM's and Android's extensions. Data only.
+
+What depends on the machine is in machine_names.py.
+"""
 
 from typing import Final
-
-MACHINES: Final = {
-    2: "SPARC",
-    3: "i386",
-    4: "68k",
-    8: "MIPS",
-    15: "PA-RISC",
-    18: "SPARC32+",
-    20: "PowerPC",
-    21: "PowerPC64",
-    22: "S/390",
-    40: "ARM",
-    42: "SuperH",
-    43: "SPARC v9",
-    50: "IA-64",
-    62: "x86-64",
-    83: "AVR",
-    92: "OpenRISC",
-    93: "ARC",
-    94: "Xtensa",
-    164: "Hexagon",
-    183: "AArch64",
-    189: "MicroBlaze",
-    190: "CUDA",
-    195: "ARCv2",
-    224: "AMD GPU",
-    243: "RISC-V",
-    247: "BPF",
-    252: "C-SKY",
-    258: "LoongArch",
-}
-"""`e_machine` → the name people use."""
 
 FILE_TYPES: Final = {
     0: "ET_NONE",
@@ -56,6 +27,12 @@ SEGMENT_TYPES: Final = {
     0x6474E551: "GNU_STACK",
     0x6474E552: "GNU_RELRO",
     0x6474E553: "GNU_PROPERTY",
+    0x6474E554: "GNU_SFRAME",
+    0x65A3DBE5: "OPENBSD_MUTABLE",
+    0x65A3DBE6: "OPENBSD_RANDOMIZE",
+    0x65A3DBE7: "OPENBSD_WXNEEDED",
+    0x65A3DBE8: "OPENBSD_NOBTCFI",
+    0x65A41BE6: "OPENBSD_BOOTDATA",
     0x6FFFFFFA: "SUNWBSS",
     0x6FFFFFFB: "SUNWSTACK",
 }
@@ -80,6 +57,21 @@ SECTION_TYPES: Final = {
     0x11: "GROUP",
     0x12: "SYMTAB_SHNDX",
     0x13: "RELR",
+    0x40000014: "CREL",
+    0x60000001: "ANDROID_REL",
+    0x60000002: "ANDROID_RELA",
+    0x6FFF4C00: "LLVM_ODRTAB",
+    0x6FFF4C01: "LLVM_LINKER_OPTIONS",
+    0x6FFF4C03: "LLVM_ADDRSIG",
+    0x6FFF4C04: "LLVM_DEPENDENT_LIBRARIES",
+    0x6FFF4C05: "LLVM_SYMPART",
+    0x6FFF4C06: "LLVM_PART_EHDR",
+    0x6FFF4C07: "LLVM_PART_PHDR",
+    0x6FFF4C0A: "LLVM_BB_ADDR_MAP",
+    0x6FFF4C0B: "LLVM_CALL_GRAPH_PROFILE",
+    0x6FFF4C0C: "LLVM_OFFLOADING",
+    0x6FFF4C0D: "LLVM_LTO",
+    0x6FFFFF00: "ANDROID_RELR",
     0x6FFFFFF5: "GNU_ATTRIBUTES",
     0x6FFFFFF6: "GNU_HASH",
     0x6FFFFFF7: "GNU_LIBLIST",
@@ -87,9 +79,6 @@ SECTION_TYPES: Final = {
     0x6FFFFFFD: "GNU_verdef",
     0x6FFFFFFE: "GNU_verneed",
     0x6FFFFFFF: "GNU_versym",
-    0x70000000: "PARISC_EXT",
-    0x70000001: "PARISC_UNWIND",
-    0x70000002: "PARISC_DOC",
 }
 """`sh_type` → name without SHT_."""
 
@@ -131,6 +120,15 @@ DYNAMIC_TAGS: Final = {
     0x23: "RELRSZ",
     0x24: "RELR",
     0x25: "RELRENT",
+    0x40000026: "CREL",
+    0x6000000F: "ANDROID_REL",
+    0x60000010: "ANDROID_RELSZ",
+    0x60000011: "ANDROID_RELA",
+    0x60000012: "ANDROID_RELASZ",
+    0x6FFFE000: "ANDROID_RELR",
+    0x6FFFE001: "ANDROID_RELRSZ",
+    0x6FFFE003: "ANDROID_RELRENT",
+    0x6FFFFDF4: "GNU_FLAGS_1",
     0x6FFFFDF5: "GNU_PRELINKED",
     0x6FFFFDF6: "GNU_CONFLICTSZ",
     0x6FFFFDF7: "GNU_LIBLISTSZ",
@@ -162,6 +160,7 @@ DYNAMIC_TAGS: Final = {
     0x6FFFFFFE: "VERNEED",
     0x6FFFFFFF: "VERNEEDNUM",
     0x7FFFFFFD: "AUXILIARY",
+    0x7FFFFFFE: "USED",
     0x7FFFFFFF: "FILTER",
 }
 """`d_tag` → name without DT_."""

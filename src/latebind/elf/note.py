@@ -1,4 +1,4 @@
-"""Notes (gABI, "Note Section"): small named records for whoever reads the file; build-id and our own plugin note."""
+"""Notes (gABI, "Note Section"): small named records for whoever reads the file; what they mean is in known_note.py."""
 
 from __future__ import annotations
 
@@ -31,17 +31,38 @@ def read_notes(source: ByteSource, segments: tuple[Segment, ...], sections: tupl
     return tuple(note for place in places for note in _notes_at(source, *place))
 
 
+def read_section_notes(
+    source: ByteSource, segments: tuple[Segment, ...], sections: tuple[Section, ...]
+) -> tuple[Note, ...]:
+    """The notes that no PT_NOTE segment holds: those in sections that are not loaded, as systemtap's probes."""
+    covered = [(s.offset, s.offset + s.filesz) for s in segments if s.type == PT_NOTE]
+    if not covered and not segments:
+        return ()  # then `read_notes` has them
+    source.spend("note sections", len(covered) * sum(s.type == SHT_NOTE for s in sections))
+    return tuple(
+        note
+        for s in sections
+        if s.type == SHT_NOTE and not any(start <= s.offset < end for start, end in covered)
+        for note in _notes_at(source, s.offset, s.size, s.addralign)
+    )
+
+
 def _notes_at(source: ByteSource, offset: int, size: int, align: int) -> list[Note]:
-    source.take(offset, size, "note segment")
+    source.view(offset, size, "note segment")
+    source.spend("notes", size, offset)
     step = 8 if align == 8 else 4  # GNU property notes of 64-bit files are the only ones that align to 8
     notes, at, end = [], offset, offset + size
     while at + 12 <= end:
         name_size, desc_size, kind = source.unpack("III", at, "note header")
         name_at = at + 12
-        desc_at = name_at + (name_size + step - 1) // step * step if step == 4 else (name_at + name_size + 7) // 8 * 8
+        desc_at = _round_up(name_at - offset + name_size, step) + offset
         if desc_at + desc_size > end:
             raise source.malformed(f"a note of {name_size}+{desc_size} bytes reaches beyond its segment", at)
         owner = source.take(name_at, name_size, "note owner").rstrip(b"\0").decode("latin-1")
         notes.append(Note(owner, kind, source.take(desc_at, desc_size, "note")))
-        at = (desc_at + desc_size + step - 1) // step * step
+        at = offset + _round_up(desc_at + desc_size - offset, step)
     return notes
+
+
+def _round_up(number: int, step: int) -> int:
+    return (number + step - 1) // step * step

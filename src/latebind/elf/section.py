@@ -6,13 +6,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from latebind.elf.bytesource import ByteSource, FileOffset, StringTable, VirtualAddress
+from latebind.elf.machine_names import SECTION_TYPES_OF
 from latebind.elf.names import SECTION_TYPES
 
 if TYPE_CHECKING:
     from latebind.elf.header import Header
 
-SHT_SYMTAB, SHT_STRTAB, SHT_NOTE, SHT_NOBITS, SHT_DYNSYM = 2, 3, 7, 8, 11
+SHT_PROGBITS, SHT_SYMTAB, SHT_STRTAB, SHT_RELA, SHT_NOTE, SHT_NOBITS, SHT_REL, SHT_DYNSYM = 1, 2, 3, 4, 7, 8, 9, 11
+SHT_SYMTAB_SHNDX, SHT_RELR, SHT_CREL, SHT_ANDROID_REL, SHT_ANDROID_RELA = 18, 19, 0x40000014, 0x60000001, 0x60000002
 SHN_XINDEX = 0xFFFF
+SHF_WRITE, SHF_ALLOC, SHF_EXECINSTR, SHF_INFO_LINK, SHF_COMPRESSED = 0x1, 0x2, 0x4, 0x40, 0x800
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,11 +33,14 @@ class Section:
     info: int
     addralign: int
     entsize: int
+    machine: int = 0
+    """The file's `e_machine`, which says what a processor-specific type means."""
 
     @property
     def type_name(self) -> str:
         """``"PROGBITS"``, ``"DYNSYM"``, …."""
-        return SECTION_TYPES.get(self.type, f"{self.type:#x}")
+        own = SECTION_TYPES_OF.get(self.machine, {})
+        return own.get(self.type) or SECTION_TYPES.get(self.type, f"{self.type:#x}")
 
 
 def read_sections(source: ByteSource, header: Header) -> tuple[Section, ...]:
@@ -54,8 +60,13 @@ def read_sections(source: ByteSource, header: Header) -> tuple[Section, ...]:
             raise source.malformed(
                 f"e_shstrndx {names_index} is beyond the {count} sections", 62 if source.is64 else 50
             )
-        names = StringTable(source, rows[names_index][4], rows[names_index][5])
+        if rows[names_index][1] != SHT_NOBITS:  # as in a file of separate debug information
+            names = StringTable(source, rows[names_index][4], rows[names_index][5])
+    texts = names.many([row[0] for row in rows]) if names else [""] * count
+    machine = header.machine
     return tuple(
-        Section(i, names[row[0]] if names else "", row[1], row[2], VirtualAddress(row[3]), FileOffset(row[4]), *row[5:])
-        for i, row in enumerate(rows)
+        Section(i, text, kind, flags, VirtualAddress(addr), FileOffset(offset), size, link, info, align, entry, machine)
+        for i, (text, (_, kind, flags, addr, offset, size, link, info, align, entry)) in enumerate(
+            zip(texts, rows, strict=True)
+        )
     )

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from dataclasses import dataclass
+from itertools import pairwise
 
 from latebind.elf.bytesource import ByteSource, FileOffset, VirtualAddress
 from latebind.elf.header import PN_XNUM, Header
+from latebind.elf.machine_names import SEGMENT_TYPES_OF
 from latebind.elf.names import SEGMENT_TYPES
 
 PT_LOAD, PT_DYNAMIC, PT_INTERP, PT_NOTE, PT_PHDR, PT_TLS = 1, 2, 3, 4, 6, 7
@@ -25,11 +28,14 @@ class Segment:
     filesz: int
     memsz: int
     align: int
+    machine: int = 0
+    """The file's `e_machine`, which says what a processor-specific type means."""
 
     @property
     def type_name(self) -> str:
         """``"LOAD"``, ``"GNU_RELRO"``, …."""
-        return SEGMENT_TYPES.get(self.type, f"{self.type:#x}")
+        own = SEGMENT_TYPES_OF.get(self.machine, {})
+        return own.get(self.type) or SEGMENT_TYPES.get(self.type, f"{self.type:#x}")
 
     @property
     def permissions(self) -> str:
@@ -49,38 +55,60 @@ def read_segments(source: ByteSource, header: Header) -> tuple[Segment, ...]:
         raise source.malformed(f"e_phentsize is {header.phentsize}, must be {expected}", 54 if source.is64 else 42)
     if source.is64:
         return tuple(
-            Segment(kind, flags, FileOffset(offset), VirtualAddress(vaddr), paddr, filesz, memsz, align)
+            Segment(kind, flags, FileOffset(offset), VirtualAddress(vaddr), paddr, filesz, memsz, align, header.machine)
             for kind, flags, offset, vaddr, paddr, filesz, memsz, align in source.records(
                 "IIQQQQQQ", header.phoff, count, "program header table"
             )
         )
     return tuple(
-        Segment(kind, flags, FileOffset(offset), VirtualAddress(vaddr), paddr, filesz, memsz, align)
+        Segment(kind, flags, FileOffset(offset), VirtualAddress(vaddr), paddr, filesz, memsz, align, header.machine)
         for kind, offset, vaddr, paddr, filesz, memsz, flags, align in source.records(
             "IIIIIIII", header.phoff, count, "program header table"
         )
     )
 
 
-class AddressMap:
-    """Virtual addresses → file offsets, through the PT_LOAD segments."""
+_MOST_DISORDERED_LOADS = 256  # without order each look-up tries them all; a kernel image has a handful
 
-    __slots__ = ("_loads", "_source")
+
+class AddressMap:
+    """Virtual addresses → file offsets, through the PT_LOAD segments; where two overlap, the first one counts."""
+
+    __slots__ = ("_loads", "_source", "_starts")
 
     def __init__(self, source: ByteSource, segments: tuple[Segment, ...]) -> None:
         self._source = source
-        self._loads = [(s.vaddr, s.vaddr + s.filesz, s.offset - s.vaddr) for s in segments if s.type == PT_LOAD]
+        # An empty one answers no question, and would spoil the order.
+        loads = [(s.vaddr, s.vaddr + s.filesz, s.offset - s.vaddr) for s in segments if s.type == PT_LOAD and s.filesz]
+        ordered = sorted(loads)
+        disjoint = all(before[1] <= after[0] for before, after in pairwise(ordered))
+        if not disjoint and len(loads) > _MOST_DISORDERED_LOADS:
+            raise source.malformed(f"its {len(loads)} PT_LOAD segments overlap")
+        self._loads = ordered if disjoint else loads
+        self._starts = [start for start, _, _ in ordered] if disjoint else None
+
+    def _find(self, address: int) -> tuple[int, int, int] | None:
+        if self._starts is None:
+            return next((load for load in self._loads if load[0] <= address < load[1]), None)
+        at = bisect_right(self._starts, address) - 1
+        return self._loads[at] if at >= 0 and address < self._loads[at][1] else None
+
+    def find(self, address: int) -> FileOffset | None:
+        """Where `address` lies in the file, or None where no segment's file part holds it."""
+        load = self._find(address)
+        return None if load is None else FileOffset(address + load[2])
 
     def offset(self, address: int, what: str) -> FileOffset:
         """Where `address` lies in the file; raises `MalformedElf` where no segment's file part holds it."""
-        for start, end, delta in self._loads:
-            if start <= address < end:
-                return FileOffset(address + delta)
-        raise self._source.malformed(f"{what}: address {address:#x} is in no loaded segment")
+        load = self._find(address)
+        if load is None:
+            raise self._source.malformed(f"{what}: address {address:#x} is in no loaded segment")
+        return FileOffset(address + load[2])
 
     def room(self, address: int) -> int:
-        """Bytes of file-backed memory from `address` to the end of its segment; 0 outside all of them."""
-        for start, end, _ in self._loads:
-            if start <= address < end:
-                return end - address
-        return 0
+        """Bytes of file-backed memory from `address` to the end of its segment; 0 outside all of them.
+
+        No more than the file has from there on: a p_filesz beyond the end makes no room.
+        """
+        load = self._find(address)
+        return 0 if load is None else max(0, min(load[1] - address, self._source.size - address - load[2]))

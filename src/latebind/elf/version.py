@@ -46,16 +46,23 @@ class VersionNeed:
         return bool(self.flags & VER_FLG_WEAK)
 
 
+# Records are linked by distances. A list can only go forward, but a hostile one does so in steps of a byte, each
+# record with its own list of names: what all lists hold together is therefore bounded by what fits into the file.
+_DEFINITION, _DEFINITION_NAME, _NEED, _NEED_NAME = 20, 8, 16, 16
+
+
 def read_definitions(
     source: ByteSource, offset: int, count: int, strings: StringTable
 ) -> tuple[VersionDefinition, ...]:
     """The `count` Verdef records (DT_VERDEFNUM) from `offset` on."""
     found = []
     for _ in range(count):
+        source.spend("version definitions", _DEFINITION, offset)
         _, flags, index, aux_count, name_hash, aux, following = source.unpack("HHHHIII", offset, "version definition")
         names = []
         at = offset + aux
         for _ in range(aux_count):
+            source.spend("version definitions", _DEFINITION_NAME, at)
             name, more = source.unpack("II", at, "version definition name")
             names.append(strings[name])
             if not more:
@@ -74,9 +81,11 @@ def read_needs(source: ByteSource, offset: int, count: int, strings: StringTable
     """The `count` Verneed records (DT_VERNEEDNUM) from `offset` on, flattened to one entry a version."""
     found: list[VersionNeed] = []
     for _ in range(count):
+        source.spend("needed versions", _NEED, offset)
         _, aux_count, file, aux, following = source.unpack("HHIII", offset, "version need")
         at = offset + aux
         for _ in range(aux_count):
+            source.spend("needed versions", _NEED_NAME, at)
             name_hash, flags, other, name, more = source.unpack("IHHII", at, "needed version")
             found.append(
                 VersionNeed(

@@ -1,0 +1,132 @@
+"""The ways to get an `Elf`: from a path, bytes, a file object, a member of a static archive, a process's memory."""
+
+from __future__ import annotations
+
+import os
+import stat
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+from latebind._core import FileMapping
+from latebind.elf.file import Elf, FileIdentity
+from latebind.errors import MalformedElf, NotFound, SystemFailure, Tried
+
+if TYPE_CHECKING:
+    from latebind.elf.archive import Archive, Member
+    from latebind.elf.bytesource import type_of_bytes
+
+
+@runtime_checkable
+class BinaryFile(Protocol):
+    """What `read` asks of a file object that was opened in binary mode."""
+
+    def read(self) -> bytes:
+        """The rest of the file."""
+        ...
+
+
+Source = str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryFile
+
+
+def read(file: Source, *, name: str | None = None) -> Elf:
+    """Read an ELF file lazily.
+
+    `file` is a path, a member of a static archive as ``"libfoo.a(bar.o)"``, the file's bytes, or a file object open in
+    binary mode (read from where it stands to its end); `name` is what errors call it (default: the path).
+    Raises `NotFound` where there is no such file or member, `MalformedElf` where it is not ELF, `SystemFailure` where
+    the system refuses to read it.
+    """
+    if isinstance(file, (bytes, bytearray, memoryview)):
+        return Elf(name or "<memory>", bytes(file) if isinstance(file, bytearray) else file, None)
+    if not isinstance(file, (str, os.PathLike)):
+        return _read_object(file, name)
+    path = os.fspath(file)
+    if path.endswith(")") and not os.path.exists(path):
+        from latebind.elf.archive import split_member
+
+        parts = split_member(path)
+        if parts is not None:
+            archive = read_archive(parts[0])
+            return read_member(archive, archive.member(parts[1]))
+    data, identity = _map(path)
+    return Elf(name or path, data, identity)
+
+
+def read_archive(file: Source, *, name: str | None = None) -> Archive:
+    """Read a static archive; takes and raises what `read` does, `MalformedElf` where it is no archive."""
+    from latebind.elf.archive import parse_archive
+
+    if isinstance(file, (bytes, bytearray, memoryview)):
+        return parse_archive(name or "<memory>", bytes(file) if isinstance(file, bytearray) else file)
+    if not isinstance(file, (str, os.PathLike)):
+        return parse_archive(name or _name_of(file), _contents(file))
+    path = os.fspath(file)
+    return parse_archive(name or path, _map(path)[0])
+
+
+def read_member(archive: Archive, member: Member) -> Elf:
+    """The ELF file that `member` of `archive` is, called ``libfoo.a(bar.o)``.
+
+    Raises `NotFound` where the member of a thin archive is a file that is not there, else what `read` raises.
+    """
+    name = f"{archive.path}({member.name})"
+    if member.path is None:
+        assert member.start is not None
+        return Elf(name, memoryview(archive.data)[member.start : member.start + member.size], None)
+    data, _ = _map(member.path)
+    if member.nested is None:
+        return Elf(name, data, None)
+    from latebind.elf.archive import parse_archive
+
+    inner = parse_archive(member.path, data)
+    for candidate in inner.members:
+        if candidate.header == member.nested and candidate.path is None:
+            return read_member(inner, candidate)
+    raise MalformedElf(archive.path, member.header, f"{member.path} has no member at {member.nested}")
+
+
+def read_process(pid: int, address: int) -> Elf:
+    """The object whose ELF header is at `address` in the memory of process `pid`; see `latebind.elf.memory`."""
+    from latebind.elf.memory import read_image
+
+    return Elf(f"process {pid} at {address:#x}", read_image(pid, address), None)
+
+
+def _map(path: str) -> tuple[type_of_bytes, FileIdentity]:
+    """The bytes of the regular file at `path`, and which file that is."""
+    try:
+        # Without O_NONBLOCK, opening a pipe would wait for a writer.
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except (FileNotFoundError, NotADirectoryError) as e:
+        raise NotFound(path, None, (Tried(path, "no such file"),)) from e
+    except (OSError, ValueError) as e:  # ValueError: a zero byte in the path
+        raise SystemFailure("open", getattr(e, "errno", None) or 0, path) from e
+    try:
+        status = os.fstat(fd)
+        if not stat.S_ISREG(status.st_mode):
+            raise MalformedElf(path, None, "not a regular file")
+        if not status.st_size:
+            raise MalformedElf(path, 0, "not an ELF file: it is empty")
+        identity = FileIdentity(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
+        return memoryview(FileMapping(fd)), identity
+    except OSError as e:
+        raise SystemFailure("mmap", e.errno or 0, path) from e
+    finally:
+        os.close(fd)
+
+
+def _read_object(file: BinaryFile, name: str | None) -> Elf:
+    return Elf(name or _name_of(file), _contents(file), None)
+
+
+def _name_of(file: BinaryFile) -> str:
+    name = getattr(file, "name", None)
+    return name if isinstance(name, str) else "<file>"
+
+
+def _contents(file: BinaryFile) -> bytes:
+    if not isinstance(file, BinaryFile):
+        raise TypeError(f"expected a path, bytes or a file open in binary mode, not {type(file).__name__}")
+    data = file.read()
+    if not isinstance(data, bytes):
+        raise TypeError("the file is open in text mode; open it with 'rb'")
+    return data
