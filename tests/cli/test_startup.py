@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -25,6 +26,19 @@ def imported_by(*arguments: str) -> set[str]:
 
 def test_the_version_needs_not_even_click() -> None:
     assert imported_by("--version") & (HEAVY | {"click", "typing", "dataclasses"}) == set()
+
+
+def test_the_command_itself_adds_next_to_nothing_to_the_interpreter() -> None:
+    """The installed script, as a person calls it: no module that the bare interpreter does not have, but our own."""
+    script = Path(sys.executable).with_name("latebind")
+    timed = [sys.executable, "-X", "importtime"]
+    ours = subprocess.run([*timed, script, "--version"], capture_output=True, text=True, check=True)
+    bare = subprocess.run([*timed, "-c", "pass"], capture_output=True, text=True, check=True)
+
+    def modules(log: str) -> set[str]:
+        return {line.rpartition("|")[2].strip() for line in log.splitlines()}
+
+    assert modules(ours.stderr) - modules(bare.stderr) == {"__future__", "latebind", "latebind.cli"}
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["completion", "--help"], ["deps", "--help"], ["inspect", "--help"]])
