@@ -141,14 +141,13 @@ class _Search:
         self._by_name = {name: f for name, f in self._by_name.items() if f is not found}
 
     def _need(self, name: str, loader: Found) -> None:
-        if name in self.missing:
-            known = self.missing[name]
-            self.missing[name] = Missing(name, (*known.needed_by, loader.index), known.tried)
-            return
+        # A name that one object did not find is looked for again for the next: that may have another search path.
         tried: list[Tried] = []
         found = self._known(name) or self._search(name, loader, tried)
         if found is None:
-            self.missing[name] = Missing(name, (loader.index,), tuple(tried))
+            before = self.missing.get(name, Missing(name, (), ()))
+            places = dict.fromkeys((*before.tried, *tried))
+            self.missing[name] = Missing(name, (*before.needed_by, loader.index), tuple(places))
             return
         if found.index not in loader.needs:
             loader.needs.append(found.index)

@@ -75,7 +75,9 @@ class Environment:
 
     `library_path` is LD_LIBRARY_PATH split; `hwcaps` the glibc-hwcaps subdirectories that the CPU can use, best
     first; `system_dirs` the linker's own folders; `lib` and `platform` what ``$LIB`` and ``$PLATFORM`` mean. `secure`
-    is ld.so's secure-execution mode (set-user-ID programs), `is_musl` says whose rules apply.
+    is ld.so's secure-execution mode (set-user-ID programs), `is_musl` says whose rules apply. `invoked` means that the
+    dynamic linker is itself the program, with the file as its argument (``ld.so FILE``, as ldd runs it): the kernel
+    then does not tell where the file is.
     """
 
     library_path: tuple[str, ...] = ()
@@ -89,6 +91,7 @@ class Environment:
     interpreter: str | None = None
     secure: bool = False
     is_musl: bool = False
+    invoked: bool = False
 
     def with_library_path(self, folders: tuple[str, ...]) -> Environment:
         """The same, with `folders` searched before LD_LIBRARY_PATH's."""
@@ -101,18 +104,24 @@ def split_path_list(text: str) -> tuple[str, ...]:
 
 
 def environment_for(
-    elf: Elf, files: Files, variables: Mapping[str, str] | None = None, *, secure: bool = False
+    elf: Elf,
+    files: Files,
+    variables: Mapping[str, str] | None = None,
+    *,
+    secure: bool = False,
+    interpreter: str | None = None,
 ) -> Environment:
     """The environment in which `elf` would be loaded.
 
     `variables` are the process's environment variables (default: this process's for its own machine; none below a
     root, where this process's settings mean nothing). `secure` asks for secure-execution mode (ld.so(8)): then
     LD_LIBRARY_PATH is ignored, LD_PRELOAD restricted, and $ORIGIN trusted only below the default folders.
+    `interpreter` is the dynamic linker that does it (default: the one that `elf` names).
     """
     if variables is None:
         variables = os.environ if files.is_native else {}
     key = (elf.header.machine, elf.header.bits)
-    interpreter = elf.interpreter or _usual_interpreter(elf, key)
+    interpreter = interpreter or elf.interpreter or _usual_interpreter(elf, key)
     is_musl = interpreter is not None and os.path.basename(interpreter).startswith("ld-musl-")
     dirs = _musl_dirs(files, interpreter or "") if is_musl else _system_dirs(files, interpreter, key)
     hwcaps, haswell = _cpu_level() if key == (62, 64) and not is_musl else ((), False)

@@ -142,7 +142,7 @@ class Rules:
         """
         if "$" not in text:
             return text
-        origin = os.path.dirname(self.files.canonical(owner.path))
+        origin = self._origin(owner)
         expanded = text
         for token, value in (("ORIGIN", origin), ("LIB", self.env.lib), ("PLATFORM", self.env.platform)):
             expanded = expanded.replace("${" + token + "}", value).replace("$" + token, value)
@@ -150,3 +150,13 @@ class Rules:
             trusted = os.path.normpath(expanded)
             return trusted if any(trusted == d or trusted.startswith(d + "/") for d in self.env.system_dirs) else None
         return expanded
+
+    def _origin(self, owner: Owner) -> str:
+        """The folder that $ORIGIN means (glibc's `_dl_get_origin` and `_dl_new_object`, musl's `fixup_rpath`).
+
+        The kernel tells a program's real path; everything else counts where it was found, symbolic links and all.
+        """
+        if owner.elf.interpreter is not None and not self.env.invoked:
+            return os.path.dirname(self.files.canonical(owner.path))
+        path = owner.path if os.path.isabs(owner.path) else f"{os.getcwd()}/{owner.path}"
+        return path.rpartition("/")[0] or "/"

@@ -1,0 +1,400 @@
+"""An ELF file as binutils' BFD library sees it: the model that nm and objdump print from.
+
+BFD reads section headers only, knows sections by flags of its own, and puts each symbol into one of them; what it
+cannot place is absolute. The rules stand in binutils' bfd/elf.c (`bfd_section_from_shdr`), bfd/elfcode.h
+(`elf_object_p`, `elf_slurp_symbol_table`) and bfd/syms.c (`bfd_decode_symclass`); the version of reference is 2.40 as
+Debian builds it, which knows x86 and treats every other machine as a generic one.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from functools import cached_property
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from latebind.elf import read
+from latebind.elf.bytesource import StringTable
+from latebind.elf.header import ET_CORE, ET_DYN, ET_EXEC, ET_REL
+from latebind.elf.section import SHN_XINDEX, SHT_DYNSYM, SHT_NOBITS, SHT_STRTAB, SHT_SYMTAB
+from latebind.elf.symbol import SHN_COMMON, SHN_UNDEF, STT_FILE, STT_SECTION
+from latebind.elf.symbol_rows import (
+    SHT_SYMTAB_SHNDX,
+    ByteStrings,
+    byte_text,
+    read_extended_indexes,
+    read_rows,
+    read_version_indexes,
+)
+from latebind.elf.version import VER_FLG_BASE, VERSYM_HIDDEN, VERSYM_VERSION, read_definitions, read_needs
+from latebind.errors import LatebindError, MalformedElf, SystemFailure
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from latebind.compat.output import Output
+    from latebind.elf import Elf, Section
+    from latebind.elf.version import VersionDefinition, VersionNeed
+
+SHT_NULL, SHT_RELA, SHT_REL, SHT_SHLIB = 0, 4, 9, 10
+SHT_GNU_VERDEF, SHT_GNU_VERNEED, SHT_GNU_VERSYM = 0x6FFFFFFD, 0x6FFFFFFE, 0x6FFFFFFF
+SHF_WRITE, SHF_ALLOC, SHF_EXECINSTR, SHF_INFO_LINK, SHF_COMPRESSED = 0x1, 0x2, 0x4, 0x40, 0x800
+SHN_X86_64_LCOMMON: Final = 0xFF02
+
+_X86: Final = {
+    # (ELFCLASS, e_machine) → the target's name, for little-endian files
+    (2, 62): "elf64-x86-64",
+    (1, 62): "elf32-x86-64",
+    (1, 3): "elf32-i386",
+    (1, 6): "elf32-iamcu",
+}
+_SECTION_ORDER: Final = frozenset({0xFF00, 0xFF01})  # SHN_BEFORE and SHN_AFTER of Solaris, which x86 accepts in sh_link
+
+
+class NotRecognized(LatebindError):
+    """BFD does not take the file for an object that it knows. A file that cannot be opened raises `SystemFailure`."""
+
+    def __str__(self) -> str:
+        return "file format not recognized"
+
+
+class Kind(NamedTuple):
+    """All that BFD derives from a symbol's st_info and st_shndx alone."""
+
+    letter: str
+    """nm's letter for it (`bfd_decode_symclass`)."""
+    flags: str
+    """objdump's seven columns of flags (`bfd_print_symbol_vandf`), with ``" "`` for D, which only -T has."""
+    section: str
+    type: int
+    undefined: bool
+    common: bool
+    debugging: bool
+    """A section or file symbol."""
+    section_symbol: bool
+    external: bool
+    weak: bool
+
+
+SymbolEntry = tuple[str, int, int, Kind, int, int]
+"""(name, address, st_size, kind, st_other, Versym entry); a common symbol's address is its size, as in BFD."""
+
+
+def file_size(path: str, output: Output, shown: str) -> int:
+    """The size of the file at `path`, or -1 after a message where it is no file that binutils look into."""
+    try:
+        status = os.stat(path)
+    except FileNotFoundError:
+        output.complain(f"'{shown}': No such file")
+    except OSError as e:
+        output.complain(f"Warning: could not locate '{shown}'.  reason: {e.strerror}")
+    else:
+        if stat.S_ISREG(status.st_mode):
+            return status.st_size
+        what = "a directory" if stat.S_ISDIR(status.st_mode) else "not an ordinary file"
+        output.complain(f"Warning: '{shown}' is {what}")
+    return -1
+
+
+def error_text(error: LatebindError) -> str:
+    """What BFD says about `error` (`bfd_errmsg`)."""
+    return os.strerror(error.errno) if isinstance(error, SystemFailure) else str(NotRecognized())
+
+
+def open_object(path: str, *, core: bool = False) -> BfdFile:
+    """The object file at `path`, or the core dump where `core` allows one.
+
+    Raises `NotRecognized`, or `SystemFailure` where the system refuses to read it.
+    """
+    try:
+        elf = read(path)
+        return BfdFile(elf, core=core)
+    except (MalformedElf, NotRecognized) as e:
+        raise NotRecognized from e
+
+
+class BfdFile:
+    """One object file. Making it checks what BFD checks before it recognises a file."""
+
+    def __init__(self, elf: Elf, *, core: bool = False) -> None:
+        self.elf = elf
+        header = elf.header
+        endian = "little" if elf.source.little else "big"
+        x86 = _X86.get((header.elf_class, header.machine)) if elf.source.little else None
+        self.is_x86 = x86 is not None
+        self.target = x86 or f"elf{header.bits}-{endian}"
+        self.digits = header.bits // 4
+        """Hexadecimal digits of an address."""
+        self.linked = header.type in {ET_EXEC, ET_DYN}
+        self.is_dynamic = header.type == ET_DYN
+        if header.type == ET_CORE:
+            if not core:
+                raise NotRecognized
+            self.sections: tuple[Section, ...] = ()
+        else:
+            self.sections = elf.sections
+            self._check()
+        self._kinds: dict[int, Kind] = {}
+
+    def _check(self) -> None:
+        """The checks of `elf_object_p` that reading the tables does not do already."""
+        header, sections = self.elf.header, self.sections
+        if header.type == ET_REL and not sections:
+            raise NotRecognized
+        if header.version != 1 or len(self.elf.segments) != header.phnum:
+            raise NotRecognized
+        size = 24 if self.elf.source.is64 else 16
+        for s in sections[1:]:
+            linked = s.link < len(sections) or (self.is_x86 and s.link in _SECTION_ORDER)
+            applied = s.info < len(sections) or not (s.flags & SHF_INFO_LINK or s.type in {SHT_REL, SHT_RELA})
+            symbols = s.type not in {SHT_SYMTAB, SHT_DYNSYM} or s.entsize == size
+            if not (linked and applied and symbols):
+                raise NotRecognized
+
+    # sections -----------------------------------------------------------------------------------------------
+
+    def _first(self, kind: int) -> Section | None:
+        return next((s for s in self.sections if s.type == kind), None)
+
+    @cached_property
+    def symtab(self) -> Section | None:
+        """The static symbol table."""
+        return self._first(SHT_SYMTAB)
+
+    @cached_property
+    def dynsym(self) -> Section | None:
+        """The dynamic symbol table, which BFD finds through section headers alone."""
+        return self._first(SHT_DYNSYM)
+
+    @property
+    def has_symbols(self) -> bool:
+        """BFD's HAS_SYMS."""
+        return self.symtab is not None or self.dynsym is not None
+
+    def has_bfd_section(self, section: Section) -> bool:
+        """Whether BFD makes a section of its own out of this one (`bfd_section_from_shdr`)."""
+        if section.type in {SHT_NULL, SHT_SYMTAB_SHNDX, SHT_SHLIB}:
+            return False
+        if section.type == SHT_SYMTAB:
+            return bool(section.flags & SHF_ALLOC) and self.is_dynamic
+        if section.type == SHT_STRTAB:
+            names = self.elf.header.shstrndx
+            return section.index != names and (self.symtab is None or section.index != self.symtab.link)
+        if section.type in {SHT_REL, SHT_RELA}:
+            return not self._relocates(section)
+        return True
+
+    def _relocates(self, section: Section) -> bool:
+        """Whether BFD keeps this as the relocations of another section, rather than as a section."""
+        return not (
+            (self.linked and section.flags & SHF_ALLOC)
+            or section.flags & SHF_COMPRESSED
+            or self.symtab is None
+            or section.link != self.symtab.index
+            or not 0 < section.info < len(self.sections)
+            or self.sections[section.info].type in {SHT_REL, SHT_RELA}
+        )
+
+    def strings_of(self, section: Section) -> StringTable:
+        """The string table that `section` links to."""
+        link = self.sections[section.link]
+        return StringTable(self.elf.source, link.offset, link.size)
+
+    # symbols ------------------------------------------------------------------------------------------------
+
+    def kind(self, info: int, shndx: int) -> Kind:
+        """What BFD makes of a symbol with these two fields."""
+        key = info << 32 | shndx
+        found = self._kinds.get(key)
+        if found is None:
+            found = self._kinds[key] = self._derive(info, shndx)
+        return found
+
+    def _place(self, shndx: int) -> Section | str:
+        """The section that BFD puts a symbol with this index into; a text for its four that are in no file."""
+        if shndx == SHN_UNDEF:
+            return "*UND*"
+        if shndx == SHN_COMMON:
+            return "*COM*"
+        if shndx == SHN_X86_64_LCOMMON and self.elf.header.machine == 62:
+            return "LARGE_COMMON"
+        if shndx < len(self.sections) and self.has_bfd_section(self.sections[shndx]):
+            return self.sections[shndx]
+        return "*ABS*"
+
+    def _derive(self, info: int, shndx: int) -> Kind:
+        place = self._place(shndx)
+        binding, kind = info >> 4, info & 0xF
+        undefined, common = place == "*UND*", place in {"*COM*", "LARGE_COMMON"}
+        is_global = binding == 1 and not undefined and not common
+        debugging = kind in {STT_SECTION, STT_FILE}
+        flags = (
+            ("l" if binding == 0 else "g" if is_global else "u" if binding == 10 else " ")
+            + ("w" if binding == 2 else " ")
+            + "  "
+            + ("i" if kind == 10 else " ")
+            + ("d" if debugging else " ")
+            + {2: "F", 4: "f", 1: "O", 5: "O"}.get(kind, " ")
+        )
+        letter = _letter(binding, kind, place)
+        return Kind(
+            letter=letter.upper() if is_global and letter not in "iu?" else letter,
+            flags=flags,
+            section=place if isinstance(place, str) else byte_text(place.name),
+            type=kind,
+            undefined=undefined,
+            common=common,
+            debugging=debugging,
+            section_symbol=kind == STT_SECTION,
+            external=is_global or binding in {2, 10} or undefined or common,
+            weak=binding == 2,
+        )
+
+    def symbols(self, *, dynamic: bool) -> Iterator[SymbolEntry]:
+        """The symbols of one table without symbol 0. Raises `MalformedElf` where the table is not in the file."""
+        table = self.dynsym if dynamic else self.symtab
+        if table is None:
+            return
+        source = self.elf.source
+        link = self.sections[table.link]
+        strings = ByteStrings(source.take(link.offset, link.size, "string table"))
+        rows = read_rows(source, table)
+        extended = read_extended_indexes(source, table, self.sections)
+        versym = self._versym if dynamic else None
+        if versym is not None and versym.size // 2 != len(rows):
+            versym = None
+        versions = read_version_indexes(source, versym, len(rows))
+        kinds, derive = self._kinds, self.kind
+        next(versions, None)
+        for i, (row, version) in enumerate(zip(rows[1:], versions, strict=False), 1):
+            name_at, info, other, shndx, value, size = row
+            if shndx == SHN_XINDEX and i < len(extended):
+                shndx = extended[i]
+            kind = kinds.get(info << 32 | shndx) or derive(info, shndx)
+            name = strings[name_at]
+            if name is None:
+                name = "(null)"
+            if kind.debugging or kind.common or not self.linked:
+                name, value = self._adjusted(name, value, size, kind, shndx)
+            yield name, value, size, kind, other, version
+
+    def _adjusted(self, name: str, value: int, size: int, kind: Kind, shndx: int) -> tuple[str, int]:
+        """The name of a section symbol, the size of a common one, and the address in a relocatable file."""
+        section = self.sections[shndx] if shndx < len(self.sections) else None
+        if kind.section_symbol and not name and section is not None:
+            name = byte_text(section.name)
+        if kind.common:
+            value = size
+        elif not self.linked and section is not None and kind.section not in {"*UND*", "*ABS*"}:
+            value += section.addr
+        return name, value
+
+    # versions -----------------------------------------------------------------------------------------------
+
+    @cached_property
+    def _versym(self) -> Section | None:
+        return self._first(SHT_GNU_VERSYM)
+
+    @cached_property
+    def version_definitions(self) -> tuple[VersionDefinition, ...] | None:
+        """The versions that the file defines, None where it has no such section."""
+        section = next((s for s in self.sections if s.type == SHT_GNU_VERDEF and s.info), None)
+        if section is None:
+            return None
+        return read_definitions(self.elf.source, section.offset, section.info, self.strings_of(section))
+
+    @cached_property
+    def version_needs(self) -> tuple[VersionNeed, ...] | None:
+        """The versions that the file needs, None where it has no such section."""
+        section = next((s for s in self.sections if s.type == SHT_GNU_VERNEED and s.info), None)
+        if section is None:
+            return None
+        return read_needs(self.elf.source, section.offset, section.info, self.strings_of(section))
+
+    @cached_property
+    def versions(self) -> Versions | None:
+        """What versions are called; None where BFD would print none."""
+        if self._versym is None or (self.version_definitions is None and self.version_needs is None):
+            return None
+        return Versions(self.version_definitions or (), self.version_needs or ())
+
+
+class Versions:
+    """From a symbol's Versym entry to the version's name (`_bfd_elf_get_symbol_version_string`)."""
+
+    def __init__(self, definitions: tuple[VersionDefinition, ...], needs: tuple[VersionNeed, ...]) -> None:
+        self._defined = {d.index: d for d in definitions}
+        self._highest = max(self._defined, default=0)
+        first = self._defined.get(1)
+        self._base_is_plain = first is not None and first.flags == VER_FLG_BASE
+        self._needed = {n.index: byte_text(n.name) for n in needs if not n.hidden}
+        self._cache: dict[int, tuple[str | None, bool]] = {}
+
+    def of(self, entry: int) -> tuple[str | None, bool]:
+        """The name for a Versym entry (``"Base"`` for the file's own, "" for none) and whether it is hidden."""
+        found = self._cache.get(entry)
+        if found is None:
+            found = self._cache[entry] = self._look_up(entry)
+        return found
+
+    def suffix(self, name: str, entry: int, *, undefined: bool) -> str:
+        """What nm writes behind a symbol's name: ``@VERSION``, ``@@VERSION`` or nothing."""
+        version, hidden = self.of(entry)
+        number = entry & VERSYM_VERSION
+        if not version or (number == 1 and version == "Base" and self._is_base()):
+            return ""
+        if version == name and number <= self._highest:  # the absolute symbol that stands for the version itself
+            return ""
+        return f"@{version}" if hidden or undefined else f"@@{version}"
+
+    def _is_base(self) -> bool:
+        return self._highest < 1 or self._base_is_plain
+
+    def _look_up(self, entry: int) -> tuple[str | None, bool]:
+        hidden, number = bool(entry & VERSYM_HIDDEN), entry & VERSYM_VERSION
+        if number == 0:
+            return "", hidden
+        if number == 1 and self._is_base():
+            return "Base", hidden
+        if number <= self._highest:
+            definition = self._defined.get(number)
+            return (byte_text(definition.name) if definition is not None else None), hidden
+        needed = self._needed.get(number)
+        return ("<corrupt>", hidden) if needed is None else (needed, True)
+
+
+def _letter(binding: int, kind: int, place: Section | str) -> str:
+    """The letter that nm shows, before its case says local or global (`bfd_decode_symclass`)."""
+    if place in {"*COM*", "LARGE_COMMON"}:
+        return "C"
+    if binding == 2 and (place == "*UND*" or kind != 10):
+        letter = "v" if kind in {1, 5} else "w"
+        return letter if place == "*UND*" else letter.upper()
+    if place == "*UND*":
+        return "U"
+    if kind == 10:
+        return "i"
+    if binding not in {0, 1}:
+        return "u" if binding == 10 else "?"
+    return "a" if isinstance(place, str) else _section_letter(place)
+
+
+_BY_NAME: Final = ((".drectve", "i"), (".edata", "e"), (".idata", "i"), (".pdata", "p"))
+_DEBUGGING: Final = (".debug", ".gnu.debuglto_.debug_", ".gnu.linkonce.wi.", ".zdebug", ".line", ".stab")
+
+
+def _section_letter(section: Section) -> str:
+    """The letter of a section, by its name (COFF's special ones) or its flags (`decode_section_type`)."""
+    for name, letter in _BY_NAME:
+        if section.name.startswith(name) and section.name[len(name) : len(name) + 1] in {"", *".$0123456789"}:
+            return letter
+    if section.flags & SHF_EXECINSTR:
+        return "t"
+    contents, readonly = section.type != SHT_NOBITS, not section.flags & SHF_WRITE
+    if contents and section.flags & SHF_ALLOC:
+        return "r" if readonly else "d"
+    if not contents:
+        return "b"
+    if not section.flags & SHF_ALLOC and (section.name.startswith(_DEBUGGING) or section.name == ".gdb_index"):
+        return "N"
+    return "n" if readonly else "?"

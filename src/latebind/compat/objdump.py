@@ -1,0 +1,330 @@
+"""`objdump`: private headers (-p), dynamic symbols (-T) and dynamic relocations (-R), as GNU objdump prints them.
+
+The layouts are those of binutils' binutils/objdump.c, `_bfd_elf_print_private_bfd_data` and `bfd_elf_print_symbol`
+(bfd/elf.c). Several parts may be asked for; they come in objdump's order, not in that of the command line.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import groupby
+from typing import TYPE_CHECKING, Final
+
+from latebind.compat.bfd import SHT_REL, SHT_RELA, error_text, file_size, open_object
+from latebind.compat.output import path_text
+from latebind.compat.relocation_names import bfd_relocation_name
+from latebind.elf.section import SHT_NOBITS
+from latebind.elf.segment import PF_R, PF_W, PF_X
+from latebind.elf.symbol_rows import ByteStrings, byte_text
+from latebind.errors import LatebindError, MalformedElf
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from latebind.compat.bfd import BfdFile, SymbolEntry
+    from latebind.compat.output import Output
+    from latebind.elf import Section
+
+_CONTROL: Final = {c: f"^{chr((c + 0x40) & 0xFF)}" for c in (*range(1, 32), 127)}
+_OTHER: Final = {0: "", 1: " .internal", 2: " .hidden", 3: " .protected"}
+_SEGMENTS: Final = {
+    0: "NULL",
+    1: "LOAD",
+    2: "DYNAMIC",
+    3: "INTERP",
+    4: "NOTE",
+    5: "SHLIB",
+    6: "PHDR",
+    7: "TLS",
+    0x6474E550: "EH_FRAME",
+    0x6474E551: "STACK",
+    0x6474E552: "RELRO",
+    0x6474E554: "SFRAME",
+}
+_STRING_TAGS: Final = frozenset({1, 14, 15, 29, 0x6FFFFEFA, 0x6FFFFEFB, 0x6FFFFEFC, 0x7FFFFFFD, 0x7FFFFFFF})
+_TAGS: Final = {
+    1: "NEEDED",
+    2: "PLTRELSZ",
+    3: "PLTGOT",
+    4: "HASH",
+    5: "STRTAB",
+    6: "SYMTAB",
+    7: "RELA",
+    8: "RELASZ",
+    9: "RELAENT",
+    10: "STRSZ",
+    11: "SYMENT",
+    12: "INIT",
+    13: "FINI",
+    14: "SONAME",
+    15: "RPATH",
+    16: "SYMBOLIC",
+    17: "REL",
+    18: "RELSZ",
+    19: "RELENT",
+    20: "PLTREL",
+    21: "DEBUG",
+    22: "TEXTREL",
+    23: "JMPREL",
+    24: "BIND_NOW",
+    25: "INIT_ARRAY",
+    26: "FINI_ARRAY",
+    27: "INIT_ARRAYSZ",
+    28: "FINI_ARRAYSZ",
+    29: "RUNPATH",
+    30: "FLAGS",
+    32: "PREINIT_ARRAY",
+    33: "PREINIT_ARRAYSZ",
+    35: "RELRSZ",
+    36: "RELR",
+    37: "RELRENT",
+    0x6FFFFDF8: "CHECKSUM",
+    0x6FFFFDF9: "PLTPADSZ",
+    0x6FFFFDFA: "MOVEENT",
+    0x6FFFFDFB: "MOVESZ",
+    0x6FFFFDFC: "FEATURE",
+    0x6FFFFDFD: "POSFLAG_1",
+    0x6FFFFDFE: "SYMINSZ",
+    0x6FFFFDFF: "SYMINENT",
+    0x6FFFFEF5: "GNU_HASH",
+    0x6FFFFEFA: "CONFIG",
+    0x6FFFFEFB: "DEPAUDIT",
+    0x6FFFFEFC: "AUDIT",
+    0x6FFFFEFD: "PLTPAD",
+    0x6FFFFEFE: "MOVETAB",
+    0x6FFFFEFF: "SYMINFO",
+    0x6FFFFFF0: "VERSYM",
+    0x6FFFFFF9: "RELACOUNT",
+    0x6FFFFFFA: "RELCOUNT",
+    0x6FFFFFFB: "FLAGS_1",
+    0x6FFFFFFC: "VERDEF",
+    0x6FFFFFFD: "VERDEFNUM",
+    0x6FFFFFFE: "VERNEED",
+    0x6FFFFFFF: "VERNEEDNUM",
+    0x7FFFFFFD: "AUXILIARY",
+    0x7FFFFFFE: "USED",
+    0x7FFFFFFF: "FILTER",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ObjdumpOptions:
+    """Which parts to print."""
+
+    private_headers: bool = False
+    dynamic_symbols: bool = False
+    dynamic_relocations: bool = False
+
+
+class _Fatal(LatebindError):
+    """Objdump gives up here, on this file and on those behind it (`bfd_fatal`)."""
+
+
+def objdump(files: Sequence[str], options: ObjdumpOptions, output: Output) -> int:
+    """Print the parts of each of `files`; the exit status is 1 where something could not be read."""
+    status = 0
+    for file in files:
+        shown = path_text(file)
+        try:
+            if not _dump_file(file, shown, options, output):
+                status = 1
+        except _Fatal as error:
+            output.complain(f"{shown}: {error}")
+            return 1
+    return status
+
+
+def _dump_file(path: str, shown: str, options: ObjdumpOptions, output: Output) -> bool:
+    if file_size(path, output, shown) < 1:
+        return False
+    try:
+        file = open_object(path, core=True)
+    except LatebindError as error:
+        output.complain(f"{shown}: {error_text(error)}")
+        return False
+    output.write(f"\n{_sanitized(shown)}:     file format {file.target}\n")
+    if options.private_headers:
+        try:
+            output.write_all(_private_headers(file))
+        except MalformedElf:
+            output.complain("warning: private headers incomplete: bad value")
+    output.write("\n")
+    symbols: list[SymbolEntry] = []
+    fine = True
+    if options.dynamic_symbols or options.dynamic_relocations:
+        fine = file.is_dynamic or file.dynsym is not None
+        if not fine:
+            output.complain(f"{shown}: not a dynamic object")
+        symbols = _dynamic_symbols(file) if fine else []
+    if options.dynamic_symbols:
+        output.write("DYNAMIC SYMBOL TABLE:\n")
+        output.write_all(_symbol_lines(file, symbols) if symbols else ["no symbols\n"])
+        output.write("\n\n")
+    if options.dynamic_relocations:
+        _relocations(file, symbols, output, shown)
+    return fine
+
+
+def _sanitized(name: str) -> str:
+    """A name with its control characters shown as ``^A``."""
+    return name if name.isprintable() else name.translate(_CONTROL)
+
+
+# -p ---------------------------------------------------------------------------------------------------------
+
+
+def _private_headers(file: BfdFile) -> Iterator[str]:
+    if file.elf.segments:
+        yield "\nProgram Header:\n"
+        yield from _segments(file)
+    section = next((s for s in file.sections if s.name == ".dynamic" and file.has_bfd_section(s)), None)
+    if section is not None:
+        yield "\nDynamic Section:\n"
+        if section.type != SHT_NOBITS:  # as in a file of debug information, whose section headers are another's
+            yield from _dynamic(file, section)
+    definitions = file.version_definitions
+    needs = file.version_needs
+    if definitions is not None:
+        yield "\nVersion definitions:\n"
+        for d in sorted(definitions, key=lambda d: d.index):
+            yield f"{d.index} 0x{d.flags:02x} 0x{d.hash:08x} {byte_text(d.name)}\n"
+            if d.parents:
+                yield "\t" + "".join(f"{byte_text(p)} " for p in d.parents) + "\n"
+    if needs is not None:
+        yield "\nVersion References:\n"
+        for name, versions in groupby(needs, key=lambda n: n.file):
+            yield f"  required from {byte_text(name)}:\n"
+            for n in versions:
+                number = n.index | (0x8000 if n.hidden else 0)
+                yield f"    0x{n.hash:08x} 0x{n.flags:02x} {number:02d} {byte_text(n.name)}\n"
+
+
+def _segments(file: BfdFile) -> Iterator[str]:
+    digits = f"0{file.digits}x"
+    for s in file.elf.segments:
+        name = _SEGMENTS.get(s.type, f"0x{s.type:x}")
+        align = s.align & -s.align  # BFD makes an alignment that is no power of two one
+        yield (
+            f"{name:>8} off    0x{s.offset:{digits}} vaddr 0x{s.vaddr:{digits}} paddr 0x{s.paddr:{digits}}"
+            f" align 2**{max(align.bit_length() - 1, 0)}\n"
+        )
+        flags = "".join(c if s.flags & bit else "-" for c, bit in (("r", PF_R), ("w", PF_W), ("x", PF_X)))
+        rest = s.flags & ~(PF_R | PF_W | PF_X)
+        more = f" {rest:x}" if rest else ""
+        yield f"         filesz 0x{s.filesz:{digits}} memsz 0x{s.memsz:{digits}} flags {flags}{more}\n"
+
+
+def _dynamic(file: BfdFile, section: Section) -> Iterator[str]:
+    source = file.elf.source
+    digits, size = f"0{file.digits}x", 16 if source.is64 else 8
+    link = file.sections[section.link]
+    strings = ByteStrings(source.take(link.offset, link.size, "string table"))
+    layout = "QQ" if source.is64 else "II"
+    for tag, value in source.records(layout, section.offset, section.size // size, "dynamic section"):
+        if tag == 0:
+            break
+        name = f"{_TAGS.get(tag) or hex(tag):<20}"
+        if tag not in _STRING_TAGS:
+            yield f"  {name} 0x{value:{digits}}\n"
+            continue
+        text = strings[value & 0xFFFFFFFF]
+        if text is None:
+            raise source.malformed(f"string index {value} lies outside the dynamic string table", section.offset)
+        yield f"  {name} {text}\n"
+
+
+# -T ---------------------------------------------------------------------------------------------------------
+
+
+def _dynamic_symbols(file: BfdFile) -> list[SymbolEntry]:
+    if file.dynsym is None:
+        raise _Fatal("invalid operation")
+    try:
+        return list(file.symbols(dynamic=True))
+    except MalformedElf as error:
+        raise _Fatal("file truncated") from error
+
+
+def _symbol_lines(file: BfdFile, symbols: list[SymbolEntry]) -> Iterator[str]:
+    digits = f"0{file.digits}x"
+    versions = file.versions
+    heads: dict[int, str] = {}
+    columns: dict[int, str] = {}
+    for name, value, size, kind, other, version in symbols:
+        head = heads.get(id(kind))
+        if head is None:
+            flags = kind.flags if kind.debugging else f"{kind.flags[:5]}D{kind.flags[6:]}"
+            head = heads[id(kind)] = f" {flags} {kind.section}\t"
+        column = columns.get(version)
+        if column is None:
+            column = columns[version] = "" if versions is None else _version_column(*versions.of(version))
+        visibility = _OTHER.get(other)
+        if visibility is None:
+            visibility = f" 0x{other:02x}"
+        yield f"{value:{digits}}{head}{size:{digits}}{column}{visibility} {name}\n"
+
+
+def _version_column(version: str | None, hidden: bool) -> str:  # noqa: FBT001  (a pair of Versions.of)
+    if version is None:
+        return ""
+    return f" ({version})".ljust(13) if hidden else f"  {version:<11}"
+
+
+# -R ---------------------------------------------------------------------------------------------------------
+
+
+def _relocations(file: BfdFile, symbols: list[SymbolEntry], output: Output, shown: str) -> None:
+    if file.dynsym is None:
+        raise _Fatal("invalid operation")
+    output.write("DYNAMIC RELOCATION RECORDS")
+    tables = [s for s in file.sections if s.type in {SHT_REL, SHT_RELA} and s.link == file.dynsym.index and s.entsize]
+    if not sum(s.size // s.entsize for s in tables):
+        output.write(" (none)\n\n")
+        return
+    try:
+        lines = [line for table in tables for line in _relocation_lines(file, table, symbols)]
+    except MalformedElf as error:
+        raise _Fatal("file truncated") from error
+    except _UnknownType as error:
+        output.complain(f"{shown}: {error}")
+        raise _Fatal("bad value") from error
+    output.write(f"\nOFFSET {'':{file.digits - 7}} TYPE {'':12} VALUE\n")
+    output.write_all(lines)
+    output.write("\n\n")
+
+
+class _UnknownType(LatebindError):
+    """A relocation type that BFD does not know, which makes it refuse the whole table."""
+
+    def __init__(self, kind: int) -> None:
+        super().__init__(f"unsupported relocation type {kind:#x}")
+
+
+def _relocation_lines(file: BfdFile, table: Section, symbols: list[SymbolEntry]) -> Iterator[str]:
+    source = file.elf.source
+    digits = f"0{file.digits}x"
+    names: dict[int, str | None] = {}
+    has_addend = table.type == SHT_RELA
+    if source.is64:
+        layout, shift, mask = "QQq" if has_addend else "QQ", 32, 0xFFFFFFFF
+    else:
+        layout, shift, mask = "IIi" if has_addend else "II", 8, 0xFF
+    versions = file.versions
+    for row in source.records(layout, table.offset, table.size // table.entsize, "relocation table"):
+        kind, index = row[1] & mask, row[1] >> shift
+        if kind not in names:
+            names[kind] = bfd_relocation_name(file, kind)
+        name = names[kind]
+        if name is None:
+            raise _UnknownType(kind)
+        text = "*ABS*"
+        if 0 < index <= len(symbols):
+            symbol = symbols[index - 1]
+            text = _sanitized(symbol[0])
+            if versions is not None and not symbol[3].section_symbol:
+                version, hidden = versions.of(symbol[5])
+                if version:
+                    text += f"@{version}" if hidden or symbol[3].undefined else f"@@{version}"
+        addend = row[2] if has_addend else 0
+        sign = "" if not addend else f"+0x{addend:{digits}}" if addend > 0 else f"-0x{-addend:{digits}}"
+        yield f"{row[0]:{digits}} {name:<16}  {text}{sign}\n"
