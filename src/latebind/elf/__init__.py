@@ -1,8 +1,8 @@
 """Bytes → what an ELF file says. One module per ELF concept; no I/O but reading, and nothing is executed.
 
 `read` gives an `Elf`; `read_archive` and `read_member` open static archives, `read_process` looks into a process.
-The types of the less common tables live in the modules of their concepts: `latebind.elf.got`, `.plt`,
-`.init_array`, `.core_file`, `.gnu_property`, `.known_note`, `.section_relocation`, `.symbolhash`, `.archive`, `.memory`.
+The types of the less common tables live in the modules of their concepts: `archive`, `core_file`, `gnu_property`,
+`got`, `init_array`, `known_note`, `memory`, `plt`, `section_relocation`, `symbolhash`, `table`, `version`.
 """
 
 from latebind.elf.dynamic import Dynamic, DynamicEntry

@@ -60,7 +60,7 @@ def mapped_objects(pid: int) -> tuple[MappedObject, ...]:
     """
     mappings = _mappings(pid)
     with _Memory(pid) as memory:
-        starts = [n for n, m in enumerate(mappings) if m.access[0] == "r" and memory.starts_with_magic(m.start)]
+        starts = [n for n, m in enumerate(mappings) if m.access[0] == "r" and memory.holds_object(m.start)]
     found = []
     for n, following in zip(starts, [*starts[1:], len(mappings)], strict=True):
         own = [m for m in mappings[n:following] if m.path == mappings[n].path] if mappings[n].path else [mappings[n]]
@@ -164,12 +164,19 @@ class _Memory:
     def __exit__(self, *_: object) -> None:
         os.close(self._fd)
 
-    def starts_with_magic(self, address: int) -> bool:
-        """Whether an ELF object starts there; no for memory that cannot be read, as the kernel's [vvar]."""
+    def holds_object(self, address: int) -> bool:
+        """Whether an ELF object starts there; no for memory that cannot be read, as the kernel's [vvar].
+
+        The magic number alone is not enough: ld.so keeps a copy of the first bytes to compare with.
+        """
         try:
-            return os.pread(self._fd, 4, address) == b"\x7fELF"
-        except OSError:
+            start = os.pread(self._fd, 64, address)
+            if len(start) < 64 or start[:4] != b"\x7fELF":
+                return False
+            header, _ = read_header("", start)
+        except (OSError, OverflowError, MalformedElf):
             return False
+        return header.version == 1 and header.phnum > 0 and header.phentsize == (56 if header.bits == 64 else 32)
 
     def read(self, address: int, size: int) -> bytes:
         """`size` bytes at `address`."""

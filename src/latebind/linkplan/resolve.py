@@ -32,9 +32,13 @@ def references(elf: Elf) -> list[tuple[int, int]]:
     machine = MACHINES.get(elf.header.machine, UNKNOWN)
     tables = tuple((t.offset, t.size, t.has_addend) for t in elf.relocation_tables if t.tag != "RELR")
     try:
-        return symbol_table(elf).references(tables, machine.relative)
+        found = symbol_table(elf).references(tables, machine.relative)
     except ValueError as e:
         raise MalformedElf(elf.path, None, str(e)) from e
+    if elf.packed_relocations:  # the core reads plain tables only
+        packed = ((r.symbol, r.type) for r in elf.packed_relocations if r.type != machine.relative)
+        found = list(dict.fromkeys([*found, *packed]))
+    return found
 
 
 def bind_references(

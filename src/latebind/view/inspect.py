@@ -1,17 +1,31 @@
-"""What an ELF file says, table by table, in the specification's words: as text and as a JSON document."""
+"""What an ELF file says, table by table, in the specification's words. inspect_document.py says the same as JSON."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from collections import Counter
+from typing import TYPE_CHECKING, Final
 
+from latebind.elf.known_note import describe, note_type_name
+from latebind.elf.symbol import SHN_ABS, SHN_COMMON, SHN_UNDEF
 from latebind.view.table import table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from latebind.elf import Elf, Symbol
+    from latebind.elf import Elf, Relocation, Symbol
+    from latebind.elf.archive import Archive
+    from latebind.elf.memory import MappedObject
 
-_SECTION_FLAGS: Final = {0x1: "W", 0x2: "A", 0x4: "X", 0x10: "M", 0x20: "S", 0x400: "T"}  # gABI, sh_flags
+_SECTION_FLAGS: Final = {
+    0x1: "W",
+    0x2: "A",
+    0x4: "X",
+    0x10: "M",
+    0x20: "S",
+    0x200: "G",
+    0x400: "T",
+    0x800: "C",
+}  # gABI, sh_flags
 
 
 def header(elf: Elf) -> Iterator[str]:
@@ -21,12 +35,19 @@ def header(elf: Elf) -> Iterator[str]:
     yield f"{h.type_name}, {h.machine_name}, {h.bits}-bit, {order}, entry point {h.entry:#x}"
     facts = {
         "interpreter": elf.interpreter,
+        "oldest kernel": elf.abi_tag,
+        "properties": "; ".join(map(str, elf.properties)),
         "soname": elf.soname,
         "build-id": elf.build_id,
         "flags": " ".join(elf.dynamic.flag_names),
         "needs": ", ".join(elf.dynamic.needed),
         "rpath": elf.dynamic.rpath,
         "runpath": elf.dynamic.runpath,
+        "may open": "; ".join(
+            f"{' or '.join(d.sonames)} ({d.priority}{': ' + d.feature if d.feature else ''})"
+            for d in elf.optional_dependencies
+        ),
+        "plugin": "; ".join(f"{r.kind} {' '.join(r.strings[:2])}" for r in elf.plugin_records),
     }
     yield from (f"{name}: {value}" for name, value in facts.items() if value)
 
@@ -86,25 +107,48 @@ def symbols(elf: Elf) -> Iterator[str]:
     return table(head, rows, right="# VALUE SIZE")
 
 
+def static_symbols(elf: Elf) -> Iterator[str]:
+    """The symbols of .symtab."""
+    rows = (
+        (str(s.index), f"{s.value:#x}", str(s.size), s.type_name, s.binding_name, section_of(elf, s), s.name)
+        for s in elf.static_symbols[1:]
+    )
+    return table(("#", "VALUE", "SIZE", "TYPE", "BINDING", "SECTION", "NAME"), rows, right="# VALUE SIZE")
+
+
+def section_of(elf: Elf, symbol: Symbol) -> str:
+    """The name of the section that `symbol` belongs to, or UNDEF, ABS, COMMON."""
+    special = {SHN_UNDEF: "UNDEF", SHN_ABS: "ABS", SHN_COMMON: "COMMON"}
+    if symbol.section in special:
+        return special[symbol.section]
+    return elf.sections[symbol.section].name if symbol.section < len(elf.sections) else f"{symbol.section:#x}"
+
+
 def relocations(elf: Elf) -> Iterator[str]:
     """The dynamic relocations: the place, the type, and what it refers to."""
-    names = elf.symbols
-    rows = (
-        (
-            f"{r.offset:#x}",
-            r.type_name,
-            _symbol(names, r.symbol),
-            "" if r.addend is None else f"{r.addend:#x}",
-        )
-        for r in elf.relocations
-    )
+    names = [s.versioned_name for s in elf.symbols]
+    rows = ((f"{r.offset:#x}", r.type_name, _name(names, r.symbol), _addend(r)) for r in elf.relocations)
     return table(("PLACE", "TYPE", "SYMBOL", "ADDEND"), rows, right="PLACE")
 
 
-def _symbol(names: tuple[Symbol, ...], index: int) -> str:
+def section_relocations(elf: Elf) -> Iterator[str]:
+    """The relocations of a relocatable file, or those that the linker kept."""
+    rows = []
+    for group in elf.section_relocations:
+        names = [s.name or section_of(elf, s) for s in group.symbols]
+        where = group.target.name if group.target else group.section.name
+        rows += [(where, f"{r.offset:#x}", r.type_name, _name(names, r.symbol), _addend(r)) for r in group.entries]
+    return table(("SECTION", "PLACE", "TYPE", "SYMBOL", "ADDEND"), rows, right="PLACE")
+
+
+def _name(names: list[str], index: int) -> str:
     if not index:
         return ""
-    return names[index].versioned_name if index < len(names) else f"symbol {index}, which does not exist"
+    return names[index] if index < len(names) else f"symbol {index}, which does not exist"
+
+
+def _addend(relocation: Relocation) -> str:
+    return "" if relocation.addend is None else f"{relocation.addend:#x}"
 
 
 def versions(elf: Elf) -> Iterator[str]:
@@ -115,8 +159,79 @@ def versions(elf: Elf) -> Iterator[str]:
 
 
 def notes(elf: Elf) -> Iterator[str]:
-    """The notes."""
-    return table(("OWNER", "TYPE", "BYTES"), ((n.owner, f"{n.type:#x}", n.desc.hex(" ", -4)) for n in elf.notes))
+    """The notes, those of known owners in words."""
+    found = (*elf.notes, *elf.section_notes)
+    rows = [(n.owner, note_type_name(n), describe(elf.source, n)) for n in found]
+    return table(("OWNER", "TYPE", "WHAT"), rows)
+
+
+def hashes(elf: Elf) -> Iterator[str]:
+    """The symbol hash tables and how well they work."""
+    rows = (
+        (
+            h.kind, str(h.buckets), str(h.symbols), str(h.longest), f"{h.average:.2f}",
+            f"{h.bloom_fill:.0%}" if h.bloom_words else "",
+            " ".join(f"{length}:{count}" for length, count in h.lengths),
+        )
+        for h in elf.hash_tables
+    )  # fmt: skip
+    head = ("KIND", "BUCKETS", "SYMBOLS", "LONGEST", "STEPS", "BLOOM-FILL", "BUCKETS-BY-CHAIN-LENGTH")
+    return table(head, rows, right="BUCKETS SYMBOLS LONGEST STEPS BLOOM-FILL")
+
+
+def init(elf: Elf) -> Iterator[str]:
+    """What runs at the start and at the end."""
+    rows = (
+        (
+            f.kind,
+            "" if f.place is None else f"{f.place:#x}",
+            "" if f.address is None else f"{f.address:#x}",
+            f.symbol or "",
+        )
+        for f in elf.init_functions
+    )
+    return table(("TABLE", "PLACE", "ADDRESS", "FUNCTION"), rows, right="PLACE ADDRESS")
+
+
+def got(elf: Elf) -> Iterator[str]:
+    """The global offset table, slot by slot."""
+    rows = ((f"{s.place:#x}", s.section, s.kind, s.relocation, s.name) for s in elf.got)
+    return table(("PLACE", "SECTION", "KIND", "RELOCATION", "SYMBOL"), rows, right="PLACE")
+
+
+def plt(elf: Elf) -> Iterator[str]:
+    """The procedure linkage table, stub by stub."""
+    rows = ((f"{s.address:#x}", s.section, f"{s.slot:#x}", s.name) for s in elf.plt)
+    return table(("ADDRESS", "SECTION", "SLOT", "SYMBOL"), rows, right="ADDRESS SLOT")
+
+
+def core(elf: Elf) -> Iterator[str]:
+    """The process that a core file describes."""
+    found = elf.core
+    if found is None:
+        return iter(())
+    rows = [("process", str(found.process), found.arguments or found.command)]
+    if found.signal:
+        rows.append(("signal", str(found.signal), "" if found.fault is None else f"at {found.fault:#x}"))
+    for thread in found.threads:
+        registers = " ".join(f"{name}={value:#x}" for name, value in thread.registers)
+        rows.append(("thread", str(thread.id), registers))
+    rows += [("file", f"{f.start:#x}-{f.end:#x}", f"{f.path} from {f.offset:#x}") for f in found.files]
+    rows += [("auxv", name, f"{value:#x}") for name, value in found.auxiliary]
+    return table(("WHAT", "WHICH", "VALUE"), rows)
+
+
+def members(archive: Archive) -> Iterator[str]:
+    """The members of a static archive, with the symbols that its index has of each."""
+    counts = Counter(header for _, header in archive.symbols)
+    rows = ((f"{m.header:#x}", str(m.size), str(counts[m.header]), m.path or m.name) for m in archive.members)
+    return table(("OFFSET", "SIZE", "SYMBOLS", "NAME"), rows, right="OFFSET SIZE SYMBOLS")
+
+
+def objects(found: tuple[MappedObject, ...]) -> Iterator[str]:
+    """The objects that a process has mapped."""
+    rows = ((f"{o.start:#x}", f"{o.end:#x}", o.path) for o in found)
+    return table(("START", "END", "OBJECT"), rows, right="START END")
 
 
 TABLES: Final[dict[str, Callable[[Elf], Iterator[str]]]] = {
@@ -125,75 +240,14 @@ TABLES: Final[dict[str, Callable[[Elf], Iterator[str]]]] = {
     "sections": sections,
     "dynamic": dynamic,
     "symbols": symbols,
+    "static-symbols": static_symbols,
     "relocations": relocations,
+    "section-relocations": section_relocations,
     "versions": versions,
     "notes": notes,
+    "hash": hashes,
+    "init": init,
+    "got": got,
+    "plt": plt,
+    "core": core,
 }
-
-
-def document(elf: Elf, tables: tuple[str, ...]) -> dict[str, Any]:
-    """The named `tables` as `latebind inspect --json` prints them: schema 1, numbers as numbers."""
-    return {"schema": 1, "file": elf.path, **{name: _DOCUMENTS[name](elf) for name in tables}}
-
-
-def _header_document(elf: Elf) -> dict[str, Any]:
-    h = elf.header
-    return {
-        "type": h.type_name,
-        "machine": h.machine_name,
-        "bits": h.bits,
-        "byte_order": "little" if h.data == 1 else "big",
-        "entry": h.entry,
-        "interpreter": elf.interpreter,
-        "soname": elf.soname,
-        "build_id": elf.build_id,
-        "needed": list(elf.dynamic.needed),
-        "rpath": elf.dynamic.rpath,
-        "runpath": elf.dynamic.runpath,
-        "flags": list(elf.dynamic.flag_names),
-    }
-
-
-def _symbol_document(symbol: Symbol) -> dict[str, Any]:
-    return {
-        "index": symbol.index,
-        "name": symbol.name,
-        "version": symbol.version,
-        "default": symbol.default,
-        "defined": symbol.defined,
-        "value": symbol.value,
-        "size": symbol.size,
-        "type": symbol.type_name,
-        "binding": symbol.binding_name,
-        "visibility": symbol.visibility_name,
-    }
-
-
-_DOCUMENTS: Final[dict[str, Callable[[Elf], Any]]] = {
-    "header": _header_document,
-    "segments": lambda elf: [
-        {
-            "type": s.type_name, "access": s.permissions, "offset": s.offset, "address": s.vaddr,
-            "file_size": s.filesz, "memory_size": s.memsz, "align": s.align,
-        }
-        for s in elf.segments
-    ],
-    "sections": lambda elf: [
-        {
-            "index": s.index, "name": s.name, "type": s.type_name, "flags": s.flags, "address": s.addr,
-            "offset": s.offset, "size": s.size,
-        }
-        for s in elf.sections
-    ],
-    "dynamic": lambda elf: [{"tag": e.tag_name, "value": e.value, "string": e.string} for e in elf.dynamic.entries],
-    "symbols": lambda elf: [_symbol_document(s) for s in elf.symbols[1:]],
-    "relocations": lambda elf: [
-        {"place": r.offset, "type": r.type_name, "symbol": r.symbol or None, "addend": r.addend}
-        for r in elf.relocations
-    ],
-    "versions": lambda elf: {
-        "defines": [{"name": d.name, "parents": list(d.parents)} for d in elf.version_definitions],
-        "needs": [{"name": n.name, "file": n.file, "weak": n.weak} for n in elf.version_needs],
-    },
-    "notes": lambda elf: [{"owner": n.owner, "type": n.type, "bytes": n.desc.hex()} for n in elf.notes],
-}  # fmt: skip
