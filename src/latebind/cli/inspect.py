@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from latebind.cli.files import for_each, open_file, print_document, print_lines
+from latebind.cli.look import look_options
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from latebind.elf import Elf
+    from latebind.view.look import Look
 
 # One option for each of view.inspect.TABLES; named here so that --help imports nothing.
 _TABLES: Final = {
@@ -38,11 +40,13 @@ def _table_options(function: Callable[..., int]) -> Callable[..., int]:
 @_table_options
 @click.option("--all", "everything", is_flag=True, help="All of these.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document a line for each FILE.")
+@look_options
 def command(
     files: tuple[str, ...],
     tables: tuple[str, ...],
     everything: bool,  # noqa: FBT001  (click passes options by keyword)
     as_json: bool,  # noqa: FBT001
+    look: Look,
 ) -> int:
     """Show what is in each ELF FILE: header, segments and dynamic section, or the tables that are asked for."""
     from latebind.search import Files
@@ -57,16 +61,18 @@ def command(
         if as_json:
             print_document(inspect.document(found, chosen))
         else:
-            print_lines(_text(found, chosen, inspect.TABLES))
+            print_lines(_text(found, chosen, inspect.TABLES, look))
         return True
 
     return for_each(files, report)
 
 
-def _text(elf: Elf, chosen: tuple[str, ...], tables: dict[str, Callable[[Elf], Iterator[str]]]) -> Iterator[str]:
-    yield f"{elf.path}"
+def _text(
+    elf: Elf, chosen: tuple[str, ...], tables: dict[str, Callable[[Elf, Look], Iterator[str]]], look: Look
+) -> Iterator[str]:
+    yield look.paint("head", elf.path)
     for name in chosen:
-        lines = list(tables[name](elf))
+        lines = list(tables[name](elf, look))
         if name != "header":
             yield ""
             yield f"{name}: {len(lines) - 1}" if lines else f"no {name}"

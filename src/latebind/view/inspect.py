@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from latebind.view.look import PLAIN, Look
 from latebind.view.table import table
 
 if TYPE_CHECKING:
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 _SECTION_FLAGS: Final = {0x1: "W", 0x2: "A", 0x4: "X", 0x10: "M", 0x20: "S", 0x400: "T"}  # gABI, sh_flags
 
 
-def header(elf: Elf) -> Iterator[str]:
+def header(elf: Elf, look: Look = PLAIN) -> Iterator[str]:
     """What kind of file it is, and the few facts that say most about it."""
     h = elf.header
     order = "little-endian" if h.data == 1 else "big-endian"
@@ -28,10 +29,10 @@ def header(elf: Elf) -> Iterator[str]:
         "rpath": elf.dynamic.rpath,
         "runpath": elf.dynamic.runpath,
     }
-    yield from (f"{name}: {value}" for name, value in facts.items() if value)
+    yield from (f"{look.paint('dim', name)}: {value}" for name, value in facts.items() if value)
 
 
-def segments(elf: Elf) -> Iterator[str]:
+def segments(elf: Elf, look: Look = PLAIN) -> Iterator[str]:
     """The program headers."""
     rows = (
         (s.type_name, s.permissions, *(f"{n:#x}" for n in (s.offset, s.vaddr, s.filesz, s.memsz, s.align)))
@@ -41,10 +42,12 @@ def segments(elf: Elf) -> Iterator[str]:
         ("TYPE", "ACCESS", "OFFSET", "ADDRESS", "IN-FILE", "IN-MEMORY", "ALIGN"),
         rows,
         right="OFFSET ADDRESS IN-FILE IN-MEMORY ALIGN",
+        look=look,
+        roles={"TYPE": "name"},
     )
 
 
-def sections(elf: Elf) -> Iterator[str]:
+def sections(elf: Elf, look: Look = PLAIN) -> Iterator[str]:
     """The section headers."""
     rows = (
         (
@@ -56,18 +59,19 @@ def sections(elf: Elf) -> Iterator[str]:
         )
         for s in elf.sections
     )
-    return table(("#", "NAME", "TYPE", "FLAGS", "ADDRESS", "OFFSET", "SIZE"), rows, right="# ADDRESS OFFSET SIZE")
+    head = ("#", "NAME", "TYPE", "FLAGS", "ADDRESS", "OFFSET", "SIZE")
+    return table(head, rows, right="# ADDRESS OFFSET SIZE", look=look, roles={"NAME": "name"})
 
 
-def dynamic(elf: Elf) -> Iterator[str]:
+def dynamic(elf: Elf, look: Look = PLAIN) -> Iterator[str]:
     """The dynamic section, in file order."""
     rows = (
         (e.tag_name, f"{e.value:#x}" if e.string is None else e.string) for e in elf.dynamic.entries
     )  # a tag that means a string shows the string
-    return table(("TAG", "VALUE"), rows)
+    return table(("TAG", "VALUE"), rows, look=look, roles={"TAG": "name"})
 
 
-def symbols(elf: Elf) -> Iterator[str]:
+def symbols(elf: Elf, look: Look = PLAIN) -> Iterator[str]:
     """The dynamic symbols with their versions."""
     rows = (
         (
@@ -78,27 +82,27 @@ def symbols(elf: Elf) -> Iterator[str]:
             s.binding_name,
             s.visibility_name,
             "defined" if s.defined else "undefined",
-            s.versioned_name,
+            look.readable_version(s.versioned_name),
         )
         for s in elf.symbols[1:]
     )
     head = ("#", "VALUE", "SIZE", "TYPE", "BINDING", "VISIBILITY", "HERE", "NAME")
-    return table(head, rows, right="# VALUE SIZE")
+    return table(head, rows, right="# VALUE SIZE", look=look, roles={"NAME": "name"})
 
 
-def relocations(elf: Elf) -> Iterator[str]:
+def relocations(elf: Elf, look: Look = PLAIN) -> Iterator[str]:
     """The dynamic relocations: the place, the type, and what it refers to."""
     names = elf.symbols
     rows = (
         (
             f"{r.offset:#x}",
             r.type_name,
-            _symbol(names, r.symbol),
+            look.readable_version(_symbol(names, r.symbol)),
             "" if r.addend is None else f"{r.addend:#x}",
         )
         for r in elf.relocations
     )
-    return table(("PLACE", "TYPE", "SYMBOL", "ADDEND"), rows, right="PLACE")
+    return table(("PLACE", "TYPE", "SYMBOL", "ADDEND"), rows, right="PLACE", look=look, roles={"SYMBOL": "name"})
 
 
 def _symbol(names: tuple[Symbol, ...], index: int) -> str:
@@ -107,19 +111,20 @@ def _symbol(names: tuple[Symbol, ...], index: int) -> str:
     return names[index].versioned_name if index < len(names) else f"symbol {index}, which does not exist"
 
 
-def versions(elf: Elf) -> Iterator[str]:
+def versions(elf: Elf, look: Look = PLAIN) -> Iterator[str]:
     """The versions that the file defines, and those that it needs from others."""
     rows = [("defines", d.name, ", ".join(d.parents)) for d in elf.version_definitions]
     rows += [("needs", n.name, n.file) for n in elf.version_needs]
-    return table(("", "VERSION", "FROM"), rows)
+    return table(("", "VERSION", "FROM"), rows, look=look, roles={"VERSION": "name"})
 
 
-def notes(elf: Elf) -> Iterator[str]:
+def notes(elf: Elf, look: Look = PLAIN) -> Iterator[str]:
     """The notes."""
-    return table(("OWNER", "TYPE", "BYTES"), ((n.owner, f"{n.type:#x}", n.desc.hex(" ", -4)) for n in elf.notes))
+    rows = ((n.owner, f"{n.type:#x}", n.desc.hex(" ", -4)) for n in elf.notes)
+    return table(("OWNER", "TYPE", "BYTES"), rows, look=look, roles={"OWNER": "name"})
 
 
-TABLES: Final[dict[str, Callable[[Elf], Iterator[str]]]] = {
+TABLES: Final[dict[str, Callable[[Elf, Look], Iterator[str]]]] = {
     "header": header,
     "segments": segments,
     "sections": sections,
