@@ -8,7 +8,7 @@ from latebind.view.look import PLAIN, Look
 from latebind.view.table import table
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from latebind.elf import Elf, Symbol
 
@@ -105,7 +105,7 @@ def relocations(elf: Elf, look: Look = PLAIN) -> Iterator[str]:
     return table(("PLACE", "TYPE", "SYMBOL", "ADDEND"), rows, right="PLACE", look=look, roles={"SYMBOL": "name"})
 
 
-def _symbol(names: tuple[Symbol, ...], index: int) -> str:
+def _symbol(names: Sequence[Symbol], index: int) -> str:
     if not index:
         return ""
     return names[index].versioned_name if index < len(names) else f"symbol {index}, which does not exist"
