@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
-from latebind.cli.files import for_each, open_file, print_document, print_lines
+from latebind.cli.files import for_each, open_file, print_document, print_lines, write_page
+from latebind.cli.look import look_options
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from latebind.linkplan import LinkPlan
+    from latebind.view.look import Look
 
 
 @click.command()
@@ -12,9 +21,23 @@ from latebind.cli.files import for_each, open_file, print_document, print_lines
 @click.option("--tree", "style", flag_value="tree", default=True, help="Who needs whom (the default).")
 @click.option("--list", "style", flag_value="list", help="The objects in load order.")
 @click.option("--json", "style", flag_value="json", help="One JSON document a line for each FILE.")
+@click.option("--dot", "style", flag_value="dot", help="The graph in the language of Graphviz.")
+@click.option(
+    "--svg", metavar="PICTURE", help="Draw the graph of one FILE into PICTURE instead (- is standard output)."
+)
+@click.option("--html", metavar="PAGE", help="Write a page about one FILE: graph, segments, every binding.")
 @click.option("--library-path", "-L", multiple=True, metavar="DIR", help="Search DIR before LD_LIBRARY_PATH's folders.")
 @click.option("--root", metavar="DIR", help="Look every path up below DIR: a sysroot or an unpacked image.")
-def command(files: tuple[str, ...], style: str, library_path: tuple[str, ...], root: str | None) -> int:
+@look_options
+def command(
+    files: tuple[str, ...],
+    style: str,
+    svg: str | None,
+    html: str | None,
+    library_path: tuple[str, ...],
+    root: str | None,
+    look: Look,
+) -> int:
     """Show what would be loaded with each FILE, from where, and why. Nothing is executed.
 
     FILE is a path, or the name of a library (libz.so.1) that is searched for as dlopen does.
@@ -22,16 +45,40 @@ def command(files: tuple[str, ...], style: str, library_path: tuple[str, ...], r
     """
     from latebind.linkplan import make_plan
     from latebind.search import Files
-    from latebind.view import deps
 
+    if (svg or html) and len(files) > 1:
+        raise click.UsageError("--svg and --html take one FILE")
     known = Files(root)  # shared by all FILEs, so that each object is read once
 
     def report(file: str) -> bool:
         plan = make_plan(open_file(file, known, library_path), known, library_path=library_path)
-        if style == "json":
-            print_document(deps.document(plan))
-        else:
-            print_lines(deps.tree(plan) if style == "tree" else deps.listing(plan))
+        if svg:
+            from latebind.view import draw, graph
+
+            write_page(svg, draw.graph_svg(graph.graph_of(plan)) + "\n")
+        if html:
+            from latebind.view.report import page
+
+            write_page(html, page(plan, (b for o in plan.closure for b in plan.bindings_of(o.index)), look))
+        if not svg and not html:
+            _print(plan, style, look)
         return not plan.missing
 
     return for_each(files, report)
+
+
+def _print(plan: LinkPlan, style: str, look: Look) -> None:
+    from latebind.view import deps
+
+    if style == "json":
+        print_document(deps.document(plan))
+    elif style == "dot":
+        print_lines(_dot(plan))
+    else:
+        print_lines(deps.tree(plan, look) if style == "tree" else deps.listing(plan, look))
+
+
+def _dot(plan: LinkPlan) -> Iterator[str]:
+    from latebind.view import draw, graph
+
+    return draw.dot(graph.graph_of(plan))

@@ -7,7 +7,8 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from latebind.cli.group import FINDING, SUCCESS, complain
-from latebind.errors import LatebindError
+from latebind.cli.progress import with_progress
+from latebind.errors import LatebindError, SystemFailure
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -33,7 +34,7 @@ def open_file(name: str, files: Files, library_path: tuple[str, ...] = ()) -> El
 def for_each(files: Sequence[str], report: Callable[[str], bool]) -> int:
     """Call `report` for each file; the exit status is a finding if one answers False or cannot be read."""
     status = SUCCESS
-    for file in files:
+    for file in with_progress(files):
         try:
             fine = report(file)
         except LatebindError as error:
@@ -52,3 +53,15 @@ def print_lines(lines: Iterable[str]) -> None:
 def print_document(document: dict[str, Any]) -> None:
     """Print one JSON document on one line."""
     print(json.dumps(document, separators=(",", ":"), ensure_ascii=True))
+
+
+def write_page(name: str, text: str) -> None:
+    """Write a picture or page to the file `name`, where ``-`` is standard output. Raises SystemFailure."""
+    if name == "-":
+        print(text, end="")
+        return
+    try:
+        with open(name, "w", encoding="utf-8", errors="backslashreplace") as f:
+            f.write(text)
+    except OSError as error:
+        raise SystemFailure("writing", error.errno or 0, name) from error

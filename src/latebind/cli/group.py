@@ -25,6 +25,8 @@ VERBS: Final = {
     "inspect": ("inspect", "What is in an ELF file: header, segments, dynamic section, symbols, relocations."),
     "deps": ("deps", "What would be loaded, from where, and why."),
     "explain": ("explain", "Which definition each reference binds to, and why."),
+    "audit": ("audit", "What it could do: capabilities implied by imports, raw system calls."),
+    "abi": ("abi", "Whether a new build of a library still serves what was linked with the old."),
     "plan": ("plan", "A whole plan as text or document, and what differs between two."),
     "nm": ("nm", "The symbols, as nm prints them."),
     "objdump": ("objdump", "Private headers, dynamic symbols and relocations, as objdump prints them."),
@@ -32,6 +34,7 @@ VERBS: Final = {
     "shell": ("shell", "Call any function of any library, line by line."),
     "plugin": ("plugin", "Write, check, list, show and try plugins."),
     "contract": ("contract", "The C header of a contract."),
+    "man": ("man", "Print the manual page."),
     "completion": ("completion", "Print the completion script for bash, zsh or fish."),
 }
 

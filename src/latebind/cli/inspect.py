@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from latebind.cli.files import for_each, open_file, print_document, print_lines
+from latebind.cli.look import look_options
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from latebind.elf import Elf
     from latebind.elf.archive import Archive
     from latebind.search import Files
+    from latebind.view.look import Look
 
 # One option for each of view.inspect.TABLES; named here so that --help imports nothing.
 _TABLES: Final = {
@@ -49,12 +51,14 @@ def _table_options(function: Callable[..., int]) -> Callable[..., int]:
 @click.option("--all", "everything", is_flag=True, help="All of these.")
 @click.option("--pid", type=click.IntRange(min=1), help="Look into the memory of this process.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document a line for each FILE.")
+@look_options
 def command(
     files: tuple[str, ...],
     tables: tuple[str, ...],
     everything: bool,  # noqa: FBT001  (click passes options by keyword)
     pid: int | None,
     as_json: bool,  # noqa: FBT001
+    look: Look,
 ) -> int:
     """Show what is in each ELF FILE: header, segments and dynamic section, or the tables that are asked for.
 
@@ -71,13 +75,13 @@ def command(
 
     def report(file: str) -> bool:
         if pid is not None:
-            _print(_in_process(pid, file), asked, as_json=as_json)
+            _print(_in_process(pid, file), asked, look, as_json=as_json)
             return True
         archive = _archive(file)
         if archive is None:
-            _print(_open(file, known), asked, as_json=as_json)
+            _print(_open(file, known), asked, look, as_json=as_json)
         else:
-            _print_archive(archive, asked, as_json=as_json)
+            _print_archive(archive, asked, look, as_json=as_json)
         return True
 
     if pid is not None and not files:
@@ -129,24 +133,24 @@ def _in_process(pid: int, which: str) -> Elf:
     raise NotFound(which, f"process {pid}", tried)
 
 
-def _print(elf: Elf, asked: tuple[str, ...], *, as_json: bool) -> None:
+def _print(elf: Elf, asked: tuple[str, ...], look: Look, *, as_json: bool) -> None:
     from latebind.view import inspect, inspect_document
 
     chosen = asked or _SHOWN_FIRST
     if as_json:
         print_document(inspect_document.document(elf, chosen))
     else:
-        print_lines(_text(elf, chosen, inspect.TABLES))
+        print_lines(_text(elf, chosen, inspect.TABLES, look))
 
 
-def _print_archive(archive: Archive, asked: tuple[str, ...], *, as_json: bool) -> None:
+def _print_archive(archive: Archive, asked: tuple[str, ...], look: Look, *, as_json: bool) -> None:
     """The members; each of them table by table where tables are asked for."""
     from latebind.elf import read_member
     from latebind.view import inspect, inspect_document
 
     if asked:
         for member in archive.members:
-            _print(read_member(archive, member), asked, as_json=as_json)
+            _print(read_member(archive, member), asked, look, as_json=as_json)
     elif as_json:
         print_document(inspect_document.members_document(archive))
     else:
@@ -166,10 +170,12 @@ def _print_objects(pid: int, *, as_json: bool) -> bool:
     return True
 
 
-def _text(elf: Elf, chosen: tuple[str, ...], tables: dict[str, Callable[[Elf], Iterator[str]]]) -> Iterator[str]:
-    yield f"{elf.path}"
+def _text(
+    elf: Elf, chosen: tuple[str, ...], tables: dict[str, Callable[[Elf, Look], Iterator[str]]], look: Look
+) -> Iterator[str]:
+    yield look.paint("head", elf.path)
     for name in chosen:
-        lines = list(tables[name](elf))
+        lines = list(tables[name](elf, look))
         if name != "header":
             yield ""
             yield f"{name}: {len(lines) - 1}" if lines else f"no {name}"

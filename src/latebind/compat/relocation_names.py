@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from latebind.elf.relocation_names import RELOCATION_NAMES
+from latebind.elf.relocation_names import relocation_names
 
 if TYPE_CHECKING:
     from latebind.compat.bfd import BfdFile
 
 _X86_64: Final = {
-    **RELOCATION_NAMES[62],
+    **relocation_names(62),
     39: "R_X86_64_PC32_BND",
     40: "R_X86_64_PLT32_BND",
     250: "R_X86_64_GNU_VTINHERIT",
@@ -22,7 +22,7 @@ _X86_64: Final = {
 }
 _NOT_IN_BFD: Final = frozenset({11, *range(24, 32)})  # R_386_32PLT and Sun's old TLS sequences
 _I386: Final = {
-    **{number: name for number, name in RELOCATION_NAMES[3].items() if number not in _NOT_IN_BFD},
+    **{number: name for number, name in relocation_names(3).items() if number not in _NOT_IN_BFD},
     7: "R_386_JUMP_SLOT",
     250: "R_386_GNU_VTINHERIT",
     251: "R_386_GNU_VTENTRY",

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from latebind.linkplan import Role
 from latebind.search import Missing
+from latebind.view.look import PLAIN, Look
 from latebind.view.table import table
 
 if TYPE_CHECKING:
@@ -14,46 +15,48 @@ if TYPE_CHECKING:
     from latebind.linkplan import LinkPlan, PlannedObject
 
 
-def tree(plan: LinkPlan) -> Iterator[str]:
+def tree(plan: LinkPlan, look: Look = PLAIN) -> Iterator[str]:
     """The lines of the tree: who needs whom, where each object is, and by which rule it was found.
 
     An object is opened where it is first met; further down it is only named.
     """
-    yield plan.root.path
+    yield look.fit(("head", plan.root.path))
     opened = {0}
-    yield from _below(plan, plan.root, "", opened)
+    yield from _below(plan, plan.root, "", opened, look)
 
 
-def _below(plan: LinkPlan, parent: PlannedObject, indent: str, opened: set[int]) -> Iterator[str]:
+def _below(plan: LinkPlan, parent: PlannedObject, indent: str, opened: set[int], look: Look) -> Iterator[str]:
     children: list[PlannedObject | Missing] = [plan.objects[index] for index in parent.needs]
     children += [missing for missing in plan.missing if parent.index in missing.needed_by]
     for number, child in enumerate(children, 1):
         last = number == len(children)
         branch, deeper = ("└─ ", indent + "   ") if last else ("├─ ", indent + "│  ")
-        yield f"{indent}{branch}{_line(child, opened)}"
+        yield look.fit(("dim", f"{indent}{branch}"), *_line(child, opened))
         if isinstance(child, Missing):
-            yield from (f"{deeper}tried {place.path}: {place.why}" for place in child.tried)
+            yield from (look.fit(("dim", deeper), ("", f"tried {place.path}: {place.why}")) for place in child.tried)
         elif child.index not in opened:
             opened.add(child.index)
-            yield from _below(plan, child, deeper, opened)
+            yield from _below(plan, child, deeper, opened, look)
 
 
-def _line(child: PlannedObject | Missing, opened: set[int]) -> str:
+def _line(child: PlannedObject | Missing, opened: set[int]) -> list[tuple[str, str]]:
     if isinstance(child, Missing):
-        return f"{child.name} is missing"
+        return [("bad", f"{child.name} is missing")]
     if child.index in opened:
-        return f"{child.name} (see above)"
+        return [("", child.name), ("dim", " (see above)")]
     role = "" if child.role is Role.OWN else f", {child.role}"
-    return f"{child.name} → {child.path}  [{child.via}: {child.why}{role}]"
+    return [("name", child.name), ("", " → "), ("path", child.path), ("dim", f"  [{child.via}: {child.why}{role}]")]
 
 
-def listing(plan: LinkPlan) -> Iterator[str]:
+def listing(plan: LinkPlan, look: Look = PLAIN) -> Iterator[str]:
     """The objects in load order, one a line, and below them what is missing."""
-    yield plan.root.path
+    yield look.fit(("head", plan.root.path))
     rows = [(o.name, o.path, o.via, o.why) for o in plan.closure[1:]]
-    yield from table(("NAME", "PATH", "VIA", "WHY"), rows, indent="  ")
+    roles = {"NAME": "name", "PATH": "path", "WHY": "dim"}
+    yield from table(("NAME", "PATH", "VIA", "WHY"), rows, indent="  ", look=look, roles=roles)
     for missing in plan.missing:
-        yield f"  {missing.name} is missing, needed by {', '.join(plan.objects[i].path for i in missing.needed_by)}"
+        who = ", ".join(plan.objects[i].path for i in missing.needed_by)
+        yield look.fit(("bad", f"  {missing.name} is missing"), ("", f", needed by {who}"))
         yield from (f"    tried {place.path}: {place.why}" for place in missing.tried)
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from latebind.elf.relocation import relocation_name
 from latebind.linkplan import Kind
 from latebind.linkplan.near import near_misses, near_names
+from latebind.view.look import PLAIN, Look
 from latebind.view.table import table
 
 if TYPE_CHECKING:
@@ -15,15 +16,16 @@ if TYPE_CHECKING:
     from latebind.linkplan import Binding, LinkPlan
 
 
-def overview(plan: LinkPlan, bindings: Iterable[Binding]) -> Iterator[str]:
+def overview(plan: LinkPlan, bindings: Iterable[Binding], look: Look = PLAIN) -> Iterator[str]:
     """All `bindings`, grouped by the object that defines them; what has no definition comes first."""
     groups: dict[str, list[Binding]] = {}
     for binding in bindings:
         groups.setdefault(_group(plan, binding), []).append(binding)
     for name in sorted(groups, key=lambda name: (name.startswith("→"), name)):
-        yield f"  {name}"
-        rows = [(named(b), _kind(b), ", ".join(_relocations(plan, b)), plan.why(b)) for b in groups[name]]
-        yield from table(("SYMBOL", "KIND", "RELOCATION", "WHY"), rows, indent="    ")
+        yield look.fit(("", "  "), ("path" if name.startswith("→") else "bad" if name == "undefined" else "warn", name))
+        rows = [(named(b, look), kind_name(b), ", ".join(relocation_names(plan, b)), plan.why(b)) for b in groups[name]]
+        roles = {"SYMBOL": "name", "RELOCATION": "dim"}
+        yield from table(("SYMBOL", "KIND", "RELOCATION", "WHY"), rows, indent="    ", look=look, roles=roles)
 
 
 def _group(plan: LinkPlan, binding: Binding) -> str:
@@ -32,15 +34,18 @@ def _group(plan: LinkPlan, binding: Binding) -> str:
     return f"→ {plan.objects[binding.target].path}"
 
 
-def one(plan: LinkPlan, binding: Binding) -> Iterator[str]:
+def one(plan: LinkPlan, binding: Binding, look: Look = PLAIN) -> Iterator[str]:
     """Everything about one binding: who refers, how, to what, why, and where the search went before."""
     referrer = plan.objects[binding.referrer]
-    yield f"{named(binding)}, referred to by {referrer.path} through {', '.join(_relocations(plan, binding))}"
+    through = ", ".join(relocation_names(plan, binding))
+    yield f"{look.paint('name', named(binding, look))}, referred to by {referrer.path} through {through}"
     if binding.target is None:
-        yield f"  → {'nothing (address 0)' if binding.weak else 'nothing: loading fails here'}"
+        nothing = ("warn", "nothing (address 0)") if binding.weak else ("bad", "nothing: loading fails here")
+        yield f"  → {look.paint(*nothing)}"
     else:
         size = f", {binding.size} bytes" if binding.size else ""
-        yield f"  → {plan.objects[binding.target].path}, {_kind(binding)} at {binding.value:#x}{size}"
+        path = look.paint("path", plan.objects[binding.target].path)
+        yield f"  → {path}, {kind_name(binding)} at {binding.value:#x}{size}"
     yield f"  why: {plan.why(binding)}"
     searched = [plan.objects[index].path for index in plan.scope[: max(binding.position, 0)]]
     if binding.target is None:
@@ -49,14 +54,14 @@ def one(plan: LinkPlan, binding: Binding) -> Iterator[str]:
         yield f"  not defined in: {', '.join(searched)}"
     if binding.kind is Kind.UNRESOLVED:
         for near in near_misses(binding.symbol, binding.version, (plan.objects[i].elf for i in plan.scope)):
-            yield f"  near: {near.symbol} in {near.path} {near.why}"
+            yield f"  near: {look.readable_version(near.symbol)} in {near.path} {near.why}"
 
 
-def absent(plan: LinkPlan, symbol: str) -> Iterator[str]:
+def absent(plan: LinkPlan, symbol: str, look: Look = PLAIN) -> Iterator[str]:
     """What can be said of a symbol that the root does not refer to: whether it defines it, what comes close."""
     root = plan.root
     own = [s for s in root.elf.symbols if s.name == symbol and s.defined]
-    yield f"{root.path} does not refer to {symbol}"
+    yield f"{root.path} does not refer to {look.paint('bad', symbol)}"
     for found in own:
         exported = "exports" if found.exported else "has, without exporting it,"
         yield f"  it {exported} {found.versioned_name} itself, {found.type_name} at {found.value:#x}"
@@ -80,20 +85,23 @@ def document(plan: LinkPlan, bindings: Iterable[Binding]) -> dict[str, Any]:
                 "why": plan.why(b),
             }
             for b in bindings
-            for relocation in _relocations(plan, b)
+            for relocation in relocation_names(plan, b)
         ],
     }
 
 
-def named(binding: Binding) -> str:
+def named(binding: Binding, look: Look = PLAIN) -> str:
     """The reference's name, with the version that it asks for."""
-    return f"{binding.symbol}@{binding.version}" if binding.version else binding.symbol
+    name = look.readable(binding.symbol)
+    return f"{name}@{binding.version}" if binding.version else name
 
 
-def _kind(binding: Binding) -> str:
+def kind_name(binding: Binding) -> str:
+    """What is bound to: ``function``, ``data``, ``weak undefined``, …."""
     return binding.kind.name.lower().replace("_", " ")
 
 
-def _relocations(plan: LinkPlan, binding: Binding) -> list[str]:
+def relocation_names(plan: LinkPlan, binding: Binding) -> list[str]:
+    """The types of the relocations through which the referrer refers to it."""
     machine = plan.objects[binding.referrer].elf.header.machine
     return [relocation_name(machine, kind) for kind in binding.types]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from latebind.elf.known_note import describe, note_type_name
 from latebind.elf.symbol import SHN_ABS, SHN_COMMON, SHN_UNDEF
+from latebind.view.look import PLAIN, Look
 from latebind.view.table import table
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ _SECTION_FLAGS: Final = {
 }  # gABI, sh_flags
 
 
-def header(elf: Elf) -> Iterator[str]:
+def header(elf: Elf, look: Look = PLAIN) -> Iterator[str]:
     """What kind of file it is, and the few facts that say most about it."""
     h = elf.header
     order = "little-endian" if h.data == 1 else "big-endian"
@@ -49,10 +50,10 @@ def header(elf: Elf) -> Iterator[str]:
         ),
         "plugin": "; ".join(f"{r.kind} {' '.join(r.strings[:2])}" for r in elf.plugin_records),
     }
-    yield from (f"{name}: {value}" for name, value in facts.items() if value)
+    yield from (f"{look.paint('dim', name)}: {value}" for name, value in facts.items() if value)
 
 
-def segments(elf: Elf) -> Iterator[str]:
+def segments(elf: Elf, look: Look = PLAIN) -> Iterator[str]:
     """The program headers."""
     rows = (
         (s.type_name, s.permissions, *(f"{n:#x}" for n in (s.offset, s.vaddr, s.filesz, s.memsz, s.align)))
@@ -62,10 +63,12 @@ def segments(elf: Elf) -> Iterator[str]:
         ("TYPE", "ACCESS", "OFFSET", "ADDRESS", "IN-FILE", "IN-MEMORY", "ALIGN"),
         rows,
         right="OFFSET ADDRESS IN-FILE IN-MEMORY ALIGN",
+        look=look,
+        roles={"TYPE": "name"},
     )
 
 
-def sections(elf: Elf) -> Iterator[str]:
+def sections(elf: Elf, look: Look = PLAIN) -> Iterator[str]:
     """The section headers."""
     rows = (
         (
@@ -77,18 +80,19 @@ def sections(elf: Elf) -> Iterator[str]:
         )
         for s in elf.sections
     )
-    return table(("#", "NAME", "TYPE", "FLAGS", "ADDRESS", "OFFSET", "SIZE"), rows, right="# ADDRESS OFFSET SIZE")
+    head = ("#", "NAME", "TYPE", "FLAGS", "ADDRESS", "OFFSET", "SIZE")
+    return table(head, rows, right="# ADDRESS OFFSET SIZE", look=look, roles={"NAME": "name"})
 
 
-def dynamic(elf: Elf) -> Iterator[str]:
+def dynamic(elf: Elf, look: Look = PLAIN) -> Iterator[str]:
     """The dynamic section, in file order."""
     rows = (
         (e.tag_name, f"{e.value:#x}" if e.string is None else e.string) for e in elf.dynamic.entries
     )  # a tag that means a string shows the string
-    return table(("TAG", "VALUE"), rows)
+    return table(("TAG", "VALUE"), rows, look=look, roles={"TAG": "name"})
 
 
-def symbols(elf: Elf) -> Iterator[str]:
+def symbols(elf: Elf, look: Look = PLAIN) -> Iterator[str]:
     """The dynamic symbols with their versions."""
     rows = (
         (
@@ -99,21 +103,21 @@ def symbols(elf: Elf) -> Iterator[str]:
             s.binding_name,
             s.visibility_name,
             "defined" if s.defined else "undefined",
-            s.versioned_name,
+            look.readable_version(s.versioned_name),
         )
         for s in elf.symbols[1:]
     )
     head = ("#", "VALUE", "SIZE", "TYPE", "BINDING", "VISIBILITY", "HERE", "NAME")
-    return table(head, rows, right="# VALUE SIZE")
+    return table(head, rows, right="# VALUE SIZE", look=look, roles={"NAME": "name"})
 
 
-def static_symbols(elf: Elf) -> Iterator[str]:
+def static_symbols(elf: Elf, look: Look = PLAIN) -> Iterator[str]:
     """The symbols of .symtab."""
     rows = (
         (str(s.index), f"{s.value:#x}", str(s.size), s.type_name, s.binding_name, section_of(elf, s), s.name)
         for s in elf.static_symbols[1:]
     )
-    return table(("#", "VALUE", "SIZE", "TYPE", "BINDING", "SECTION", "NAME"), rows, right="# VALUE SIZE")
+    return table(("#", "VALUE", "SIZE", "TYPE", "BINDING", "SECTION", "NAME"), rows, right="# VALUE SIZE", look=look)
 
 
 def section_of(elf: Elf, symbol: Symbol) -> str:
@@ -124,21 +128,21 @@ def section_of(elf: Elf, symbol: Symbol) -> str:
     return elf.sections[symbol.section].name if symbol.section < len(elf.sections) else f"{symbol.section:#x}"
 
 
-def relocations(elf: Elf) -> Iterator[str]:
+def relocations(elf: Elf, look: Look = PLAIN) -> Iterator[str]:
     """The dynamic relocations: the place, the type, and what it refers to."""
-    names = [s.versioned_name for s in elf.symbols]
+    names = [look.readable_version(s.versioned_name) for s in elf.symbols]
     rows = ((f"{r.offset:#x}", r.type_name, _name(names, r.symbol), _addend(r)) for r in elf.relocations)
-    return table(("PLACE", "TYPE", "SYMBOL", "ADDEND"), rows, right="PLACE")
+    return table(("PLACE", "TYPE", "SYMBOL", "ADDEND"), rows, right="PLACE", look=look, roles={"SYMBOL": "name"})
 
 
-def section_relocations(elf: Elf) -> Iterator[str]:
+def section_relocations(elf: Elf, look: Look = PLAIN) -> Iterator[str]:
     """The relocations of a relocatable file, or those that the linker kept."""
     rows = []
     for group in elf.section_relocations:
         names = [s.name or section_of(elf, s) for s in group.symbols]
         where = group.target.name if group.target else group.section.name
         rows += [(where, f"{r.offset:#x}", r.type_name, _name(names, r.symbol), _addend(r)) for r in group.entries]
-    return table(("SECTION", "PLACE", "TYPE", "SYMBOL", "ADDEND"), rows, right="PLACE")
+    return table(("SECTION", "PLACE", "TYPE", "SYMBOL", "ADDEND"), rows, right="PLACE", look=look)
 
 
 def _name(names: list[str], index: int) -> str:
@@ -151,21 +155,21 @@ def _addend(relocation: Relocation) -> str:
     return "" if relocation.addend is None else f"{relocation.addend:#x}"
 
 
-def versions(elf: Elf) -> Iterator[str]:
+def versions(elf: Elf, look: Look = PLAIN) -> Iterator[str]:
     """The versions that the file defines, and those that it needs from others."""
     rows = [("defines", d.name, ", ".join(d.parents)) for d in elf.version_definitions]
     rows += [("needs", n.name, n.file) for n in elf.version_needs]
-    return table(("", "VERSION", "FROM"), rows)
+    return table(("", "VERSION", "FROM"), rows, look=look, roles={"VERSION": "name"})
 
 
-def notes(elf: Elf) -> Iterator[str]:
+def notes(elf: Elf, look: Look = PLAIN) -> Iterator[str]:
     """The notes, those of known owners in words."""
     found = (*elf.notes, *elf.section_notes)
     rows = [(n.owner, note_type_name(n), describe(elf.source, n)) for n in found]
-    return table(("OWNER", "TYPE", "WHAT"), rows)
+    return table(("OWNER", "TYPE", "WHAT"), rows, look=look)
 
 
-def hashes(elf: Elf) -> Iterator[str]:
+def hashes(elf: Elf, look: Look = PLAIN) -> Iterator[str]:
     """The symbol hash tables and how well they work."""
     rows = (
         (
@@ -176,10 +180,10 @@ def hashes(elf: Elf) -> Iterator[str]:
         for h in elf.hash_tables
     )  # fmt: skip
     head = ("KIND", "BUCKETS", "SYMBOLS", "LONGEST", "STEPS", "BLOOM-FILL", "BUCKETS-BY-CHAIN-LENGTH")
-    return table(head, rows, right="BUCKETS SYMBOLS LONGEST STEPS BLOOM-FILL")
+    return table(head, rows, right="BUCKETS SYMBOLS LONGEST STEPS BLOOM-FILL", look=look)
 
 
-def init(elf: Elf) -> Iterator[str]:
+def init(elf: Elf, look: Look = PLAIN) -> Iterator[str]:
     """What runs at the start and at the end."""
     rows = (
         (
@@ -190,22 +194,22 @@ def init(elf: Elf) -> Iterator[str]:
         )
         for f in elf.init_functions
     )
-    return table(("TABLE", "PLACE", "ADDRESS", "FUNCTION"), rows, right="PLACE ADDRESS")
+    return table(("TABLE", "PLACE", "ADDRESS", "FUNCTION"), rows, right="PLACE ADDRESS", look=look)
 
 
-def got(elf: Elf) -> Iterator[str]:
+def got(elf: Elf, look: Look = PLAIN) -> Iterator[str]:
     """The global offset table, slot by slot."""
     rows = ((f"{s.place:#x}", s.section, s.kind, s.relocation, s.name) for s in elf.got)
-    return table(("PLACE", "SECTION", "KIND", "RELOCATION", "SYMBOL"), rows, right="PLACE")
+    return table(("PLACE", "SECTION", "KIND", "RELOCATION", "SYMBOL"), rows, right="PLACE", look=look)
 
 
-def plt(elf: Elf) -> Iterator[str]:
+def plt(elf: Elf, look: Look = PLAIN) -> Iterator[str]:
     """The procedure linkage table, stub by stub."""
     rows = ((f"{s.address:#x}", s.section, f"{s.slot:#x}", s.name) for s in elf.plt)
-    return table(("ADDRESS", "SECTION", "SLOT", "SYMBOL"), rows, right="ADDRESS SLOT")
+    return table(("ADDRESS", "SECTION", "SLOT", "SYMBOL"), rows, right="ADDRESS SLOT", look=look)
 
 
-def core(elf: Elf) -> Iterator[str]:
+def core(elf: Elf, look: Look = PLAIN) -> Iterator[str]:
     """The process that a core file describes."""
     found = elf.core
     if found is None:
@@ -218,7 +222,7 @@ def core(elf: Elf) -> Iterator[str]:
         rows.append(("thread", str(thread.id), registers))
     rows += [("file", f"{f.start:#x}-{f.end:#x}", f"{f.path} from {f.offset:#x}") for f in found.files]
     rows += [("auxv", name, f"{value:#x}") for name, value in found.auxiliary]
-    return table(("WHAT", "WHICH", "VALUE"), rows)
+    return table(("WHAT", "WHICH", "VALUE"), rows, look=look)
 
 
 def members(archive: Archive) -> Iterator[str]:
@@ -234,7 +238,7 @@ def objects(found: tuple[MappedObject, ...]) -> Iterator[str]:
     return table(("START", "END", "OBJECT"), rows, right="START END")
 
 
-TABLES: Final[dict[str, Callable[[Elf], Iterator[str]]]] = {
+TABLES: Final[dict[str, Callable[[Elf, Look], Iterator[str]]]] = {
     "header": header,
     "segments": segments,
     "sections": sections,
