@@ -124,8 +124,8 @@ def test_links_of_a_root_never_lead_out_of_it(tmp_path: Path) -> None:
     files = Files(str(tmp_path))
     assert files.canonical("/etc/out") == "/etc/passwd"
     assert files.real("/etc/out") == f"{tmp_path}/etc/passwd"
-    assert files.bytes("/etc/out") is None
-    assert files.bytes("/loop") is None
+    assert files.setting("/etc/out") is None
+    assert files.setting("/loop") is None
 
 
 def musl(tmp_path: Path, name: str, text: str, *flags: str) -> Path:

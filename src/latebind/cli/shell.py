@@ -87,7 +87,7 @@ def library_names() -> tuple[str, ...]:
     """The libraries that the system's index (ld.so.cache) names, sorted."""
     from latebind.search import Files, LoaderCache
 
-    return tuple(sorted(LoaderCache(Files().bytes("/etc/ld.so.cache")).entries))
+    return tuple(sorted(LoaderCache(Files().setting("/etc/ld.so.cache")).entries))
 
 
 @lru_cache(maxsize=16)

@@ -60,6 +60,7 @@ class LoaderCache:
     def __init__(self, data: bytes | None) -> None:
         self._data = data or b""
         self._rows: dict[int, list[_Row]] | None = None
+        self._found: dict[str, list[_Row]] = {}  # names that were asked for: `libc.so.6` is, once for every object
 
     def _by_key(self) -> dict[int, list[_Row]]:
         """Position of a key's string → its rows, in file order. The strings themselves are read when asked for."""
@@ -98,6 +99,8 @@ class LoaderCache:
 
     def _rows_of(self, name: str) -> list[_Row]:
         """The rows whose key is `name`. ldconfig shares the tails of strings, so a key may lie inside a path."""
+        if name in self._found:
+            return self._found[name]
         by_key = self._by_key()
         text = name.encode("utf-8", "surrogateescape") + b"\0"
         found: list[_Row] = []
@@ -105,6 +108,7 @@ class LoaderCache:
         while at >= 0:
             found += by_key.get(at, ())
             at = self._data.find(text, at + 1)
+        self._found[name] = found
         return found
 
 

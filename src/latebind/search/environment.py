@@ -149,7 +149,7 @@ def _usual_interpreter(elf: Elf, key: tuple[int, int]) -> str | None:
 
 def _preload_list(files: Files, variables: Mapping[str, str], *, is_musl: bool) -> tuple[str, ...]:
     """LD_PRELOAD's names, separated by spaces or colons, and behind them those of /etc/ld.so.preload (glibc only)."""
-    system = b"" if is_musl else files.bytes("/etc/ld.so.preload") or b""
+    system = b"" if is_musl else files.setting("/etc/ld.so.preload") or b""
     text = re.sub(r"#.*", "", system.decode("utf-8", "surrogateescape"))
     return tuple(name for part in (variables.get("LD_PRELOAD", ""), text) for name in re.split(r"[:\s]+", part) if name)
 
@@ -157,7 +157,7 @@ def _preload_list(files: Files, variables: Mapping[str, str], *, is_musl: bool) 
 def _musl_dirs(files: Files, interpreter: str) -> tuple[str, ...]:
     """Musl's folders: from /etc/ld-musl-ARCH.path beside its linker, else the ones compiled in (ldso/dynlink.c)."""
     arch = os.path.basename(interpreter).removeprefix("ld-musl-").partition(".so")[0]
-    listed = files.bytes(f"/etc/ld-musl-{arch}.path")
+    listed = files.setting(f"/etc/ld-musl-{arch}.path")
     if listed is None:
         return ("/lib", "/usr/local/lib", "/usr/lib")
     return tuple(d for d in re.split(r"[:\n]", listed.decode("utf-8", "surrogateescape")) if d) or ("/lib",)
@@ -171,7 +171,7 @@ def _cache(files: Files) -> LoaderCache:
     """The cache of this file system, read once for each `Files`."""
     known = _caches.get(files)
     if known is None:
-        known = _caches[files] = LoaderCache(files.bytes("/etc/ld.so.cache"))
+        known = _caches[files] = LoaderCache(files.setting("/etc/ld.so.cache"))
     return known
 
 

@@ -23,6 +23,7 @@ class Files:
         self._by_path: dict[str, Elf | LatebindError] = {}
         self._by_identity: dict[tuple[int, int], Elf] = {}
         self._folders: dict[str, bool] = {}
+        self._settings: dict[str, bytes | None] = {}
 
     @property
     def is_native(self) -> bool:
@@ -103,10 +104,12 @@ class Files:
         except OSError:
             return False
 
-    def bytes(self, path: str) -> bytes | None:
-        """A whole file, or None where it is not there or not readable."""
-        try:
-            with open(self.real(path), "rb") as f:
-                return f.read()
-        except OSError:
-            return None
+    def setting(self, path: str) -> bytes | None:
+        """The text of a small file of settings, read once; None where it is not there or not readable."""
+        if path not in self._settings:
+            try:
+                with open(self.real(path), "rb") as f:
+                    self._settings[path] = f.read()
+            except OSError:
+                self._settings[path] = None
+        return self._settings[path]
