@@ -3,6 +3,7 @@
  * Every phase is done for all objects before the next one begins: an object may refer to any other, in a circle too.
  * What has run so far is undone on failure, so that the process is as before.  The list of live images and the program's
  * arguments are the core's only mutable state. */
+#define _GNU_SOURCE
 #include <elf.h>
 #include <errno.h>
 #include <stdarg.h>
@@ -14,15 +15,38 @@
 
 static char *no_arguments[] = {NULL};
 
-struct lb_process lb_process = {.arguments = no_arguments, .lock = PTHREAD_MUTEX_INITIALIZER};
+struct lb_process lb_process = {
+    .arguments = no_arguments,
+    .lock = PTHREAD_MUTEX_INITIALIZER,
+    .walking = PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP,
+};
 
 /* ---- the process ------------------------------------------------------------------------------------------------- */
 
 static void lock_images(void) { pthread_mutex_lock(&lb_process.lock); }
 static void unlock_images(void) { pthread_mutex_unlock(&lb_process.lock); }
 
+static void lock_all(void)
+{
+    pthread_mutex_lock(&lb_process.walking);
+    lock_images();
+}
+
+static void unlock_all(void)
+{
+    unlock_images();
+    pthread_mutex_unlock(&lb_process.walking);
+}
+
+/* In the child of a fork: a recursive lock belongs to a thread id, and the child's is another. */
+static void renew_all(void)
+{
+    lb_process.lock = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
+    lb_process.walking = (pthread_mutex_t)PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
+}
+
 /* glibc hands the program's arguments to the constructors of every library, ours included; nothing public keeps them.
- * A fork takes the lock first, so that the child does not inherit it from a thread that it does not have. */
+ * A fork takes the locks first, so that the child does not inherit them from a thread that it does not have. */
 __attribute__((constructor)) static void remember_process(int count, char **arguments)
 {
 #ifdef __GLIBC__
@@ -31,7 +55,7 @@ __attribute__((constructor)) static void remember_process(int count, char **argu
 #else
     (void)count, (void)arguments;
 #endif
-    pthread_atfork(lock_images, unlock_images, unlock_images);
+    pthread_atfork(lock_all, unlock_all, renew_all);
 }
 
 static bool is_code_of(const struct lb_image *image, uint64_t address)
@@ -204,6 +228,7 @@ static void publish(struct lb_execution *run, struct lb_image **images)
             continue;
         image->next = lb_process.images;
         lb_process.images = image;
+        lb_process.adds++;
     }
     for (struct lb_image *image = lb_process.images; image != NULL && lb_process.unwinder.enlist != NULL;
          image = image->next)
@@ -258,10 +283,11 @@ int lb_execute(const void *plan, size_t size, const struct lb_source *sources, u
 
 void lb_image_close(struct lb_image *image)
 {
-    lock_images();
+    lock_all();
     for (struct lb_image **link = &lb_process.images; *link != NULL; link = &(*link)->next) {
         if (*link == image) {
             *link = image->next;
+            lb_process.subs++;
             break;
         }
     }
@@ -269,13 +295,14 @@ void lb_image_close(struct lb_image *image)
     lb_image_unmap(image);
     struct lb_tls tls = image->tls;
     image->tls = (struct lb_tls){0};
-    unlock_images();
+    unlock_all();
     lb_tls_drop(&tls);
 }
 
 void lb_image_free(struct lb_image *image)
 {
     lb_lazy_free(&image->lazy);
+    free(image->tls_arguments);
     free(image->segments);
     free(image->name);
     free(image);

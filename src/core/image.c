@@ -3,6 +3,7 @@
  * The span is reserved with PROT_NONE first, so that the gaps between segments stay inaccessible and nothing else can
  * move in.  Segments come from a file (private mappings) or from bytes in memory (copied into anonymous mappings).
  * plan.c has checked every number here that needs no file. */
+#define _GNU_SOURCE
 #include <elf.h>
 #include <errno.h>
 #include <stdlib.h>
@@ -171,6 +172,16 @@ static void take_names(struct lb_image *image, const struct lb_plan_object *o)
     image->symtab = o->symtab;
 }
 
+static void take_program_headers(struct lb_image *image, const struct lb_plan_object *o)
+{
+    const struct lb_range *headers = &o->program_headers;
+    uint64_t count = headers->size / sizeof(Elf64_Phdr), at = lb_image_at(image, headers->address, headers->size, PF_R);
+    if (at == 0 || at % _Alignof(Elf64_Phdr) != 0 || count > UINT16_MAX)
+        return;
+    image->program_headers = lb_pointer(at);
+    image->program_header_count = (uint16_t)count;
+}
+
 static char *copy_name(const struct lb_execution *run, const struct lb_plan_object *o)
 {
     uint32_t string = o->path != LB_NO_STRING ? o->path : o->soname;
@@ -197,6 +208,10 @@ int lb_image_map(struct lb_execution *run, struct lb_member *member)
     if (reserve(run, member) < 0 || map_segments(run, member) < 0)
         return -1;
     take_names(image, o);
+    take_program_headers(image, o);
+    image->map = (struct link_map){.l_addr = image->base, .l_name = image->name};
+    if (o->dynamic != 0 && lb_image_at(image, o->dynamic, sizeof(Elf64_Dyn), PF_R) != 0)
+        image->map.l_ld = lb_pointer(image->base + o->dynamic);
     return 0;
 }
 

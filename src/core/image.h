@@ -8,6 +8,7 @@
  *     announce.c  tell the unwinder about the object's frames
  *     init.c      constructors and destructors
  *     execute.c   the phases in order, and roll-back; the list of live images
+ *     objects.c, thread_exit.c, dl.c   what our objects call instead of the C library's (services.c is the table)
  *     system.c    what the system's own linker knows: its objects, symbols and TLS blocks
  *
  * None of them knows Python.  Functions that can fail return 0, or -1 with `struct lb_error` filled.  Addresses in a
@@ -15,6 +16,7 @@
 #ifndef LATEBIND_IMAGE_H
 #define LATEBIND_IMAGE_H
 
+#include <link.h>
 #include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -138,11 +140,20 @@ struct lb_image { /* one object that we mapped; owns everything it points to */
     struct lb_lazy lazy;
     char *name; /* its path, or its soname where it was loaded from memory, or "" */
     struct lb_range symtab, strtab; /* inside the readable segments, or size 0 */
+    const Elf64_Phdr *program_headers; /* in its own memory */
+    uint16_t program_header_count;     /* 0 where no segment holds them */
+    struct link_map map; /* the public part; its address is what dlopen returns to native code */
+    uint64_t thread_destructors; /* how many wait for their threads to end; atomic */
+    uint64_t (*tls_arguments)[2]; /* module and offset, for TLS descriptors of blocks that are not static */
+    uint64_t tls_argument_count;
 };
 
 /* The runtime address of a range in the file's virtual addresses, or 0 unless one segment with all of the
  * protection bits `needed` holds the whole of it. */
 uint64_t lb_image_at(const struct lb_image *image, uint64_t address, uint64_t size, uint32_t needed);
+
+/* The live image whose reserved range holds a runtime address, or NULL. */
+struct lb_image *lb_image_holding(uint64_t address);
 
 /* The name of a dynamic symbol, in the image's own memory; NULL where there is none. */
 const char *lb_image_symbol_name(const struct lb_image *image, uint32_t symbol);
@@ -176,7 +187,9 @@ struct lb_member { /* one object of a plan while the plan is being executed */
     struct lb_image *image; /* NULL: present before */
     uint64_t base;
     struct lb_tls tls;
-    bool wants_static_tls;
+    bool wants_static_tls;     /* code reaches its block at a fixed offset */
+    bool would_use_static_tls; /* descriptors do, which can do without */
+    uint64_t descriptors;      /* how many TLS descriptors it has */
     bool ifuncs_done;
     bool is_lazy;
     bool resolvers_called; /* values[] of IFUNC bindings are the functions */
@@ -248,7 +261,9 @@ struct lb_process { /* the core's only mutable state; see execute.c */
     int argument_count;
     char **arguments;
     pthread_mutex_t lock;
+    pthread_mutex_t walking; /* recursive; held while callbacks are shown the images, and while one is taken out */
     struct lb_image *images; /* live ones; under the lock */
+    uint64_t adds, subs;     /* how many came and went; under the lock */
     struct lb_unwinder unwinder; /* once found; under the lock */
     uint64_t turns;          /* how many objects were initialised; atomic */
     uint64_t carriers;       /* how many TLS carriers were made; atomic */

@@ -3,6 +3,7 @@
  * DT_INIT, then DT_INIT_ARRAY in order; DT_FINI_ARRAY in reverse, then DT_FINI.  Constructors get (argc, argv, envp) as
  * glibc gives them.  The order among objects is the plan's and the caller's business.  An object is marked before its
  * functions run, so that a constructor that comes back here does not start over. */
+#define _GNU_SOURCE
 #include <pthread.h>
 #include <unistd.h>
 

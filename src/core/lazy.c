@@ -5,6 +5,7 @@
  * table: no names, no lock, no interpreter.  Two threads may bind one slot at once; they store the same word.
  * A symbol without a definition is looked for once more at the call, in what was loaded since (lb_process.find_late);
  * where it is nowhere, the process ends as ld.so ends it: there is no caller that could be told. */
+#define _GNU_SOURCE
 #include <elf.h>
 #include <errno.h>
 #include <stdio.h>

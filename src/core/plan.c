@@ -4,6 +4,7 @@
  * tables lie inside the plan, indexes inside their tables, segments follow one another inside the reservation.  What
  * needs the file (its size) or the mapped object (its relocation tables) is checked where that is at hand: image.c,
  * relocate.c. */
+#define _GNU_SOURCE
 #include <elf.h>
 #include <unistd.h>
 

@@ -3,6 +3,7 @@
  * The package latebind.linker hands over one object, its *desk*, with a method for each question; the core calls it
  * from whatever thread asks, taking the interpreter lock for the while.  Without a desk, or while the interpreter ends,
  * there is no answer, and each question has its own way of doing without. */
+#define _GNU_SOURCE
 #include "callback.h"
 
 #include <errno.h>

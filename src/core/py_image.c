@@ -2,6 +2,7 @@
  *
  * The plan is copied before it is checked, so that nobody changes it meanwhile; the interpreter lock is released while
  * it is executed and while constructors and destructors run. */
+#define _GNU_SOURCE
 #include <stdlib.h>
 #include <string.h>
 
@@ -75,7 +76,7 @@ PyObject *lb_raise(PyObject *module, const struct lb_error *e)
 struct object {
     PyObject_HEAD
     struct lb_image *image;
-    unsigned long long base, start, span, tls_module;
+    unsigned long long base, start, span, tls_module, handle;
     long long tls_offset;
     bool has_tls_offset;
 };
@@ -84,7 +85,9 @@ static const char object_doc[] =
     "One shared object that the core mapped.  It stays mapped until unmap(), even when nobody holds this Python object:\n"
     "addresses in it may be held by native code.\n\n"
     "base: runtime address = base + virtual address (modulo 2**64).  start, span: the reserved range, in bytes.\n"
-    "tls_module: for __tls_get_addr, 0 without TLS.  tls_offset: from the thread pointer, None unless static.";
+    "tls_module: for __tls_get_addr, 0 without TLS.  tls_offset: from the thread pointer, None unless static.\n"
+    "handle: what dlopen returns for it to native code.  thread_destructors: how many destructors of its thread_local\n"
+    "objects wait for their threads to end.";
 
 static bool is_mapped(const struct object *self) { return self->image->span != 0; }
 
@@ -110,9 +113,19 @@ static PyObject *object_finalize(struct object *self, PyObject *unused)
     Py_RETURN_NONE;
 }
 
+static PyObject *object_thread_destructors(struct object *self, void *unused)
+{
+    (void)unused;
+    return PyLong_FromUnsignedLongLong(__atomic_load_n(&self->image->thread_destructors, __ATOMIC_ACQUIRE));
+}
+
 static PyObject *object_unmap(struct object *self, PyObject *unused)
 {
     (void)unused;
+    if (is_mapped(self) && __atomic_load_n(&self->image->thread_destructors, __ATOMIC_ACQUIRE) != 0) {
+        PyErr_SetString(PyExc_ValueError, "destructors of its thread_local objects wait for their threads to end");
+        return NULL;
+    }
     Py_BEGIN_ALLOW_THREADS
     lb_image_close(self->image);
     Py_END_ALLOW_THREADS
@@ -144,7 +157,8 @@ static PyMethodDef object_methods[] = {
      "Run DT_FINI_ARRAY in reverse and DT_FINI, if initialize() ran and unless that was done before."},
     {"unmap", (PyCFunction)object_unmap, METH_NOARGS,
      "Withdraw the frames from the unwinder, the TLS block from the C library and the memory.  Runs no destructor.\n\n"
-     "Idempotent.  Nothing may use an address in the object afterwards."},
+     "Idempotent.  Nothing may use an address in the object afterwards.\n"
+     "Raises ValueError while thread_destructors is not 0."},
     {NULL, NULL, 0, NULL},
 };
 
@@ -153,11 +167,13 @@ static PyMemberDef object_members[] = {
     {"start", T_ULONGLONG, offsetof(struct object, start), READONLY, NULL},
     {"span", T_ULONGLONG, offsetof(struct object, span), READONLY, NULL},
     {"tls_module", T_ULONGLONG, offsetof(struct object, tls_module), READONLY, NULL},
+    {"handle", T_ULONGLONG, offsetof(struct object, handle), READONLY, NULL},
     {NULL, 0, 0, 0, NULL},
 };
 
 static PyGetSetDef object_getset[] = {
     {"tls_offset", (getter)object_tls_offset, NULL, NULL, NULL},
+    {"thread_destructors", (getter)object_thread_destructors, NULL, NULL, NULL},
     {NULL, NULL, NULL, NULL, NULL},
 };
 
@@ -188,6 +204,7 @@ static PyObject *new_object(PyTypeObject *type, struct lb_image *image)
     self->start = image->start;
     self->span = image->span;
     self->tls_module = image->tls.module;
+    self->handle = (unsigned long long)(uintptr_t)&image->map;
     self->tls_offset = image->tls.offset;
     self->has_tls_offset = image->tls.is_static;
     return (PyObject *)self;

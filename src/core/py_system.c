@@ -177,6 +177,22 @@ static PyObject *tls_of(PyObject *module, PyObject *args)
     return Py_BuildValue("(KL)", (unsigned long long)tls.module, (long long)tls.offset);
 }
 
+struct tls_index { /* what __tls_get_addr takes (psABI, "Thread-local storage") */
+    unsigned long module, offset;
+};
+extern void *__tls_get_addr(struct tls_index *);
+
+static PyObject *tls_address(PyObject *module, PyObject *args)
+{
+    unsigned long long number, offset;
+    (void)module;
+    if (!PyArg_ParseTuple(args, "O&O&:tls_address", lb_as_uint64, &number, lb_as_uint64, &offset))
+        return NULL;
+    if (number == 0)
+        return PyErr_Format(PyExc_ValueError, "there is no TLS module 0");
+    return PyLong_FromVoidPtr(__tls_get_addr(&(struct tls_index){number, offset}));
+}
+
 static PyObject *call_resolver(PyObject *module, PyObject *args)
 {
     unsigned long long address, result = 0;
@@ -211,6 +227,9 @@ static PyMethodDef functions[] = {
      "tls_of(base) -> tuple[int, int | None]\n\n"
      "TLS module id (0: no TLS) of the system linker's object at this base, and the offset of its block from the thread\n"
      "pointer, None unless static.  Starts a thread to find out.  Raises ExecuteError."},
+    {"tls_address", tls_address, METH_VARARGS,
+     "tls_address(module, offset) -> int\n\n"
+     "Where the calling thread has byte `offset` of a TLS block, which is made if need be.  The module must exist."},
     {"call_resolver", call_resolver, METH_VARARGS,
      "call_resolver(address) -> int\n\nWhat an IFUNC's resolver returns.  Raises ValueError if it is no code."},
     {NULL, NULL, 0, NULL},

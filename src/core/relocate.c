@@ -5,11 +5,13 @@
  * A table is walked once in full (LB_PASS_PLAIN); references that must wait, for TLS blocks or for resolvers that may
  * use already relocated objects, are only marked then, and the later passes walk the marked part alone.  Nothing is
  * allocated and nothing is looked up by name here. */
+#define _GNU_SOURCE
 #include <elf.h>
 #include <errno.h>
 #include <stdlib.h>
 
 #include "image.h"
+#include "services.h"
 
 enum rule_kind {
     RULE_UNKNOWN = 0,
@@ -189,6 +191,28 @@ static int find_tls(struct walk *w, const struct lb_plan_binding *binding, struc
     return 0;
 }
 
+/* A descriptor is a function and its argument: the offset from the thread pointer, or where to find module and offset
+ * (room for which lb_tls_carry made). */
+static int store_descriptor(struct walk *w, const struct lb_tls *tls, uint64_t offset)
+{
+    struct lb_image *image = w->member->image;
+    uint64_t function = (uint64_t)(uintptr_t)tls_descriptor_static, argument = offset + (uint64_t)tls->offset;
+    if (!open_window(w, w->target, 16))
+        return refuse_target(w);
+    if (!tls->is_static) {
+        if (image->tls_argument_count == w->member->descriptors)
+            return FAIL(w, LB_MALFORMED, ": a TLS descriptor that was not there before");
+        uint64_t *pair = image->tls_arguments[image->tls_argument_count++];
+        pair[0] = tls->module;
+        pair[1] = offset;
+        function = (uint64_t)(uintptr_t)lb_tls_descriptor_dynamic;
+        argument = (uint64_t)(uintptr_t)pair;
+    }
+    lb_store64(image->base + w->target, function);
+    lb_store64(image->base + w->target + 8, argument);
+    return 0;
+}
+
 static int apply_tls(struct walk *w, const struct rule *rule, const struct lb_plan_binding *binding)
 {
     struct lb_member *owner;
@@ -205,17 +229,12 @@ static int apply_tls(struct walk *w, const struct rule *rule, const struct lb_pl
         return store(w, rule, owner->tls.module);
     if (rule->kind == RULE_TLS_OFFSET)
         return store(w, rule, offset);
+    if (rule->kind == RULE_TLS_DESCRIPTOR)
+        return store_descriptor(w, &owner->tls, offset);
     if (!owner->tls.is_static)
         return FAIL(w, LB_UNSUPPORTED, ": the TLS block of object %u is not at a fixed offset from the thread pointer",
                     owner->index);
-    offset += (uint64_t)owner->tls.offset;
-    if (rule->kind == RULE_TLS_STATIC)
-        return store(w, rule, offset);
-    if (!open_window(w, w->target, 16))
-        return refuse_target(w);
-    lb_store64(w->member->base + w->target, (uint64_t)(uintptr_t)tls_descriptor_static);
-    lb_store64(w->member->base + w->target + 8, offset);
-    return 0;
+    return store(w, rule, offset + (uint64_t)owner->tls.offset);
 }
 
 static int apply_resolver(struct walk *w, const struct rule *rule)
@@ -251,7 +270,11 @@ static int mark(struct walk *w, const struct rule *rule, const struct lb_plan_bi
         return 0;
     if (find_tls(w, binding, &owner) < 0)
         return -1;
-    if (owner != NULL)
+    if (rule->kind == RULE_TLS_DESCRIPTOR)
+        w->member->descriptors++;
+    if (owner != NULL && rule->kind == RULE_TLS_DESCRIPTOR)
+        owner->would_use_static_tls = true;
+    else if (owner != NULL)
         owner->wants_static_tls = true;
     return 0;
 }
@@ -406,6 +429,12 @@ static int bind_value(struct lb_execution *run, struct lb_member *m, const struc
             return lb_fail_symbol(run->error, LB_MALFORMED, m->index, 0, b->symbol,
                                   "symbol %u is bound outside the TLS block of object %u", b->symbol, b->object);
         *value = b->value;
+        return 0;
+    case LB_BIND_SERVICE:
+        *value = lb_service_address(b->value);
+        if (*value == 0)
+            return lb_fail_symbol(run->error, LB_MALFORMED, m->index, 0, b->symbol,
+                                  "symbol %u is bound to a service that this core does not have", b->symbol);
         return 0;
     case LB_BIND_ABSOLUTE:
         *value = b->value;

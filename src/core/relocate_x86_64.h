@@ -18,6 +18,9 @@ __attribute__((naked)) static void tls_descriptor_static(void)
             "ret");
 }
 
+/* The same for any other block: lazy_x86_64.S. */
+void lb_tls_descriptor_dynamic(void);
+
 static const struct rule rules[] = {
     [R_X86_64_NONE] = {"R_X86_64_NONE", RULE_NONE, 0},
     [R_X86_64_64] = {"R_X86_64_64", RULE_ABSOLUTE, 8},                      /* S + A */

@@ -23,6 +23,10 @@
 #define MFD_NOEXEC_SEAL 0x0008U /* Linux 6.3 */
 #endif
 
+/* Descriptors are quicker where the block is static, but work where it is not: so only small blocks take from what
+ * glibc has (its own limit for such uses, glibc.rtld.optional_static_tls, is 512 bytes by default). */
+#define OPTIONAL_STATIC_SIZE 256
+
 struct carrier_file { /* virtual addresses are file offsets; the TLS image follows */
     Elf64_Ehdr header;
     Elf64_Phdr load, dynamic_segment, tls, stack;
@@ -157,18 +161,32 @@ static int open_carrier(struct lb_execution *run, struct lb_member *m, int fd, b
     return 0;
 }
 
-int lb_tls_carry(struct lb_execution *run, struct lb_member *m)
+static int carry(struct lb_execution *run, struct lb_member *m, bool is_static)
 {
-    bool is_static = m->wants_static_tls || (m->record->flags & LB_OBJECT_STATIC_TLS);
     int fd;
-    if (m->record->tls_size == 0)
-        return 0;
     if (write_carrier(run, m, is_static, &fd) < 0)
         return -1;
     int result = open_carrier(run, m, fd, is_static);
     close(fd);
     m->tls = m->image->tls;
     return result;
+}
+
+int lb_tls_carry(struct lb_execution *run, struct lb_member *m)
+{
+    bool is_static = m->wants_static_tls || (m->record->flags & LB_OBJECT_STATIC_TLS);
+    bool is_optional = !is_static && m->would_use_static_tls && m->record->tls_size <= OPTIONAL_STATIC_SIZE;
+    if (m->descriptors != 0) {
+        m->image->tls_arguments = calloc(m->descriptors, sizeof *m->image->tls_arguments);
+        if (m->image->tls_arguments == NULL)
+            return lb_fail_errno(run->error, m->index, 0, "allocating");
+    }
+    if (m->record->tls_size == 0)
+        return 0;
+    if (is_optional && carry(run, m, true) == 0)
+        return 0;
+    lb_tls_drop(&m->image->tls);
+    return carry(run, m, is_static);
 }
 
 void lb_tls_drop(struct lb_tls *tls)

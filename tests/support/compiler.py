@@ -26,16 +26,21 @@ class Compiler:
         """A shared object `name` made of the C text `source`; `flags` follow the source, so `-l…` works in them."""
         return self._compile(source, name, ("-shared", "-fPIC"), flags)
 
+    def shared_cpp(self, source: str, *, name: str = "libtest.so", flags: Sequence[str] = ()) -> Path:
+        """The same of the C++ text `source`."""
+        return self._compile(source, name, ("-shared", "-fPIC"), flags, language="cpp")
+
     def program(self, source: str, *, name: str = "program", flags: Sequence[str] = ()) -> Path:
         """A program `name` made of the C text `source`."""
         return self._compile(source, name, (), flags)
 
-    def _compile(self, source: str, name: str, kind: Sequence[str], flags: Sequence[str]) -> Path:
+    def _compile(self, source: str, name: str, kind: Sequence[str], flags: Sequence[str], language: str = "c") -> Path:
         output = self.folder / name
         output.parent.mkdir(parents=True, exist_ok=True)
-        text = output.with_name(output.name + ".c")
+        text = output.with_name(f"{output.name}.{language}")
         text.write_text(source, encoding="utf-8")
-        command = [needs.program("cc", "gcc libc6-dev"), "-O1", "-Wall", *kind, "-o", str(output), str(text), *flags]
+        driver = needs.program("g++", "g++") if language == "cpp" else needs.program("cc", "gcc libc6-dev")
+        command = [driver, "-O1", "-Wall", *kind, "-o", str(output), str(text), *flags]
         run = subprocess.run(command, capture_output=True, text=True, check=False)
         assert run.returncode == 0, f"{' '.join(command)}\n{run.stderr}"
         return output

@@ -12,6 +12,7 @@ from latebind.errors import MalformedElf
 ELFCLASS32, ELFCLASS64 = 1, 2
 ELFDATA2LSB, ELFDATA2MSB = 1, 2
 ET_REL, ET_EXEC, ET_DYN, ET_CORE = 1, 2, 3, 4
+ELFOSABI_GNU = 3
 EM_386, EM_MIPS, EM_X86_64, EM_AARCH64 = 3, 8, 62, 183
 PN_XNUM = 0xFFFF  # the real number of program headers is in section 0's sh_info
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from latebind.linker.got import Slot
+    from latebind.linker.lasting import Lasting
     from latebind.linker.loaded import LoadedObject
     from latebind.linker.namespace import Namespace
     from latebind.linkplan import LinkPlan, Role
@@ -112,6 +113,16 @@ class Library:
         self._check_open()
         root = self._closure[0]
         return read_slots(root.elf, root.base, self.namespace.owner_of)
+
+    def lasting(self) -> tuple[Lasting, ...]:
+        """What would stay in the process, and why, if this handle were the last one and were closed now.
+
+        Empty where everything would be unloaded. `will_last` (latebind.linker.lasting) asks the same of a plan.
+        """
+        from latebind.linker.lasting import lasts
+
+        self._check_open()
+        return lasts(self._closure, self.namespace.members)
 
     def close(self) -> None:
         """Give the handle back; the last one runs the destructors and unmaps. Closing twice does nothing."""

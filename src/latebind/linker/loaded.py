@@ -26,6 +26,7 @@ class LoadedObject:
     opened: int = 0
     global_scope: bool = False
     pinned: bool = False
+    """Whether it must never be unloaded: DF_1_NODELETE, RTLD_NODELETE."""
     gone: bool = False
     """Whether it was taken out of the process."""
     needs: list[LoadedObject] = field(default_factory=list)
@@ -34,8 +35,15 @@ class LoadedObject:
     """Where its own references were looked up when it was loaded."""
     interposition: Interposition | None = None
     """What its references go through where it was loaded with hooks; released when it is unmapped."""
+    unique: tuple[tuple[LoadedObject, str], ...] = ()
+    """The unique symbols of other objects that it is bound to, each with its owner."""
 
     @property
     def elf(self) -> Elf:
         """Its file."""
         return self.resident.elf
+
+    @property
+    def lingers(self) -> bool:
+        """Whether running threads still have to run destructors in its code."""
+        return self.image is not None and self.image.thread_destructors != 0

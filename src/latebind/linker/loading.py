@@ -11,6 +11,7 @@ from latebind.linker.descriptor import read_descriptor
 from latebind.linker.desk import open_desk
 from latebind.linker.interpose import interpose, type_of_hook, type_of_wrap
 from latebind.linker.library import Library
+from latebind.linker.lifetime import lock
 from latebind.linker.namespace import Namespace, running_program, this_process
 from latebind.linkplan import LinkPlan, Surroundings, make_plan
 from latebind.search import Files, locate
@@ -113,18 +114,19 @@ def load(
     if scope not in ("local", "global"):
         raise ValueError(f"scope is {scope!r}, must be 'local' or 'global'")
     where = namespace or this_process()
-    ready = target if isinstance(target, LinkPlan) else plan(target, into=where, library_path=library_path)
-    if binding is not None:
-        ready = ready.with_binding(binding)
-    if ready.lazy and os.environ.get("LD_BIND_NOW"):
-        ready = ready.with_binding("now")
-    ready, interposition = interpose(ready, hooks or {}, wrap or {}, _as_trace(trace))
-    try:
-        closure = where.open(ready, interposition, global_scope=scope == "global")
-    except BaseException:
-        interposition.abandon()
-        raise
-    return Library(ready, closure, where)
+    with lock:  # what is there must not change between planning and loading
+        ready = target if isinstance(target, LinkPlan) else plan(target, into=where, library_path=library_path)
+        if binding is not None:
+            ready = ready.with_binding(binding)
+        if ready.lazy and os.environ.get("LD_BIND_NOW"):
+            ready = ready.with_binding("now")
+        ready, interposition = interpose(ready, hooks or {}, wrap or {}, _as_trace(trace))
+        try:
+            closure = where.open(ready, interposition, global_scope=scope == "global")
+        except BaseException:
+            interposition.abandon()
+            raise
+        return Library(ready, closure, where)
 
 
 def _as_trace(trace: Trace | type_of_sink | None) -> Trace | None:

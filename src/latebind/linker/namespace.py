@@ -7,31 +7,25 @@ That is one mark-and-sweep over a small graph, so that cycles need no special ca
 
 from __future__ import annotations
 
-import threading
 from typing import TYPE_CHECKING, Final
 
-from latebind import _core
-from latebind.elf.dynamic import DF_1_NOOPEN, DF_1_PIE
-from latebind.elf.header import ET_EXEC
+from latebind.elf.dynamic import DF_1_NODELETE, DF_1_NOOPEN, DF_1_PIE
+from latebind.elf.header import ELFOSABI_GNU, ET_EXEC
 from latebind.elf.segment import PF_X, PT_GNU_STACK, PT_LOAD
 from latebind.errors import NotFound, UnresolvedSymbol, Unsupported
 from latebind.linker.execute import execute
+from latebind.linker.lifetime import live, lock, reachable, sweep_later, sweep_lingering
 from latebind.linker.loaded import LoadedObject
 from latebind.linker.process import Process, SystemObject
 from latebind.linkplan import Binding, Definition, LinkPlan, Role, Surroundings
 from latebind.linkplan.near import near_misses
+from latebind.linkplan.roles import is_c_library
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from latebind.elf import Elf
     from latebind.linker.interpose import Interposition
-
-_lock: Final = threading.RLock()
-"""One lock for all namespaces, as glibc has one: constructors may load, and objects are shared between namespaces."""
-
-_live: Final[dict[int, tuple[LoadedObject, Namespace]]] = {}
-"""Load bias → each object that latebind mapped, and its namespace; under the lock."""
 
 
 class Namespace:
@@ -53,12 +47,17 @@ class Namespace:
     @property
     def objects(self) -> tuple[str, ...]:
         """The paths of the objects that latebind has loaded here, in the order of their constructors."""
-        with _lock:
+        with lock:
             return tuple(o.resident.path for o in self._own)
+
+    @property
+    def members(self) -> tuple[LoadedObject, ...]:
+        """The records of what latebind has loaded here; for the linker's own parts."""
+        return tuple(self._own)
 
     def owner_of(self, address: int) -> str | None:
         """The path of the object, here or of the system's linker, that holds the runtime address; None if none does."""
-        with _lock:
+        with lock:
             live = [(o.elf, o.base, o.resident.path) for o in self._own]
             live += [(o.elf, o.base, o.resident.path) for o in _process.objects()]
         for elf, base, path in live:
@@ -68,17 +67,21 @@ class Namespace:
 
     def surroundings(self) -> Surroundings:
         """What a plan for this namespace finds there already."""
-        with _lock:
+        with lock:
             system = _process.objects()
             shared = [o for o in system if self._of_process or o.shared_by_all]
             own = [o.resident for o in self._own if o.image is not None]
             scope = [o.resident for o in _startup_scope(system)] if self._of_process else []
             scope += [o.resident for o in self._own if o.global_scope]
+            shared_unique = [
+                o.resident for o in shared if _may_have_unique(o.elf) and not is_c_library(o.elf.soname or "")
+            ]
             return Surroundings(
                 residents=(*own, *(o.resident for o in shared)),
                 own=frozenset(id(r.elf) for r in own),
                 global_scope=tuple(scope),
                 executable=system[0].resident,
+                unique=(*shared_unique, *(r for r in own if _may_have_unique(r.elf))),
             )
 
     def open(self, plan: LinkPlan, hooks: Interposition, *, global_scope: bool) -> tuple[LoadedObject, ...]:
@@ -86,7 +89,8 @@ class Namespace:
 
         Whole or not at all: an error leaves the process as it was.
         """
-        with _lock:
+        with lock:
+            sweep_lingering()
             check_complete(plan, hooks.addresses)
             here = self._present(plan)
             loaded = execute(plan, here, hooks.addresses, _process)
@@ -94,10 +98,12 @@ class Namespace:
             self._register(plan, loaded)
             closure = tuple(loaded[o.index] for o in plan.closure)
             closure[0].opened += 1
-            closure[0].global_scope |= global_scope
+            for o in closure if global_scope else ():
+                o.global_scope = True
             for index in plan.init_order:
+                # Also what a load further out, whose constructor this one is called from, has not come to yet.
                 image = loaded[index].image
-                if image is not None and not plan.objects[index].present:
+                if image is not None:
                     image.initialize()
             return closure
 
@@ -122,7 +128,7 @@ class Namespace:
 
     def scope_of(self, at: LoadedObject) -> list[LoadedObject]:
         """Where a name that the object `at` asks for at run time is looked up: the global scope, then its own."""
-        with _lock:
+        with lock:
             system = _startup_scope(_process.objects()) if self._of_process else []
             known = [LoadedObject(o.resident, Role.RESIDENT, o.base) for o in system]
             places = [*known, *(o for o in self._own if o.global_scope), *(o for o in at.scope if not o.gone)]
@@ -134,7 +140,9 @@ class Namespace:
             bound = {b.target for b in plan.bindings_of(item.index) if b.target is not None}
             at.needs = [loaded[i] for i in item.needs]
             at.scope = tuple(loaded[i] for i in plan.scope)
-            _live[at.base] = at, self
+            live[at.base] = at, self
+            at.pinned = bool(item.elf.dynamic.flags_1 & DF_1_NODELETE)
+            at.unique = tuple((loaded[t], name) for t, name in plan.unique_uses(item.index))
             at.holds = [loaded[i] for i in bound | set(item.needs) if i != item.index]
         for index in plan.init_order:
             item = plan.objects[index]
@@ -143,45 +151,26 @@ class Namespace:
 
     def retain(self, root: LoadedObject) -> None:
         """One more handle on `root`."""
-        with _lock:
+        with lock:
             root.opened += 1
 
     def release(self, root: LoadedObject) -> None:
         """One handle less: finalise and unmap everything that nobody holds any more."""
-        with _lock:
+        with lock:
             root.opened -= 1
-            kept = _reachable(o for o in self._own if o.opened or o.pinned)
-            gone = [o for o in self._own if id(o) not in kept]
-            self._own = [o for o in self._own if id(o) in kept]
-            dispose(reversed(gone))
+            sweep_later(self)
 
+    def take_unheld(self) -> list[LoadedObject]:
+        """The objects that nobody holds any more, dependents first; they are no members from now on. Under the lock."""
+        kept = reachable(o for o in self._own if o.opened or o.pinned or o.lingers)
+        gone = [o for o in self._own if id(o) not in kept]
+        self._own = [o for o in self._own if id(o) in kept]
+        return gone[::-1]
 
-def dispose(objects: Iterable[LoadedObject]) -> None:
-    """Run the destructors of all of `objects` (dependents first), then take them out of the process."""
-    listed = list(objects)
-    for o in listed:
-        if o.image is not None:
-            o.image.finalize()
-    for o in listed:
-        o.gone, o.scope = True, ()
-        if o.image is not None:
-            _live.pop(o.base, None)
-            o.image.unmap()
-        if o.interposition is not None:
-            o.interposition.release()
-        if o.system_handle is not None:
-            _core.system_close(o.system_handle)
-
-
-def _reachable(roots: Iterable[LoadedObject]) -> set[int]:
-    seen: set[int] = set()
-    pending = list(roots)
-    while pending:
-        at = pending.pop()
-        if id(at) not in seen:
-            seen.add(id(at))
-            pending += at.holds
-    return seen
+    def pin(self, root: LoadedObject) -> None:
+        """Never unload `root` (RTLD_NODELETE)."""
+        with lock:
+            root.pinned = True
 
 
 def check_complete(plan: LinkPlan, hooks: Mapping[str | Definition, int]) -> None:
@@ -201,6 +190,11 @@ def check_complete(plan: LinkPlan, hooks: Mapping[str | Definition, int]) -> Non
     for binding in plan.unresolved:
         if not plan.may_wait(binding):
             raise unresolved_error(plan, binding)
+
+
+def _may_have_unique(elf: Elf) -> bool:
+    """Whether it may define STB_GNU_UNIQUE symbols: link editors mark such files (and those with IFUNCs)."""
+    return elf.header.os_abi == ELFOSABI_GNU
 
 
 def _check_loadable(elf: Elf) -> None:
@@ -248,8 +242,8 @@ _own_namespace._of_process = True  # noqa: SLF001 - the one namespace that is no
 
 def whose(base: int) -> tuple[LoadedObject, Namespace] | None:
     """The object that latebind mapped with load bias `base`, and its namespace."""
-    with _lock:
-        return _live.get(base)
+    with lock:
+        return live.get(base)
 
 
 def this_process() -> Namespace:

@@ -15,7 +15,7 @@ from latebind import _core
 from latebind.elf import Elf, read
 from latebind.elf.bytesource import RuntimeAddress
 from latebind.errors import NotFound, Unsupported
-from latebind.linkplan.roles import is_c_library, is_runtime
+from latebind.linkplan.roles import is_c_library, is_shared
 from latebind.search import Resident
 
 
@@ -34,8 +34,7 @@ class SystemObject:
     @property
     def shared_by_all(self) -> bool:
         """Whether every namespace shares it: the C library family and the toolchain's runtimes."""
-        name = self.elf.soname or ""
-        return is_c_library(name) or is_runtime(name)
+        return is_shared(self.elf)
 
 
 class Process:

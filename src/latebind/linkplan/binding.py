@@ -86,10 +86,16 @@ _HOW_TEXT = {
 }
 
 
+_KIND_TEXT = {
+    Kind.HOOK: "hooked",
+    Kind.SERVICE: "latebind's own: the C library's does not know our objects",
+}
+
+
 def why(binding: Binding) -> str:
     """The reason for a binding, as one line."""
-    if binding.kind is Kind.HOOK:
-        return "hooked"
+    if binding.kind in _KIND_TEXT:
+        return _KIND_TEXT[binding.kind]
     if binding.how is How.LOCAL:
         return "local or hidden: binds to itself"
     if binding.how is How.PROTECTED:

@@ -12,13 +12,16 @@ from typing import TYPE_CHECKING
 
 from latebind.elf import Elf
 from latebind.elf import dynamic as dyn
-from latebind.elf.header import ET_CORE, ET_REL
+from latebind.elf.header import ELFOSABI_GNU, ET_CORE, ET_REL
+from latebind.elf.symbol import STB_GNU_UNIQUE
 from latebind.errors import NotFound, Unsupported
 from latebind.linkplan.binding import Binding, Definition, How, Kind, why
 from latebind.linkplan.machines import MACHINES
 from latebind.linkplan.order import constructor_order
 from latebind.linkplan.resolve import bind_references
-from latebind.linkplan.roles import Role, stays_with_the_system
+from latebind.linkplan.roles import Role, is_c_library, is_runtime, stays_with_the_system
+from latebind.linkplan.services import SERVICES
+from latebind.linkplan.table import symbol_table
 from latebind.search import Environment, Files, Found, Missing, Resident, Via, find_closure
 from latebind.search.environment import environment_for
 
@@ -39,6 +42,8 @@ class Surroundings:
     """id() of the `Elf` of each resident that is ours."""
     global_scope: tuple[Resident, ...] = ()
     executable: Resident | None = None
+    unique: tuple[Resident, ...] = ()
+    """Those that may define STB_GNU_UNIQUE symbols, in load order: of each name, the first definition counts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +96,8 @@ class LinkPlan:
     redirects: tuple[Definition, ...] = ()
     lazy: bool = False
     """Whether calls through PLTs are bound when they are first made, in the objects that allow it (`is_lazy`)."""
+    unique_owners: tuple[int, ...] = ()
+    """Objects that may define unique symbols (STB_GNU_UNIQUE) and are there already, in load order."""
     inside: bool = False
     """Whether the plan was made for a running process; only such a plan can be loaded into one."""
 
@@ -124,9 +131,46 @@ class LinkPlan:
             scope.append((index, item.elf))
         first = self.executable if self.executable is not None else 0
         found = bind_references(item.elf, index, scope, first)
+        if self.inside:
+            found = tuple([self._served(b) if b.symbol in SERVICES else b for b in found])
+        if self.unique_owners:
+            found = tuple([self._unified(b) if b.kind is Kind.DATA else b for b in found])
         if not self.hooks and not self.redirects and not self._copies:
             return found
         return tuple(self._hooked(self._through_copies(b)) for b in found)
+
+    def _is_unique(self, binding: Binding) -> bool:
+        if binding.target is None or binding.kind is not Kind.DATA:
+            return False
+        elf = self.objects[binding.target].elf
+        if elf.header.os_abi != ELFOSABI_GNU:
+            return False
+        found = symbol_table(elf).find(binding.symbol, binding.version)
+        return found is not None and found[5] >> 4 == STB_GNU_UNIQUE
+
+    def _unified(self, binding: Binding) -> Binding:
+        """A unique symbol has one definition in a namespace: the one that is there already, whatever the scope says."""
+        if not self._is_unique(binding) or binding.how in (How.LOCAL, How.PROTECTED):
+            return binding
+        for index in self.unique_owners:
+            found = symbol_table(self.objects[index].elf).find(binding.symbol, binding.version)
+            if found is not None and found[5] >> 4 == STB_GNU_UNIQUE:
+                return binding._replace(target=index, value=found[3], size=found[4], target_symbol=found[2])
+        return binding
+
+    def unique_uses(self, index: int) -> tuple[tuple[int, str], ...]:
+        """The unique symbols of other objects that object `index` is bound to: (owner, name)."""
+        bindings = [b for b in self.bindings_of(index) if b.target not in (None, index) and self._is_unique(b)]
+        return tuple((b.target, b.symbol) for b in bindings if b.target is not None)
+
+    def _served(self, binding: Binding) -> Binding:
+        """The core's own version of a function that the C library answers for the system linker's objects only."""
+        if binding.target is None:
+            return binding
+        target = self.objects[binding.target]
+        if target.role is Role.OWN or not (is_c_library(target.name) or is_runtime(target.name)):
+            return binding
+        return binding._replace(kind=Kind.SERVICE, value=SERVICES[binding.symbol])
 
     def _hooked(self, binding: Binding) -> Binding:
         if binding.symbol in self.hooks and binding.how not in (How.LOCAL, How.PROTECTED):
@@ -304,8 +348,11 @@ def _inside(root: Elf, files: Files, env: Environment, around: Surroundings) -> 
     executable = _index_of(around.executable, objects, around) if around.executable is not None else None
     bystanders = [_index_of(resident, objects, around) for resident in around.global_scope]
     order = constructor_order([o.needs for o in objects[: len(found)]])
+    unique = tuple([_index_of(resident, objects, around) for resident in around.unique])
     merged = tuple(dict.fromkeys([*bystanders, *scope]))
-    return LinkPlan(tuple(objects), closure.missing, merged, order, env, executable, len(found), inside=True)
+    return LinkPlan(
+        tuple(objects), closure.missing, merged, order, env, executable, len(found), unique_owners=unique, inside=True
+    )
 
 
 def _index_of(resident: Resident, objects: list[PlannedObject], around: Surroundings) -> int:
@@ -320,7 +367,7 @@ def _index_of(resident: Resident, objects: list[PlannedObject], around: Surround
             path=resident.path,
             role=Role.OWN if id(resident.elf) in around.own else Role.RESIDENT,
             via=Via.RESIDENT,
-            why="in the global scope",
+            why="in the namespace",
             elf=resident.elf,
             present=True,
             needs=(),

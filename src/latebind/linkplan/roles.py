@@ -46,6 +46,12 @@ def is_runtime(name: str) -> bool:
     return _RUNTIMES.fullmatch(name) is not None
 
 
+def is_shared(elf: Elf) -> bool:
+    """Whether every namespace shares it: the C library family and the toolchain's runtimes."""
+    name = elf.soname or ""
+    return is_c_library(name) or is_runtime(name)
+
+
 def stays_with_the_system(elf: Elf, name: str) -> bool:
     """Whether an object that is not yet in the process must be loaded by the system's linker."""
     soname = elf.soname or name.rpartition("/")[2]

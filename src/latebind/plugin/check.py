@@ -21,22 +21,19 @@ from latebind.contracts import (
     read_note,
     symbol_prefix,
 )
-from latebind.elf.symbol import STB_GNU_UNIQUE, STT_FUNC, STT_GNU_IFUNC
+from latebind.elf.symbol import STT_FUNC, STT_GNU_IFUNC
 from latebind.errors import ContractError, UnresolvedSymbol, VersionConflict
 from latebind.linker import Namespace
 from latebind.linker import plan as make_plan
-from latebind.linkplan import LinkPlan, Role
 from latebind.plugin.services import Service, prefix_owner
 from latebind.sandbox import Policy, check
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from latebind.elf import Elf
+    from latebind.linkplan import LinkPlan
     from latebind.plugin.manifest import Manifest, Required
     from latebind.plugin.store import Stored
-
-_DF_1_NODELETE = 0x8
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,20 +195,3 @@ def imported_symbols(plan: LinkPlan, manifest: Manifest, bound: Iterable[str]) -
         if item.index != 0 and item.path.startswith(inside):
             names |= {s.name for s in item.elf.symbols if not s.defined and s.name}
     return names - set(bound)
-
-
-def unloadable(plan: LinkPlan) -> tuple[str, ...]:
-    """What keeps objects of the plan in memory after they are closed, each with the object's name."""
-    reasons = [f"{os.path.basename(o.path)}: {reason}" for o in plan.loaded for reason in _sticky(o.elf)]
-    system = [o for o in plan.objects if o.role is Role.SYSTEM]
-    reasons += [f"{os.path.basename(o.path)}: it is loaded by the system's linker" for o in system]
-    return tuple(reasons)
-
-
-def _sticky(elf: Elf) -> Iterable[str]:
-    if elf.dynamic.flags_1 & _DF_1_NODELETE:
-        yield "it is marked as never to be unloaded (DF_1_NODELETE)"
-    unique = [s.name for s in elf.symbols if s.defined and s.binding == STB_GNU_UNIQUE]
-    if unique:
-        more = f" and {len(unique) - 3} more" if len(unique) > 3 else ""
-        yield f"it defines unique symbols (STB_GNU_UNIQUE): {', '.join(unique[:3])}{more}"

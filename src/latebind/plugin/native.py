@@ -27,7 +27,8 @@ from latebind.contracts.native import check_status
 from latebind.contracts.types import Bytes
 from latebind.errors import LatebindError, NotProvided
 from latebind.linker import Library, load
-from latebind.plugin.check import CheckedPlugin, check_contracts, unloadable
+from latebind.linker.lasting import will_last
+from latebind.plugin.check import CheckedPlugin, check_contracts
 from latebind.plugin.generation import Invoke, Saved
 
 if TYPE_CHECKING:
@@ -112,7 +113,8 @@ class NativeGeneration:
 
     def lasting(self) -> tuple[str, ...]:
         """What of it cannot be unloaded."""
-        return unloadable(self._checked.plan)
+        reasons = self._library.lasting() if self._library is not None else will_last(self._checked.plan)
+        return tuple(str(reason) for reason in reasons)
 
     def close(self) -> list[LatebindError]:
         """Run lb_fini if lb_init went well, then unload."""

@@ -1,0 +1,158 @@
+/* dlopen and its relatives for callers inside our objects, so that what they load comes to our linker too.
+ *
+ * A handle is the address of a struct link_map, as glibc's are: ours stands in the image, and everything else is the
+ * system's.  Loading and looking up is Python's business (callback.h); what needs no decision is answered here.
+ * Errors are kept per thread until dlerror takes them. */
+#define _GNU_SOURCE
+#include <elf.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "callback.h"
+#include "image.h"
+#include "services.h"
+
+static _Thread_local struct {
+    char text[512];
+    bool is_pending;
+} failure;
+
+static void fail(const char *text)
+{
+    snprintf(failure.text, sizeof failure.text, "%s", text);
+    failure.is_pending = true;
+}
+
+/* Asks; on failure notes the text for dlerror and returns NULL. */
+#define ASK(method, format, ...)                                                                                      \
+    ({                                                                                                                \
+        struct lb_answer answer;                                                                                      \
+        void *result = NULL;                                                                                          \
+        if (!lb_ask(&answer, method, format, __VA_ARGS__))                                                            \
+            fail("the interpreter that links is not there any more");                                                 \
+        else if (answer.text != NULL)                                                                                 \
+            fail(answer.text);                                                                                        \
+        else                                                                                                          \
+            result = lb_pointer(answer.value);                                                                        \
+        lb_answer_drop(&answer);                                                                                      \
+        result;                                                                                                       \
+    })
+
+/* The load bias of the image that the call came from; 0 if it came from elsewhere, through a pointer say. */
+static unsigned long long caller_base(void *return_address)
+{
+    const struct lb_image *image = lb_image_holding((uint64_t)(uintptr_t)return_address);
+    return image != NULL ? image->base : 0;
+}
+
+static struct lb_image *image_of_handle(void *handle)
+{
+    struct lb_image *image;
+    pthread_mutex_lock(&lb_process.lock);
+    for (image = lb_process.images; image != NULL && (void *)&image->map != handle;)
+        image = image->next;
+    pthread_mutex_unlock(&lb_process.lock);
+    return image;
+}
+
+__attribute__((noinline)) void *lb_dlopen(const char *file, int mode)
+{
+    failure.is_pending = false;
+    if (file == NULL || *file == 0)
+        return dlopen(NULL, mode);
+    return ASK("open", "(Kyi)", caller_base(__builtin_return_address(0)), file, mode);
+}
+
+__attribute__((noinline)) void *lb_dlmopen(Lmid_t list, const char *file, int mode)
+{
+    failure.is_pending = false;
+    if (list == LM_ID_BASE && (file == NULL || *file == 0))
+        return dlopen(NULL, mode);
+    if (file == NULL) {
+        fail("dlmopen: a new namespace needs a file");
+        return NULL;
+    }
+    return ASK("open_in", "(Klyi)", caller_base(__builtin_return_address(0)), (long)list, file, mode);
+}
+
+static void *find(unsigned long long caller, void *handle, const char *name, const char *version)
+{
+    failure.is_pending = false;
+    bool is_special = handle == RTLD_DEFAULT || handle == RTLD_NEXT;
+    if (!is_special && image_of_handle(handle) == NULL)
+        return version == NULL ? dlsym(handle, name) : dlvsym(handle, name, version);
+    if (handle == RTLD_DEFAULT && caller == 0)
+        return version == NULL ? dlsym(handle, name) : dlvsym(handle, name, version);
+    return ASK("find", "(KKyz)", caller, (unsigned long long)(uintptr_t)handle, name, version);
+}
+
+__attribute__((noinline)) void *lb_dlsym(void *handle, const char *name)
+{
+    return find(caller_base(__builtin_return_address(0)), handle, name, NULL);
+}
+
+__attribute__((noinline)) void *lb_dlvsym(void *handle, const char *name, const char *version)
+{
+    return find(caller_base(__builtin_return_address(0)), handle, name, version);
+}
+
+int lb_dlclose(void *handle)
+{
+    failure.is_pending = false;
+    if (image_of_handle(handle) == NULL)
+        return dlclose(handle);
+    (void)ASK("close", "(K)", (unsigned long long)(uintptr_t)handle);
+    return failure.is_pending ? -1 : 0;
+}
+
+char *lb_dlerror(void)
+{
+    if (!failure.is_pending)
+        return dlerror();
+    failure.is_pending = false;
+    (void)dlerror();
+    return failure.text;
+}
+
+/* ---- dlinfo (dlinfo(3)) --------------------------------------------------------------------------------------------- */
+
+static int origin_of(const struct lb_image *image, char *result)
+{
+    const char *slash = strrchr(image->name, '/');
+    if (slash == NULL) {
+        fail("dlinfo: the object has no folder: it was loaded from memory");
+        return -1;
+    }
+    size_t length = slash == image->name ? 1 : (size_t)(slash - image->name);
+    memcpy(result, image->name, length);
+    result[length] = 0;
+    return 0;
+}
+
+int lb_dlinfo(void *handle, int request, void *result)
+{
+    struct lb_image *image = image_of_handle(handle);
+    failure.is_pending = false;
+    if (image == NULL)
+        return dlinfo(handle, request, result);
+    switch (request) {
+    case RTLD_DI_LMID:
+        *(Lmid_t *)result = LM_ID_BASE;
+        return 0;
+    case RTLD_DI_LINKMAP:
+        *(struct link_map **)result = &image->map;
+        return 0;
+    case RTLD_DI_ORIGIN:
+        return origin_of(image, result);
+    case RTLD_DI_TLS_MODID:
+        *(size_t *)result = image->tls.module;
+        return 0;
+    case RTLD_DI_TLS_DATA:
+        *(void **)result = NULL;
+        return image->tls.carrier != NULL ? dlinfo(image->tls.carrier, RTLD_DI_TLS_DATA, result) : 0;
+    default:
+        fail("dlinfo: unsupported request");
+        return -1;
+    }
+}
