@@ -34,6 +34,16 @@ class Compiler:
         """A program `name` made of the C text `source`."""
         return self._compile(source, name, (), flags)
 
+    def object(self, source: str, *, name: str = "test.o", flags: Sequence[str] = ("-fPIC",)) -> Path:
+        """A relocatable object `name` made of the C text `source`."""
+        return self._compile(source, name, ("-c",), flags)
+
+    def archive(self, *members: Path, name: str = "libtest.a", flags: str = "rcs") -> Path:
+        """A static archive `name` of `members`."""
+        output = self.folder / name
+        subprocess.run([needs.program("ar", "binutils"), flags, str(output), *map(str, members)], check=True)
+        return output
+
     def _compile(self, source: str, name: str, kind: Sequence[str], flags: Sequence[str], language: str = "c") -> Path:
         output = self.folder / name
         output.parent.mkdir(parents=True, exist_ok=True)

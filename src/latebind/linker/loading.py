@@ -6,6 +6,7 @@ import os
 from typing import TYPE_CHECKING, Protocol
 
 from latebind.elf import Elf, read
+from latebind.elf.header import ET_REL
 from latebind.errors import NotFound, Tried
 from latebind.linker.descriptor import read_descriptor
 from latebind.linker.desk import open_desk
@@ -13,7 +14,9 @@ from latebind.linker.interpose import interpose, type_of_hook, type_of_wrap
 from latebind.linker.library import Library
 from latebind.linker.lifetime import lock
 from latebind.linker.namespace import Namespace, running_program, this_process
+from latebind.linker.static import is_relocatable, is_static_input, link
 from latebind.linkplan import LinkPlan, Surroundings, make_plan
+from latebind.linkplan.static import is_archive
 from latebind.search import Files, locate
 from latebind.search.environment import environment_for
 
@@ -39,7 +42,8 @@ def plan(
     """Plan the loading of `target`, reading files and executing nothing.
 
     `target` is a path (with a slash), a name to search for as dlopen(3) does, the bytes of an ELF file, an open file
-    descriptor (which stays yours), or an `Elf`.
+    descriptor (which stays yours), or an `Elf`. A relocatable object or a static archive is linked in memory first, as
+    `link` does.
     Without `into` the plan says what ld.so would do in a fresh process; with it (`this_process()`, a `Namespace`) the
     plan can be loaded there. `library_path` holds folders to search before LD_LIBRARY_PATH; `root` is a sysroot.
 
@@ -55,15 +59,29 @@ def plan(
 def _read_target(
     target: type_of_target, files: Files, around: Surroundings | None, library_path: tuple[str, ...]
 ) -> Elf:
-    if isinstance(target, Elf):
-        return target
-    if isinstance(target, (bytes, bytearray, memoryview)):
-        return read(bytes(target))
+    if isinstance(target, (Elf, bytes, bytearray, memoryview)):
+        return _read_bytes(target, library_path)
     if isinstance(target, int):
         return read_descriptor(target, files)
     name = os.fspath(target)
+    if name.endswith((".o", ".a")) or "/" in name:
+        path = files.real(name)
+        if is_static_input(path):
+            return link(path, library_path=library_path)
     if "/" in name or files.root is not None:
         return files.elf(name)
+    return _search(name, files, around, library_path)
+
+
+def _read_bytes(target: Elf | bytes | bytearray | memoryview, library_path: tuple[str, ...]) -> Elf:
+    if isinstance(target, Elf):
+        return link(target, library_path=library_path) if target.header.type == ET_REL else target
+    data = bytes(target)
+    return link(data, library_path=library_path) if is_archive(data) or is_relocatable(data) else read(data)
+
+
+def _search(name: str, files: Files, around: Surroundings | None, library_path: tuple[str, ...]) -> Elf:
+    """The file for a bare name: one that is there already, or what the search finds."""
     for resident in around.residents if around is not None else ():
         if name in resident.names or name == resident.elf.soname:
             return resident.elf

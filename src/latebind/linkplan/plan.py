@@ -388,7 +388,7 @@ def _roles(found: Sequence[Found], around: Surroundings) -> dict[int, Role]:
     for f in found:
         if f.resident is not None:
             roles[f.index] = Role.OWN if id(f.elf) in around.own else Role.RESIDENT
-        elif stays_with_the_system(f.elf, f.name):
+        elif f.elf.identity is not None and stays_with_the_system(f.elf, f.name):  # it could not load what is no file
             roles[f.index] = Role.SYSTEM
         else:
             roles[f.index] = Role.OWN
