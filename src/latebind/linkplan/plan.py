@@ -19,6 +19,7 @@ from latebind.linkplan.machines import MACHINES
 from latebind.linkplan.order import constructor_order
 from latebind.linkplan.resolve import bind_references
 from latebind.linkplan.roles import Role, stays_with_the_system
+from latebind.linkplan.table import symbol_table
 from latebind.search import Environment, Files, Found, Missing, Resident, Via, find_closure
 from latebind.search.environment import environment_for
 
@@ -123,10 +124,34 @@ class LinkPlan:
         if index not in self.scope:
             scope.append((index, item.elf))
         first = self.executable if self.executable is not None else 0
-        found = bind_references(item.elf, index, scope, first)
+        found = self._unified(index, bind_references(item.elf, index, scope, first))
         if not self.hooks and not self.redirects and not self._copies:
             return found
         return tuple(self._hooked(self._through_copies(b)) for b in found)
+
+    def _unified(self, index: int, found: tuple[Binding, ...]) -> tuple[Binding, ...]:
+        """`found` with one definition for each STB_GNU_UNIQUE name, whatever its version (`do_lookup_unique` of glibc).
+
+        The definition that the first object to be relocated got serves everybody. Objects are relocated in the order
+        of their constructors. What a running process has bound already is not known here.
+        """
+        if self.inside or index not in self.init_order or not any(b.unique for b in found):
+            return found
+        before = self.init_order[: self.init_order.index(index)]
+        return tuple(self._first_of_unique(b, before) if b.unique else b for b in found)
+
+    def _first_of_unique(self, binding: Binding, before: tuple[int, ...]) -> Binding:
+        definers = [i for i in before if symbol_table(self.objects[i].elf).find(binding.symbol) is not None]
+        if all(i == binding.target for i in definers):
+            return binding
+        for definer in definers:
+            for other in self.bindings_of(definer):
+                if other.unique and other.symbol == binding.symbol:
+                    return binding._replace(
+                        kind=other.kind, target=other.target, value=other.value, size=other.size, how=other.how,
+                        position=other.position, target_symbol=other.target_symbol,
+                    )  # fmt: skip
+        return binding
 
     def _hooked(self, binding: Binding) -> Binding:
         if binding.symbol in self.hooks and binding.how not in (How.LOCAL, How.PROTECTED):
