@@ -27,7 +27,11 @@ __asm__(".symver old,same@V1"); __asm__(".symver new,same@@V2");
 """
 VERSIONS = "V1 { global: strong; weak; same; protected; data; }; V2 { global: chosen; thread; } V1;"
 PROGRAM = '#include <stdio.h>\nextern int data; int strong(void); int main(void) { puts(""); return strong() + data; }'
-UNIQUE = "template <class T> struct S { static int value; }; template <class T> int S<T>::value = 1; int *unique() { return &S<int>::value; }"
+UNIQUE = """
+template <class T> struct S { static int value; };
+template <class T> int S<T>::value = 1;
+int *unique() { return &S<int>::value; }
+"""
 OBJECT = "int common[10]; int tentative; extern int outside; int f(void) { return outside + tentative; }"
 
 

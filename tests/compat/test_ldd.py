@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from latebind.compat.ldd import ldd
+from support.compiler import Compiler
 from support.reference import Answer, ours, reference
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    from support.compiler import Compiler
 
 ADDRESS = re.compile(r"\(0x[0-9a-f]{16}\)")
 
@@ -37,8 +36,9 @@ def plain(answer: Answer) -> Answer:
 
 
 def test_every_kind_of_file(sample: Path) -> None:
-    if sample.name == "cut":
-        pytest.xfail("ld.so itself crashes on it, and ldd says so")
+    if sample.name == "cut":  # ld.so crashes on it, and ldd reports the number of the signal: we do not
+        assert ours("ldd", lambda output: ldd([str(sample)], output, {})).errors == "\tnot a dynamic executable\n"
+        return
     answer, wanted = both(sample)
     assert answer == wanted
 
@@ -54,19 +54,26 @@ def test_several_files_at_once(samples: Path) -> None:
     assert answer == wanted
 
 
-@pytest.fixture
-def folder(cc: Compiler, tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The program `top` needs libmiddle.so and libgone.so; libmiddle.so needs libgone.so and libend.so."""
-    own = ["-nostdlib", "-Wl,--no-as-needed", "-Wl,-rpath,$ORIGIN"]
-    gone = cc.shared("int gone(void) { return 1; }", name="libgone.so", flags=["-Wl,-soname,libgone.so"])
-    end = cc.shared("int end(void) { return 1; }", name="libend.so", flags=["-Wl,-soname,libend.so"])
-    flags = [*own, "-Wl,-soname,libmiddle.so", str(gone), str(end)]
-    middle = cc.shared("int middle(void) { return 1; }", name="libmiddle.so", flags=flags)
-    cc.program("int main(void) { return 0; }", name="top", flags=[*own[1:], str(middle), str(gone)])
+    here = tmp_path_factory.mktemp("built")
+    cc = Compiler(here)
+    own = ["-nostdlib", "-Wl,--no-as-needed", "-Wl,-rpath,$ORIGIN", f"-L{here}"]
+    gone = cc.shared("int gone(void) { return 1; }", name="libgone.so", flags=["-nostdlib"])
+    cc.shared("int end(void) { return 1; }", name="libend.so", flags=["-Wl,-soname,libend.so"])
+    cc.shared("int middle(void) { return 1; }", name="libmiddle.so", flags=[*own, "-lgone", "-lend"])
+    cc.program("int main(void) { return 0; }", name="top", flags=[*own[1:], "-lmiddle", "-lgone"])
     cc.shared("int bare(void) { return 1; }", name="bare.so", flags=["-nostdlib"])
-    cc.shared("int f(void) { return 1; }", name="two.so", flags=[*own, f"-L{tmp_path}", "-l:bare.so", str(gone)])
+    cc.shared("int two(void) { return 1; }", name="two.so", flags=[*own, "-l:bare.so", "-lgone"])
     gone.unlink()
-    return tmp_path
+    return here
+
+
+@pytest.fixture
+def folder(built: Path, tmp_path: Path) -> Path:
+    """A copy of these files to change."""
+    return shutil.copytree(built, tmp_path / "copy")
 
 
 @pytest.mark.parametrize("name", ["top", "./top", "libmiddle.so", "bare.so", "two.so"])
@@ -124,7 +131,8 @@ def test_addresses_are_made_up_of_whole_pages_and_do_not_overlap() -> None:
 def test_nothing_is_executed(cc: Compiler, tmp_path: Path) -> None:
     """A program that names another interpreter: the real ldd would not run it either, but its own linker."""
     marker = tmp_path / "marker"
-    source = f'#include <stdio.h>\n__attribute__((constructor)) void f(void) {{ fopen("{marker}", "w"); }} int main(void) {{ return 0; }}'
+    early = f'__attribute__((constructor)) void early(void) {{ fopen("{marker}", "w"); }}'
+    source = f"#include <stdio.h>\n{early}\nint main(void) {{ return 0; }}"
     program = cc.program(source, flags=["-Wl,--dynamic-linker=/lib/ld-other.so.1"])
     answer, wanted = both(program)
     assert answer == wanted
