@@ -195,3 +195,15 @@ def test_a_variable_that_the_program_copies_is_the_programs(tmp_path: Path) -> N
     assert inner.target == 0
     assert "the program's own copy" in made.why(inner)
     assert ours(made) == oracle(str(program), tmp_path)
+
+
+def test_a_unique_symbol_is_the_one_that_was_bound_first_whatever_its_version(tmp_path: Path) -> None:
+    """STB_GNU_UNIQUE: dependencies are relocated first, and their definition then serves everybody."""
+    source = '__asm__(".type unique, @gnu_unique_object"); int unique = %d; int *f%d(void) { return &unique; }'
+    for number in (1, 2):
+        (tmp_path / f"map{number}").write_text(f"V{number} {{ global: *; }};")
+    inner = build(tmp_path, "inner", source % (1, 1), f"-Wl,--version-script={tmp_path}/map1")
+    flags = [f"-Wl,--version-script={tmp_path}/map2", "-Wl,--no-as-needed", f"-L{tmp_path}", "-linner"]
+    outer = build(tmp_path, "outer", source % (2, 2), "-Wl,-rpath,$ORIGIN", *flags)
+    made = plan(outer)
+    assert ours(made)["unique", "V2"] == {os.path.realpath(inner)} == oracle(outer, tmp_path)["unique", "V2"]

@@ -147,3 +147,30 @@ def test_constructors_are_ordered_as_glibc_runs_them_even_in_a_cycle(cc: Compile
     names = [letters.get(plan.objects[i].name) for i in plan.init_order]
     assert [n for n in names if n] == ran
     assert sorted(ran) == ["a", "b", "c", "leaf"]
+
+
+def test_the_origin_of_a_library_is_the_folder_that_it_was_found_in(cc: Compiler, tmp_path: Path) -> None:
+    """A library behind a symbolic link looks beside the link; only a program is known by its real path."""
+    cc.shared("int one(void){return 1;}", name="links/libone.so")
+    flags = [f"-L{tmp_path}/links", "-Wl,-rpath,$ORIGIN", "-lone", "-Wl,--no-as-needed"]
+    cc.shared("int two(void){return 2;}", name="real/libtwo.so", flags=[*flags, "-Wl,--no-as-needed", "-lone"])
+    (tmp_path / "links" / "libtwo.so").symlink_to(tmp_path / "real" / "libtwo.so")
+    flags = [f"-L{tmp_path}/links", f"-Wl,-rpath,{tmp_path}/links", "-Wl,--no-as-needed", "-ltwo"]
+    flags.append("-Wl,--allow-shlib-undefined")
+    program = cc.program("int main(void){return 0;}", name="program", flags=flags)
+    plan = planned(program)
+    assert ours(plan) == oracle(program)
+    assert [m.name for m in plan.missing] == []
+
+
+def test_a_name_that_one_object_does_not_find_another_may(cc: Compiler, tmp_path: Path) -> None:
+    """Each object looks along its own RUNPATH: a name is missing for one and found by the next."""
+    cc.shared("int one(void){return 1;}", name="sub/libone.so")
+    needs = [f"-L{tmp_path}/sub", "-Wl,--no-as-needed", "-Wl,--enable-new-dtags"]
+    cc.shared("int two(void){return 2;}", name="libtwo.so", flags=[*needs, "-Wl,-rpath,$ORIGIN/sub", "-lone"])
+    path = cc.shared("int top(void){return 3;}", name="libtop.so",
+                     flags=[*needs, f"-L{tmp_path}", "-Wl,-rpath,$ORIGIN", "-lone", "-ltwo"])  # fmt: skip
+    plan = planned(path)
+    assert ours(plan) == oracle(path)
+    assert [(m.name, m.needed_by) for m in plan.missing] == [("libone.so", (0,))]
+    assert any(o.name == "libone.so" for o in plan.objects)

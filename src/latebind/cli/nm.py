@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 @click.option("-B", "style", flag_value="bsd", help="The same as --format=bsd.")
 @click.option("--format", "-f", "style", type=click.Choice(["bsd", "posix", "sysv", "just-symbols"]), default="bsd")
 @click.option("--radix", "-t", type=click.Choice(["x", "d", "o"]), default="x", help="The base of numbers.")
+@click.option("--print-armap", "-s", "armap", is_flag=True, help="The symbol index of an archive too.")
 @click.option("--quiet", is_flag=True, help='Do not say "no symbols".')
 @click.option("--with-symbol-versions/--without-symbol-versions", "versions", default=True, help="name@VERSION.")
 def command(files: tuple[str, ...], shown: str | None, order: Order | None, **options: Any) -> int:

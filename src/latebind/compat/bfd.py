@@ -11,34 +11,48 @@ from __future__ import annotations
 import os
 import stat
 from functools import cached_property
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
-from latebind.elf import read
+from latebind.compat.symbol_kind import ABSOLUTE, UNDEFINED, Kind, symbol_kind
+from latebind.compat.symbol_versions import Versions
+from latebind.elf import read, read_archive, read_member
+from latebind.elf.archive import is_archive
 from latebind.elf.bytesource import StringTable
 from latebind.elf.header import ET_CORE, ET_DYN, ET_EXEC, ET_REL
-from latebind.elf.section import SHN_XINDEX, SHT_DYNSYM, SHT_NOBITS, SHT_STRTAB, SHT_SYMTAB
-from latebind.elf.symbol import SHN_COMMON, SHN_UNDEF, STT_FILE, STT_SECTION
-from latebind.elf.symbol_rows import (
+from latebind.elf.section import (
+    SHF_ALLOC,
+    SHF_COMPRESSED,
+    SHF_INFO_LINK,
+    SHN_XINDEX,
+    SHT_DYNSYM,
+    SHT_REL,
+    SHT_RELA,
+    SHT_RELR,
+    SHT_STRTAB,
+    SHT_SYMTAB,
     SHT_SYMTAB_SHNDX,
+)
+from latebind.elf.symbol import SHN_COMMON, SHN_UNDEF
+from latebind.elf.symbol_rows import (
     ByteStrings,
     byte_text,
     read_extended_indexes,
     read_rows,
     read_version_indexes,
 )
-from latebind.elf.version import VER_FLG_BASE, VERSYM_HIDDEN, VERSYM_VERSION, read_definitions, read_needs
-from latebind.errors import LatebindError, MalformedElf, SystemFailure
+from latebind.elf.version import read_definitions, read_needs
+from latebind.errors import LatebindError, MalformedElf, NotFound, SystemFailure
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from latebind.compat.output import Output
     from latebind.elf import Elf, Section
+    from latebind.elf.archive import Archive, Member
     from latebind.elf.version import VersionDefinition, VersionNeed
 
-SHT_NULL, SHT_RELA, SHT_REL, SHT_SHLIB = 0, 4, 9, 10
+SHT_NULL, SHT_SHLIB = 0, 10
 SHT_GNU_VERDEF, SHT_GNU_VERNEED, SHT_GNU_VERSYM = 0x6FFFFFFD, 0x6FFFFFFE, 0x6FFFFFFF
-SHF_WRITE, SHF_ALLOC, SHF_EXECINSTR, SHF_INFO_LINK, SHF_COMPRESSED = 0x1, 0x2, 0x4, 0x40, 0x800
 SHN_X86_64_LCOMMON: Final = 0xFF02
 
 _X86: Final = {
@@ -49,6 +63,9 @@ _X86: Final = {
     (1, 6): "elf32-iamcu",
 }
 _SECTION_ORDER: Final = frozenset({0xFF00, 0xFF01})  # SHN_BEFORE and SHN_AFTER of Solaris, which x86 accepts in sh_link
+_EI_VERSION: Final = 6
+_ENTRY_SIZES_64: Final = {SHT_SYMTAB: 24, SHT_DYNSYM: 24, SHT_RELA: 24, SHT_REL: 16, SHT_RELR: 8, SHT_GNU_VERSYM: 2}
+_ENTRY_SIZES_32: Final = {SHT_SYMTAB: 16, SHT_DYNSYM: 16, SHT_RELA: 12, SHT_REL: 8, SHT_RELR: 4, SHT_GNU_VERSYM: 2}
 
 
 class NotRecognized(LatebindError):
@@ -56,24 +73,6 @@ class NotRecognized(LatebindError):
 
     def __str__(self) -> str:
         return "file format not recognized"
-
-
-class Kind(NamedTuple):
-    """All that BFD derives from a symbol's st_info and st_shndx alone."""
-
-    letter: str
-    """nm's letter for it (`bfd_decode_symclass`)."""
-    flags: str
-    """objdump's seven columns of flags (`bfd_print_symbol_vandf`), with ``" "`` for D, which only -T has."""
-    section: str
-    type: int
-    undefined: bool
-    common: bool
-    debugging: bool
-    """A section or file symbol."""
-    section_symbol: bool
-    external: bool
-    weak: bool
 
 
 SymbolEntry = tuple[str, int, int, Kind, int, int]
@@ -96,8 +95,10 @@ def file_size(path: str, output: Output, shown: str) -> int:
     return -1
 
 
-def error_text(error: LatebindError) -> str:
+def error_text(error: LatebindError | OSError) -> str:
     """What BFD says about `error` (`bfd_errmsg`)."""
+    if isinstance(error, OSError):
+        return error.strerror or str(error)
     return os.strerror(error.errno) if isinstance(error, SystemFailure) else str(NotRecognized())
 
 
@@ -107,9 +108,27 @@ def open_object(path: str, *, core: bool = False) -> BfdFile:
     Raises `NotRecognized`, or `SystemFailure` where the system refuses to read it.
     """
     try:
-        elf = read(path)
-        return BfdFile(elf, core=core)
-    except (MalformedElf, NotRecognized) as e:
+        return BfdFile(read(path), core=core)
+    except MalformedElf as e:
+        raise NotRecognized from e
+
+
+def open_archive(path: str) -> Archive | None:
+    """The static archive at `path`, None where it is none. Raises as `open_object` does."""
+    with open(path, "rb") as f:
+        if not is_archive(f.read(8)):
+            return None
+    try:
+        return read_archive(path)
+    except MalformedElf as e:
+        raise NotRecognized from e
+
+
+def open_member(archive: Archive, member: Member) -> BfdFile:
+    """One object file in an archive. Raises as `open_object` does."""
+    try:
+        return BfdFile(read_member(archive, member))
+    except (MalformedElf, NotFound) as e:
         raise NotRecognized from e
 
 
@@ -141,14 +160,15 @@ class BfdFile:
         header, sections = self.elf.header, self.sections
         if header.type == ET_REL and not sections:
             raise NotRecognized
-        if header.version != 1 or len(self.elf.segments) != header.phnum:
+        if self.elf.data[_EI_VERSION] != 1 or len(self.elf.segments) != header.phnum:
             raise NotRecognized
-        size = 24 if self.elf.source.is64 else 16
+        entry_sizes = _ENTRY_SIZES_64 if self.elf.source.is64 else _ENTRY_SIZES_32
         for s in sections[1:]:
             linked = s.link < len(sections) or (self.is_x86 and s.link in _SECTION_ORDER)
             applied = s.info < len(sections) or not (s.flags & SHF_INFO_LINK or s.type in {SHT_REL, SHT_RELA})
-            symbols = s.type not in {SHT_SYMTAB, SHT_DYNSYM} or s.entsize == size
-            if not (linked and applied and symbols):
+            sized = s.entsize == entry_sizes.get(s.type, s.entsize)
+            split = s.type not in {SHT_SYMTAB, SHT_DYNSYM} or s.info * s.entsize <= s.size or not s.size
+            if not (linked and applied and sized and split):
                 raise NotRecognized
 
     # sections -----------------------------------------------------------------------------------------------
@@ -207,60 +227,35 @@ class BfdFile:
         key = info << 32 | shndx
         found = self._kinds.get(key)
         if found is None:
-            found = self._kinds[key] = self._derive(info, shndx)
+            found = self._kinds[key] = symbol_kind(info, self._place(shndx))
         return found
 
     def _place(self, shndx: int) -> Section | str:
         """The section that BFD puts a symbol with this index into; a text for its four that are in no file."""
         if shndx == SHN_UNDEF:
-            return "*UND*"
+            return UNDEFINED
         if shndx == SHN_COMMON:
             return "*COM*"
         if shndx == SHN_X86_64_LCOMMON and self.elf.header.machine == 62:
             return "LARGE_COMMON"
         if shndx < len(self.sections) and self.has_bfd_section(self.sections[shndx]):
             return self.sections[shndx]
-        return "*ABS*"
-
-    def _derive(self, info: int, shndx: int) -> Kind:
-        place = self._place(shndx)
-        binding, kind = info >> 4, info & 0xF
-        undefined, common = place == "*UND*", place in {"*COM*", "LARGE_COMMON"}
-        is_global = binding == 1 and not undefined and not common
-        debugging = kind in {STT_SECTION, STT_FILE}
-        flags = (
-            ("l" if binding == 0 else "g" if is_global else "u" if binding == 10 else " ")
-            + ("w" if binding == 2 else " ")
-            + "  "
-            + ("i" if kind == 10 else " ")
-            + ("d" if debugging else " ")
-            + {2: "F", 4: "f", 1: "O", 5: "O"}.get(kind, " ")
-        )
-        letter = _letter(binding, kind, place)
-        return Kind(
-            letter=letter.upper() if is_global and letter not in "iu?" else letter,
-            flags=flags,
-            section=place if isinstance(place, str) else byte_text(place.name),
-            type=kind,
-            undefined=undefined,
-            common=common,
-            debugging=debugging,
-            section_symbol=kind == STT_SECTION,
-            external=is_global or binding in {2, 10} or undefined or common,
-            weak=binding == 2,
-        )
+        return ABSOLUTE
 
     def symbols(self, *, dynamic: bool) -> Iterator[SymbolEntry]:
-        """The symbols of one table without symbol 0. Raises `MalformedElf` where the table is not in the file."""
+        """The symbols of one table without symbol 0.
+
+        Raises `MalformedElf` where the table is not in the file, or the version records of dynamic symbols are broken.
+        """
         table = self.dynsym if dynamic else self.symtab
         if table is None:
             return
         source = self.elf.source
         link = self.sections[table.link]
-        strings = ByteStrings(source.take(link.offset, link.size, "string table"))
+        strings = ByteStrings(source, link)
         rows = read_rows(source, table)
         extended = read_extended_indexes(source, table, self.sections)
-        versym = self._versym if dynamic else None
+        versym = self._versym if dynamic and self.versions is not None else None
         if versym is not None and versym.size // 2 != len(rows):
             versym = None
         versions = read_version_indexes(source, versym, len(rows))
@@ -285,7 +280,7 @@ class BfdFile:
             name = byte_text(section.name)
         if kind.common:
             value = size
-        elif not self.linked and section is not None and kind.section not in {"*UND*", "*ABS*"}:
+        elif not self.linked and section is not None and kind.section not in {UNDEFINED, ABSOLUTE}:
             value += section.addr
         return name, value
 
@@ -313,88 +308,8 @@ class BfdFile:
 
     @cached_property
     def versions(self) -> Versions | None:
-        """What versions are called; None where BFD would print none."""
-        if self._versym is None or (self.version_definitions is None and self.version_needs is None):
+        """What the versions of dynamic symbols are called; None where BFD would print none."""
+        definitions, needs = self.version_definitions, self.version_needs
+        if self._versym is None or (definitions is None and needs is None):
             return None
-        return Versions(self.version_definitions or (), self.version_needs or ())
-
-
-class Versions:
-    """From a symbol's Versym entry to the version's name (`_bfd_elf_get_symbol_version_string`)."""
-
-    def __init__(self, definitions: tuple[VersionDefinition, ...], needs: tuple[VersionNeed, ...]) -> None:
-        self._defined = {d.index: d for d in definitions}
-        self._highest = max(self._defined, default=0)
-        first = self._defined.get(1)
-        self._base_is_plain = first is not None and first.flags == VER_FLG_BASE
-        self._needed = {n.index: byte_text(n.name) for n in needs if not n.hidden}
-        self._cache: dict[int, tuple[str | None, bool]] = {}
-
-    def of(self, entry: int) -> tuple[str | None, bool]:
-        """The name for a Versym entry (``"Base"`` for the file's own, "" for none) and whether it is hidden."""
-        found = self._cache.get(entry)
-        if found is None:
-            found = self._cache[entry] = self._look_up(entry)
-        return found
-
-    def suffix(self, name: str, entry: int, *, undefined: bool) -> str:
-        """What nm writes behind a symbol's name: ``@VERSION``, ``@@VERSION`` or nothing."""
-        version, hidden = self.of(entry)
-        number = entry & VERSYM_VERSION
-        if not version or (number == 1 and version == "Base" and self._is_base()):
-            return ""
-        if version == name and number <= self._highest:  # the absolute symbol that stands for the version itself
-            return ""
-        return f"@{version}" if hidden or undefined else f"@@{version}"
-
-    def _is_base(self) -> bool:
-        return self._highest < 1 or self._base_is_plain
-
-    def _look_up(self, entry: int) -> tuple[str | None, bool]:
-        hidden, number = bool(entry & VERSYM_HIDDEN), entry & VERSYM_VERSION
-        if number == 0:
-            return "", hidden
-        if number == 1 and self._is_base():
-            return "Base", hidden
-        if number <= self._highest:
-            definition = self._defined.get(number)
-            return (byte_text(definition.name) if definition is not None else None), hidden
-        needed = self._needed.get(number)
-        return ("<corrupt>", hidden) if needed is None else (needed, True)
-
-
-def _letter(binding: int, kind: int, place: Section | str) -> str:
-    """The letter that nm shows, before its case says local or global (`bfd_decode_symclass`)."""
-    if place in {"*COM*", "LARGE_COMMON"}:
-        return "C"
-    if binding == 2 and (place == "*UND*" or kind != 10):
-        letter = "v" if kind in {1, 5} else "w"
-        return letter if place == "*UND*" else letter.upper()
-    if place == "*UND*":
-        return "U"
-    if kind == 10:
-        return "i"
-    if binding not in {0, 1}:
-        return "u" if binding == 10 else "?"
-    return "a" if isinstance(place, str) else _section_letter(place)
-
-
-_BY_NAME: Final = ((".drectve", "i"), (".edata", "e"), (".idata", "i"), (".pdata", "p"))
-_DEBUGGING: Final = (".debug", ".gnu.debuglto_.debug_", ".gnu.linkonce.wi.", ".zdebug", ".line", ".stab")
-
-
-def _section_letter(section: Section) -> str:
-    """The letter of a section, by its name (COFF's special ones) or its flags (`decode_section_type`)."""
-    for name, letter in _BY_NAME:
-        if section.name.startswith(name) and section.name[len(name) : len(name) + 1] in {"", *".$0123456789"}:
-            return letter
-    if section.flags & SHF_EXECINSTR:
-        return "t"
-    contents, readonly = section.type != SHT_NOBITS, not section.flags & SHF_WRITE
-    if contents and section.flags & SHF_ALLOC:
-        return "r" if readonly else "d"
-    if not contents:
-        return "b"
-    if not section.flags & SHF_ALLOC and (section.name.startswith(_DEBUGGING) or section.name == ".gdb_index"):
-        return "N"
-    return "n" if readonly else "?"
+        return Versions(definitions or (), needs or ())

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Final, Literal
 
-from latebind.compat.bfd import error_text, file_size, open_object
+from latebind.compat.bfd import error_text, file_size, open_archive, open_member, open_object
 from latebind.compat.collation import collation_key
+from latebind.compat.lto import NO_ELF_TYPE, with_plugin
 from latebind.compat.output import path_text
+from latebind.compat.symbol_kind import ABSOLUTE, UNDEFINED
+from latebind.elf.symbol import STT_FILE
+from latebind.elf.symbol_rows import byte_text
 from latebind.errors import LatebindError, MalformedElf
 
 if TYPE_CHECKING:
@@ -15,6 +20,7 @@ if TYPE_CHECKING:
 
     from latebind.compat.bfd import BfdFile, SymbolEntry
     from latebind.compat.output import Output
+    from latebind.elf.archive import Archive
 
 Order = Literal["name", "address", "size", "none"]
 
@@ -41,6 +47,8 @@ class NmOptions:
     """Print the file's name before every symbol."""
     radix: Literal["x", "d", "o"] = "x"
     quiet: bool = False
+    armap: bool = False
+    """The symbol index of an archive too."""
     versions: bool = True
 
 
@@ -58,34 +66,62 @@ def _list_file(path: str, options: NmOptions, output: Output, *, several: bool) 
     if file_size(path, output, shown) < 1:
         return False
     try:
-        file = open_object(path)
-    except LatebindError as error:
+        archive = open_archive(path)
+        file = with_plugin(open_object(path)) if archive is None else None
+    except (LatebindError, OSError) as error:
         output.complain(f"{shown}: {error_text(error)}")
         return False
-    output.write(_heading(shown, file, options, several=several))
-    symbols: list[SymbolEntry] = []
-    try:
-        symbols = list(file.symbols(dynamic=options.dynamic))
-        lines = _lines(file, symbols, options, f"{shown}:" if options.file_names else "")
-    except MalformedElf:  # as in BFD, a table that cannot be read has no symbols
-        symbols, lines = [], iter(())
-    if not symbols:
-        if not options.quiet:
-            output.complain(f"{shown}: no symbols")
-        return True
-    output.write_all(lines)
+    if archive is not None:
+        _list_archive(archive, shown, options, output, several=several)
+    elif file is not None:
+        heading = f"{shown}:" if several else ""
+        output.write(_heading(heading, f"from {shown}", file, options))
+        _list_symbols(file, shown, options, output, f"{shown}:")
     return True
 
 
-def _heading(shown: str, file: BfdFile, options: NmOptions, *, several: bool) -> str:
+def _list_archive(archive: Archive, shown: str, options: NmOptions, output: Output, *, several: bool) -> None:
+    """The symbols of every member; one that cannot be read is told of, and no failure."""
+    if several and options.style == "bsd":
+        output.write(f"\n{shown}:\n")
+    if options.armap and archive.symbols:
+        names: dict[int, str] = {member.header: path_text(member.path or member.name) for member in archive.members}
+        output.write("\nArchive index:\n")
+        output.write_all(f"{byte_text(name)} in {names.get(at, '')}\n" for name, at in archive.symbols)
+    for member in archive.members:
+        name = path_text(member.path or member.name)
+        try:
+            file = with_plugin(open_member(archive, member))
+        except LatebindError as error:
+            output.complain(f"{name}: {error_text(error)}")
+            continue
+        posix = options.style == "posix"
+        full = f"{shown}[{name}]"
+        output.write(_heading(f"{full}:" if posix else f"{name}:", f"from {full}", file, options))
+        _list_symbols(file, name, options, output, f"{full}:" if posix else f"{shown}:{name}:")
+
+
+def _list_symbols(file: BfdFile, shown: str, options: NmOptions, output: Output, prefix: str) -> None:
+    try:
+        symbols = list(file.symbols(dynamic=options.dynamic))
+    except MalformedElf:  # as in BFD, a table that cannot be read has no symbols
+        symbols = []
+    if symbols:
+        output.write_all(_lines(file, symbols, options, prefix if options.file_names else ""))
+    elif not options.quiet:
+        output.complain(f"{shown}: no symbols")
+
+
+def _heading(name: str, source: str, file: BfdFile, options: NmOptions) -> str:
+    """What stands before the symbols of one object: `name`, or in System V's style a table's head."""
     if options.style == "sysv":
         what = "Undefined symbols" if options.undefined_only else "Symbols"
         pad = "        " if file.digits == 16 else ""
         columns = f"Name                  Value   {pad}Class        Type         Size     {pad}Line  Section"
-        return f"\n\n{what} from {shown}:\n\n{columns}\n\n"
-    if not several or options.file_names or options.style == "just-symbols":
+        return f"\n\n{what} {source}:\n\n{columns}\n\n"
+    if not name or options.file_names or options.style == "just-symbols":
         return ""
-    return f"{shown}:\n" if options.style == "posix" else f"\n{shown}:\n"
+    return f"{name}\n" if options.style == "posix" else f"\n{name}\n"
 
 
 # which symbols, in which order ------------------------------------------------------------------------------
@@ -104,7 +140,7 @@ def _wanted(symbols: Iterable[SymbolEntry], options: NmOptions) -> list[SymbolEn
     if not options.debugging:
         kept = [s for s in kept if not s[3].debugging]
     if options.order == "size":
-        kept = [s for s in kept if s[3].section not in {"*ABS*", "*UND*"}]
+        kept = [s for s in kept if s[3].section not in {ABSOLUTE, UNDEFINED}]
     if options.defined_only:
         kept = [s for s in kept if not s[3].undefined]
     return kept
@@ -141,9 +177,19 @@ def _sorted(symbols: list[SymbolEntry], options: NmOptions) -> list[SymbolEntry]
     if options.order == "address":
         return sorted(symbols, key=by_address, reverse=options.reverse)
     if options.order == "size":
-        symbols = sorted(symbols, key=lambda s: (s[1], by_name(s)))
-        return sorted((s for s in symbols if s[2]), key=by_size, reverse=options.reverse)
+        ordered = sorted(symbols, key=lambda s: (s[1], s[3].span[1], s[3].type != STT_FILE, by_name(s)))
+        return sorted((s for s in _sized(ordered) if s[2]), key=by_size, reverse=options.reverse)
     return sorted(symbols, key=by_name, reverse=options.reverse)  # type: ignore[arg-type]  # all keys are of one type
+
+
+def _sized(symbols: list[SymbolEntry]) -> Iterator[SymbolEntry]:
+    """The same with a size for section symbols: up to the next symbol of the section, or to its end."""
+    for symbol, following in zip_longest(symbols, symbols[1:]):
+        name, value, size, kind, other, version = symbol
+        if kind.section_symbol:
+            same = following is not None and following[3].span == kind.span
+            size = (following[1] if same else kind.span[2]) - value
+        yield name, value, size, kind, other, version
 
 
 # how a line looks ---------------------------------------------------------------------------------------------
@@ -151,48 +197,37 @@ def _sorted(symbols: list[SymbolEntry], options: NmOptions) -> list[SymbolEntry]
 
 def _lines(file: BfdFile, symbols: list[SymbolEntry], options: NmOptions, prefix: str) -> Iterator[str]:
     chosen = _sorted(_wanted(symbols, options), options)
-    if options.style == "bsd":
-        return _bsd(file, chosen, options, prefix)
-    if options.style == "just-symbols":
-        return (f"{_full_name(file, s, options)}\n" for s in chosen)
-    if options.style == "posix":
-        return _posix(file, chosen, options, prefix and f"{prefix} ")
-    return _sysv(file, chosen, options, prefix)
-
-
-def _full_name(file: BfdFile, symbol: SymbolEntry, options: NmOptions) -> str:
-    """The name with its version, or without what an ``@`` in it says."""
-    name, kind = symbol[0], symbol[3]
     if not options.versions:
-        return name.partition("@")[0]
-    if file.versions is None or kind.section_symbol:
-        return name
-    return name + file.versions.suffix(name, symbol[5], undefined=kind.undefined)
+        chosen = [(s[0].partition("@")[0], *s[1:]) for s in chosen]
+    elif options.dynamic and file.versions is not None:
+        versions = file.versions
+        chosen = [
+            s if s[3].section_symbol else (s[0] + versions.suffix(s[0], s[5], undefined=s[3].undefined), *s[1:])
+            for s in chosen
+        ]
+    if options.style == "just-symbols":
+        return (f"{s[0]}\n" for s in chosen)
+    if options.style == "posix":
+        return _posix(chosen, options, prefix and f"{prefix} ")
+    return (_bsd if options.style == "bsd" else _sysv)(chosen, options, prefix, file.digits)
 
 
-def _bsd(file: BfdFile, symbols: list[SymbolEntry], options: NmOptions, prefix: str) -> Iterator[str]:
-    width = file.digits
+def _bsd(symbols: list[SymbolEntry], options: NmOptions, prefix: str, width: int) -> Iterator[str]:
     blank, number = " " * width, f"0{width}{_RADIX[options.radix]}"
-    names = file.versions is not None or not options.versions
-    for symbol in symbols:
-        name, value, size, kind, _, _ = symbol
-        if names:
-            name = _full_name(file, symbol, options)
+    size_alone = options.order == "size" and not options.print_size
+    for name, value, size, kind, _, _ in symbols:
         letter = kind.letter
         if letter in _UNDEFINED:
             yield f"{prefix}{blank} {letter} {name}\n"
-            continue
-        shown = format(size if options.order == "size" and not options.print_size else value, number)
-        if options.print_size and size and not kind.section_symbol:
-            shown = f"{shown} {size:{number}}"
-        yield f"{prefix}{shown} {letter} {name}\n"
+        elif options.print_size and size and (not kind.section_symbol or options.order == "size"):
+            yield f"{prefix}{value:{number}} {size:{number}} {letter} {name}\n"
+        else:
+            yield f"{prefix}{size if size_alone else value:{number}} {letter} {name}\n"
 
 
-def _posix(file: BfdFile, symbols: list[SymbolEntry], options: NmOptions, prefix: str) -> Iterator[str]:
+def _posix(symbols: list[SymbolEntry], options: NmOptions, prefix: str) -> Iterator[str]:
     number = _RADIX[options.radix]
-    for symbol in symbols:
-        _, value, size, kind, _, _ = symbol
-        name = _full_name(file, symbol, options)
+    for name, value, size, kind, _, _ in symbols:
         if kind.letter in _UNDEFINED:
             yield f"{prefix}{name} {kind.letter}         \n"
         else:
@@ -200,14 +235,11 @@ def _posix(file: BfdFile, symbols: list[SymbolEntry], options: NmOptions, prefix
             yield f"{prefix}{name} {kind.letter} {value:{number}} {shown}\n"
 
 
-def _sysv(file: BfdFile, symbols: list[SymbolEntry], options: NmOptions, prefix: str) -> Iterator[str]:
-    width = file.digits
+def _sysv(symbols: list[SymbolEntry], options: NmOptions, prefix: str, width: int) -> Iterator[str]:
     blank, number = " " * width, f"0{width}{_RADIX[options.radix]}"
-    for symbol in symbols:
-        _, value, size, kind, _, _ = symbol
-        name = _full_name(file, symbol, options)
+    for name, value, size, kind, _, _ in symbols:
         address = blank if kind.letter in _UNDEFINED else format(value, number)
-        if kind.section_symbol:  # BFD keeps no ELF facts about these
+        if kind.section_symbol or kind.type == NO_ELF_TYPE:  # BFD keeps no ELF facts about these
             type_name, length, section = "", blank, ""
         else:
             type_name, length, section = _type_name(kind.type), format(size, number) if size else blank, kind.section

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING, Final
 
-from latebind.compat.bfd import SHT_REL, SHT_RELA, error_text, file_size, open_object
+from latebind.compat.bfd import error_text, file_size, open_archive, open_member, open_object
 from latebind.compat.output import path_text
 from latebind.compat.relocation_names import bfd_relocation_name
-from latebind.elf.section import SHT_NOBITS
+from latebind.compat.symbol_kind import ABSOLUTE
+from latebind.elf.section import SHT_NOBITS, SHT_REL, SHT_RELA
 from latebind.elf.segment import PF_R, PF_W, PF_X
 from latebind.elf.symbol_rows import ByteStrings, byte_text
 from latebind.errors import LatebindError, MalformedElf
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from latebind.compat.bfd import BfdFile, SymbolEntry
     from latebind.compat.output import Output
     from latebind.elf import Section
+    from latebind.elf.archive import Archive, Member
 
 _CONTROL: Final = {c: f"^{chr((c + 0x40) & 0xFF)}" for c in (*range(1, 32), 127)}
 _OTHER: Final = {0: "", 1: " .internal", 2: " .hidden", 3: " .protected"}
@@ -124,24 +126,42 @@ def objdump(files: Sequence[str], options: ObjdumpOptions, output: Output) -> in
     """Print the parts of each of `files`; the exit status is 1 where something could not be read."""
     status = 0
     for file in files:
-        shown = path_text(file)
         try:
-            if not _dump_file(file, shown, options, output):
+            if not _dump_path(file, path_text(file), options, output):
                 status = 1
         except _Fatal as error:
-            output.complain(f"{shown}: {error}")
+            output.complain(str(error))
             return 1
     return status
 
 
-def _dump_file(path: str, shown: str, options: ObjdumpOptions, output: Output) -> bool:
+def _dump_path(path: str, shown: str, options: ObjdumpOptions, output: Output) -> bool:
     if file_size(path, output, shown) < 1:
         return False
     try:
-        file = open_object(path, core=True)
+        archive = open_archive(path)
+        file = open_object(path, core=True) if archive is None else None
+    except (LatebindError, OSError) as error:
+        output.complain(f"{shown}: {error_text(error)}")
+        return False
+    if archive is not None:
+        output.write(f"In archive {_sanitized(shown)}:\n")
+        failed = [m for m in archive.members if not _dump_member(archive, m, options, output)]
+        return not failed
+    return file is None or _dump_file(file, shown, options, output)
+
+
+def _dump_member(archive: Archive, member: Member, options: ObjdumpOptions, output: Output) -> bool:
+    shown = path_text(member.path or member.name)
+    try:
+        file = open_member(archive, member)
     except LatebindError as error:
         output.complain(f"{shown}: {error_text(error)}")
         return False
+    return _dump_file(file, shown, options, output)
+
+
+def _dump_file(file: BfdFile, shown: str, options: ObjdumpOptions, output: Output) -> bool:
     output.write(f"\n{_sanitized(shown)}:     file format {file.target}\n")
     if options.private_headers:
         try:
@@ -155,7 +175,7 @@ def _dump_file(path: str, shown: str, options: ObjdumpOptions, output: Output) -
         fine = file.is_dynamic or file.dynsym is not None
         if not fine:
             output.complain(f"{shown}: not a dynamic object")
-        symbols = _dynamic_symbols(file) if fine else []
+        symbols = _dynamic_symbols(file, shown) if fine else []
     if options.dynamic_symbols:
         output.write("DYNAMIC SYMBOL TABLE:\n")
         output.write_all(_symbol_lines(file, symbols) if symbols else ["no symbols\n"])
@@ -218,7 +238,7 @@ def _dynamic(file: BfdFile, section: Section) -> Iterator[str]:
     source = file.elf.source
     digits, size = f"0{file.digits}x", 16 if source.is64 else 8
     link = file.sections[section.link]
-    strings = ByteStrings(source.take(link.offset, link.size, "string table"))
+    strings = ByteStrings(source, link)
     layout = "QQ" if source.is64 else "II"
     for tag, value in source.records(layout, section.offset, section.size // size, "dynamic section"):
         if tag == 0:
@@ -236,13 +256,13 @@ def _dynamic(file: BfdFile, section: Section) -> Iterator[str]:
 # -T ---------------------------------------------------------------------------------------------------------
 
 
-def _dynamic_symbols(file: BfdFile) -> list[SymbolEntry]:
+def _dynamic_symbols(file: BfdFile, shown: str) -> list[SymbolEntry]:
     if file.dynsym is None:
-        raise _Fatal("invalid operation")
+        raise _Fatal(f"{shown}: invalid operation")
     try:
         return list(file.symbols(dynamic=True))
     except MalformedElf as error:
-        raise _Fatal("file truncated") from error
+        raise _Fatal(f"{shown}: file truncated") from error
 
 
 def _symbol_lines(file: BfdFile, symbols: list[SymbolEntry]) -> Iterator[str]:
@@ -275,21 +295,22 @@ def _version_column(version: str | None, hidden: bool) -> str:  # noqa: FBT001  
 
 def _relocations(file: BfdFile, symbols: list[SymbolEntry], output: Output, shown: str) -> None:
     if file.dynsym is None:
-        raise _Fatal("invalid operation")
+        raise _Fatal(f"{shown}: invalid operation")
     output.write("DYNAMIC RELOCATION RECORDS")
     tables = [s for s in file.sections if s.type in {SHT_REL, SHT_RELA} and s.link == file.dynsym.index and s.entsize]
     if not sum(s.size // s.entsize for s in tables):
         output.write(" (none)\n\n")
         return
     try:
-        lines = [line for table in tables for line in _relocation_lines(file, table, symbols)]
+        names = _type_names(file, tables)
     except MalformedElf as error:
-        raise _Fatal("file truncated") from error
+        raise _Fatal(f"{shown}: file truncated") from error
     except _UnknownType as error:
         output.complain(f"{shown}: {error}")
-        raise _Fatal("bad value") from error
+        raise _Fatal(f"{shown}: bad value") from error
     output.write(f"\nOFFSET {'':{file.digits - 7}} TYPE {'':12} VALUE\n")
-    output.write_all(lines)
+    for table in tables:
+        output.write_all(_relocation_lines(file, table, symbols, names))
     output.write("\n\n")
 
 
@@ -300,24 +321,35 @@ class _UnknownType(LatebindError):
         super().__init__(f"unsupported relocation type {kind:#x}")
 
 
-def _relocation_lines(file: BfdFile, table: Section, symbols: list[SymbolEntry]) -> Iterator[str]:
-    source = file.elf.source
-    digits = f"0{file.digits}x"
-    names: dict[int, str | None] = {}
-    has_addend = table.type == SHT_RELA
-    if source.is64:
-        layout, shift, mask = "QQq" if has_addend else "QQ", 32, 0xFFFFFFFF
-    else:
-        layout, shift, mask = "IIi" if has_addend else "II", 8, 0xFF
-    versions = file.versions
-    for row in source.records(layout, table.offset, table.size // table.entsize, "relocation table"):
-        kind, index = row[1] & mask, row[1] >> shift
-        if kind not in names:
-            names[kind] = bfd_relocation_name(file, kind)
-        name = names[kind]
+def _rows(file: BfdFile, table: Section) -> Iterator[tuple[int, ...]]:
+    """The entries of a relocation section: offset, info and, for RELA, addend."""
+    layout = "QQ" if file.elf.source.is64 else "II"
+    if table.type == SHT_RELA:
+        layout += "q" if file.elf.source.is64 else "i"
+    return file.elf.source.records(layout, table.offset, table.size // table.entsize, "relocation table")
+
+
+def _type_names(file: BfdFile, tables: list[Section]) -> dict[int, str]:
+    """The name of each relocation type that `tables` use."""
+    mask = 0xFFFFFFFF if file.elf.source.is64 else 0xFF
+    names: dict[int, str] = {}
+    for kind in {row[1] & mask for table in tables for row in _rows(file, table)}:
+        name = bfd_relocation_name(file, kind)
         if name is None:
             raise _UnknownType(kind)
-        text = "*ABS*"
+        names[kind] = name
+    return names
+
+
+def _relocation_lines(
+    file: BfdFile, table: Section, symbols: list[SymbolEntry], names: dict[int, str]
+) -> Iterator[str]:
+    digits, versions = f"0{file.digits}x", file.versions
+    shift, mask = (32, 0xFFFFFFFF) if file.elf.source.is64 else (8, 0xFF)
+    has_addend = table.type == SHT_RELA
+    for row in _rows(file, table):
+        index = row[1] >> shift
+        text = ABSOLUTE
         if 0 < index <= len(symbols):
             symbol = symbols[index - 1]
             text = _sanitized(symbol[0])
@@ -327,4 +359,4 @@ def _relocation_lines(file: BfdFile, table: Section, symbols: list[SymbolEntry])
                     text += f"@{version}" if hidden or symbol[3].undefined else f"@@{version}"
         addend = row[2] if has_addend else 0
         sign = "" if not addend else f"+0x{addend:{digits}}" if addend > 0 else f"-0x{-addend:{digits}}"
-        yield f"{row[0]:{digits}} {name:<16}  {text}{sign}\n"
+        yield f"{row[0]:{digits}} {names[row[1] & mask]:<16}  {text}{sign}\n"

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, BinaryIO, Final
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-_PIECE: Final = 4096  # lines encoded and written at once: large enough to be fast, small enough for memory
+_PORTION: Final = 1 << 18  # characters encoded and written at once: enough to be fast, little enough for memory
 
 
 class Output:
@@ -28,14 +28,19 @@ class Output:
         self._out.write(text.encode("latin-1"))
 
     def write_all(self, pieces: Iterable[str]) -> None:
-        """Write many short texts, in large portions."""
+        """Write many short texts, in large portions; where `pieces` raises, what came before is written."""
         portion: list[str] = []
-        for piece in pieces:
-            portion.append(piece)
-            if len(portion) >= _PIECE:
-                self.write("".join(portion))
-                portion.clear()
-        self.write("".join(portion))
+        room = _PORTION
+        try:
+            for piece in pieces:
+                portion.append(piece)
+                room -= len(piece)
+                if room < 0:
+                    self.write("".join(portion))
+                    portion.clear()
+                    room = _PORTION
+        finally:
+            self.write("".join(portion))
 
     def complain(self, message: str) -> None:
         """One message on standard error, with the tool's name before it."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from latebind.elf.section import SHT_SYMTAB_SHNDX
 from latebind.elf.version import VER_NDX_LOCAL
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from latebind.elf.bytesource import ByteSource
     from latebind.elf.section import Section
 
-SHT_SYMTAB_SHNDX = 18
+_LEAST_ALLOWANCE, _ALLOWANCE_FACTOR = 1 << 26, 64
 
 SymbolRow = tuple[int, int, int, int, int, int]
 """(st_name, st_info, st_other, st_shndx, st_value, st_size), in this order for both classes."""
@@ -29,17 +30,28 @@ def byte_text(name: str) -> str:
 
 
 class ByteStrings:
-    """A string table whose strings are byte text. One that lies outside the table is None."""
+    """The string table in `section`, whose strings are byte text. One that lies outside the table is None.
 
-    __slots__ = ("_text",)
+    Strings may share their ends, and in a hostile table every offset is the start of another long one: what is taken
+    out in all is bounded. Raises `MalformedElf` beyond that, and where the table is not in the file.
+    """
 
-    def __init__(self, data: bytes) -> None:
-        self._text = data.decode("latin-1")
+    __slots__ = ("_allowance", "_malformed", "_text")
+
+    def __init__(self, source: ByteSource, section: Section) -> None:
+        self._text = source.take(section.offset, section.size, "string table").decode("latin-1")
+        self._allowance = _LEAST_ALLOWANCE + _ALLOWANCE_FACTOR * section.size
+        self._malformed = source.malformed("the strings of its string table overlap too much", section.offset)
 
     def __getitem__(self, index: int) -> str | None:
         text = self._text
         end = text.find("\0", index)
-        return text[index:end] if end >= 0 else None
+        if end < 0:
+            return None
+        self._allowance -= end - index
+        if self._allowance < 0:
+            raise self._malformed
+        return text[index:end]
 
 
 def read_rows(source: ByteSource, table: Section) -> list[SymbolRow]:

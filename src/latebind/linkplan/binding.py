@@ -47,7 +47,8 @@ class Binding(NamedTuple):
     `referrer` and `target` are object indexes of the plan (`target` None for an undefined one), `symbol_index` the
     index in the referrer's dynamic symbol table, `value` what `kind` says (a virtual address in the target, an offset
     in its TLS block, an absolute address, a hook's number), `types` the relocation types through which the referrer
-    refers to it, and `position` the target's place in the scope that was searched.
+    refers to it, `position` the target's place in the scope that was
+    searched, and `unique` says that the definition is an STB_GNU_UNIQUE one.
     """
 
     referrer: int
@@ -63,6 +64,7 @@ class Binding(NamedTuple):
     how: How
     position: int
     target_symbol: int
+    unique: bool = False
 
     @property
     def definition(self) -> Definition | None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from latebind.elf import Elf
 from latebind.elf import dynamic as dyn
-from latebind.elf.header import ELFOSABI_GNU, ET_CORE, ET_REL
+from latebind.elf.header import ET_CORE, ET_REL
 from latebind.elf.symbol import STB_GNU_UNIQUE
 from latebind.errors import NotFound, Unsupported
 from latebind.linkplan.binding import Binding, Definition, How, Kind, why
@@ -27,6 +27,9 @@ from latebind.search.environment import environment_for
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+
+_OWN = (How.LOCAL, How.PROTECTED)  # bound to the referrer itself, whatever others define
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,37 +133,49 @@ class LinkPlan:
         if index not in self.scope:
             scope.append((index, item.elf))
         first = self.executable if self.executable is not None else 0
-        found = bind_references(item.elf, index, scope, first)
+        found = self._unified(index, bind_references(item.elf, index, scope, first))
         if self.inside:
             found = tuple([self._served(b) if b.symbol in SERVICES else b for b in found])
-        if self.unique_owners:
-            found = tuple([self._unified(b) if b.kind is Kind.DATA else b for b in found])
         if not self.hooks and not self.redirects and not self._copies:
             return found
         return tuple(self._hooked(self._through_copies(b)) for b in found)
 
-    def _is_unique(self, binding: Binding) -> bool:
-        if binding.target is None or binding.kind is not Kind.DATA:
-            return False
-        elf = self.objects[binding.target].elf
-        if elf.header.os_abi != ELFOSABI_GNU:
-            return False
-        found = symbol_table(elf).find(binding.symbol, binding.version)
-        return found is not None and found[5] >> 4 == STB_GNU_UNIQUE
+    def _unified(self, index: int, found: tuple[Binding, ...]) -> tuple[Binding, ...]:
+        """`found` with one definition for each STB_GNU_UNIQUE name, whatever its version (`do_lookup_unique` of glibc).
 
-    def _unified(self, binding: Binding) -> Binding:
-        """A unique symbol has one definition in a namespace: the one that is there already, whatever the scope says."""
-        if not self._is_unique(binding) or binding.how in (How.LOCAL, How.PROTECTED):
-            return binding
+        In a fresh process the definition that the first object to be relocated got serves everybody, and objects are
+        relocated in the order of their constructors. In a running one the definition that is there already serves.
+        """
+        if index not in self.init_order or not any(b.unique for b in found):
+            return found
+        if self.inside:
+            return tuple(self._as_already_there(b) if b.unique and b.how not in _OWN else b for b in found)
+        before = self.init_order[: self.init_order.index(index)]
+        return tuple(self._first_of_unique(b, before) if b.unique else b for b in found)
+
+    def _as_already_there(self, binding: Binding) -> Binding:
         for index in self.unique_owners:
             found = symbol_table(self.objects[index].elf).find(binding.symbol, binding.version)
             if found is not None and found[5] >> 4 == STB_GNU_UNIQUE:
                 return binding._replace(target=index, value=found[3], size=found[4], target_symbol=found[2])
         return binding
 
+    def _first_of_unique(self, binding: Binding, before: tuple[int, ...]) -> Binding:
+        definers = [i for i in before if symbol_table(self.objects[i].elf).find(binding.symbol) is not None]
+        if all(i == binding.target for i in definers):
+            return binding
+        for definer in definers:
+            for other in self.bindings_of(definer):
+                if other.unique and other.symbol == binding.symbol:
+                    return binding._replace(
+                        kind=other.kind, target=other.target, value=other.value, size=other.size, how=other.how,
+                        position=other.position, target_symbol=other.target_symbol,
+                    )  # fmt: skip
+        return binding
+
     def unique_uses(self, index: int) -> tuple[tuple[int, str], ...]:
         """The unique symbols of other objects that object `index` is bound to: (owner, name)."""
-        bindings = [b for b in self.bindings_of(index) if b.target not in (None, index) and self._is_unique(b)]
+        bindings = [b for b in self.bindings_of(index) if b.target not in (None, index) and b.unique]
         return tuple((b.target, b.symbol) for b in bindings if b.target is not None)
 
     def _served(self, binding: Binding) -> Binding:
@@ -173,7 +188,7 @@ class LinkPlan:
         return binding._replace(kind=Kind.SERVICE, value=SERVICES[binding.symbol])
 
     def _hooked(self, binding: Binding) -> Binding:
-        if binding.symbol in self.hooks and binding.how not in (How.LOCAL, How.PROTECTED):
+        if binding.symbol in self.hooks and binding.how not in _OWN:
             return binding._replace(kind=Kind.HOOK, target=None, value=self.hooks.index(binding.symbol))
         number = self._redirected.get(binding.definition) if self.redirects else None
         if number is not None:  # the target stays: the original must not be unloaded under the hook

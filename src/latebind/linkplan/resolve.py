@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from latebind.elf.symbol import SHN_ABS, STB_WEAK, STT_FUNC, STT_GNU_IFUNC, STT_TLS
+from latebind.elf.symbol import SHN_ABS, STB_GNU_UNIQUE, STB_WEAK, STT_FUNC, STT_GNU_IFUNC, STT_TLS
 from latebind.errors import MalformedElf
 from latebind.linkplan.binding import Binding, How, Kind
 from latebind.linkplan.machines import MACHINES, UNKNOWN
@@ -96,6 +96,7 @@ def _binding(
         kind = Kind.WEAK_UNDEFINED if weak else Kind.UNRESOLVED
         return Binding(index, symbol_index, name, version, weak, types, kind, None, 0, 0, how, position, 0)
     kind = _ABSOLUTE if section == SHN_ABS else _KINDS[info & 0xF]
+    unique = info >> 4 == STB_GNU_UNIQUE
     return Binding(
-        index, symbol_index, name, version, weak, types, kind, target, value, size, how, position, target_symbol
+        index, symbol_index, name, version, weak, types, kind, target, value, size, how, position, target_symbol, unique
     )

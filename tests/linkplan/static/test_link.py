@@ -156,7 +156,7 @@ class TestObjects:
         assert (caught.value.symbol, caught.value.referrer) == ("secret", str(path))
 
     def test_weak_symbols(self, cc: Compiler) -> None:
-        a = cc.object("__attribute__((weak)) int v(void){ return 1; } int v2(void); __attribute__((weak)) int none(void);"
+        a = cc.object("__attribute__((weak)) int v(void){ return 1; } __attribute__((weak)) int none(void);"
                       "int f(void){ return 10 * v() + (none ? none() : 5); }", name="a.o")  # fmt: skip
         b = cc.object("int v(void){ return 2; }", name="b.o")
         for objects, expected in (((a,), 15), ((a, b), 25), ((b, a), 25)):
@@ -195,7 +195,8 @@ class TestObjects:
         a = cc.object('__attribute__((section("things"), used)) static int a = 1;', name="a.o")
         b = cc.object('__attribute__((section("things"), used)) static int b[2] = {2, 3};'
                       "extern int __start_things[], __stop_things[];"
-                      "int f(void){ int n = 0; for (int *p = __start_things; p < __stop_things; p++) n += *p; return n; }",
+                      "int f(void){ int n = 0;"
+                      "for (int *p = __start_things; p < __stop_things; p++) n += *p; return n; }",
                       name="b.o")  # fmt: skip
         with lb.load(lb.link(a, b)) as library:
             assert library.function("int f(void)")() == 6
