@@ -58,6 +58,19 @@ bool lb_read_word(const struct lb_view *view, uint64_t offset, uint64_t *out)
     return true;
 }
 
+#define IDENT_DATA 5 /* e_ident[EI_DATA] */
+
+uint16_t lb_machine(const struct lb_view *view)
+{
+    uint16_t machine = 0;
+    return lb_read16(view, offsetof(Elf64_Ehdr, e_machine), &machine) ? machine : EM_NONE;
+}
+
+bool lb_is_little(const struct lb_view *view)
+{
+    return view->size > IDENT_DATA && view->data[IDENT_DATA] == ELFDATA2LSB;
+}
+
 /* The string at `index` of the string table, or an empty text where it is not whole. */
 static struct lb_text text_at(const struct lb_symbols *s, uint64_t index)
 {
@@ -72,6 +85,18 @@ static struct lb_text text_at(const struct lb_symbols *s, uint64_t index)
     if (!end || end - start > UINT32_MAX)
         return none;
     return (struct lb_text){start, (uint32_t)(end - start)};
+}
+
+/* Whether the string at `index` is `name`.  Does not look for the end of the string first: in a hostile table every
+ * string is as long as the table. */
+static bool name_is(const struct lb_symbols *s, uint64_t index, struct lb_text name)
+{
+    if (s->at.strtab == LB_ABSENT || index >= s->at.strtab_size || name.length >= s->at.strtab_size - index)
+        return false;
+    if (!in_bounds(&s->view, s->at.strtab, s->at.strtab_size))
+        return false;
+    const char *start = (const char *)s->view.data + s->at.strtab + index;
+    return memcmp(start, name.start, name.length) == 0 && start[name.length] == 0;
 }
 
 static bool same_text(struct lb_text a, struct lb_text b)
@@ -100,16 +125,16 @@ uint32_t lb_gnu_hash(struct lb_text name)
     return h;
 }
 
-bool lb_symbol_at(const struct lb_symbols *s, uint32_t index, struct lb_symbol *out)
+/* Everything but the name; `name_index` gets st_name. */
+static bool symbol_fields(const struct lb_symbols *s, uint32_t index, struct lb_symbol *out, uint32_t *name_index)
 {
     uint64_t entry = s->view.is64 ? sizeof(Elf64_Sym) : sizeof(Elf32_Sym);
     uint64_t offset;
-    uint32_t name = 0;
     if (s->at.symtab == LB_ABSENT || __builtin_add_overflow(s->at.symtab, index * entry, &offset) ||
         !in_bounds(&s->view, offset, entry))
         return false;
     const uint8_t *at = s->view.data + offset;
-    lb_read32(&s->view, offset, &name);
+    lb_read32(&s->view, offset, name_index);
     if (s->view.is64) {
         out->info = at[offsetof(Elf64_Sym, st_info)];
         out->other = at[offsetof(Elf64_Sym, st_other)];
@@ -126,6 +151,14 @@ bool lb_symbol_at(const struct lb_symbols *s, uint32_t index, struct lb_symbol *
         out->value = value;
         out->size = size;
     }
+    return true;
+}
+
+bool lb_symbol_at(const struct lb_symbols *s, uint32_t index, struct lb_symbol *out)
+{
+    uint32_t name = 0;
+    if (!symbol_fields(s, index, out, &name))
+        return false;
     out->name = text_at(s, name);
     return true;
 }
@@ -135,19 +168,21 @@ bool lb_symbol_at(const struct lb_symbols *s, uint32_t index, struct lb_symbol *
 static bool set_version(struct lb_symbols *s, uint32_t index, struct lb_version version)
 {
     if (index >= s->version_count) {
-        struct lb_version *grown = realloc(s->versions, (index + 1) * sizeof *grown);
+        uint32_t count = index + 1 + index / 2; /* indexes rise one by one: growing by one each time copies too much */
+        struct lb_version *grown = realloc(s->versions, count * sizeof *grown);
         if (!grown)
             return false;
-        memset(grown + s->version_count, 0, (index + 1 - s->version_count) * sizeof *grown);
+        memset(grown + s->version_count, 0, (count - s->version_count) * sizeof *grown);
         s->versions = grown;
-        s->version_count = index + 1;
+        s->version_count = count;
     }
     s->versions[index] = version;
     return true;
 }
 
 /* Verdef and Verneed are lists whose links are offsets from the record they stand in.  A link that is zero ends the
- * list; one that is not moves forward, so a walk ends at the end of the file at the latest. */
+ * list; one that is not moves forward, so a walk ends at the end of the file at the latest.  Each need has its own list
+ * of names, and hostile lists overlap: all of them together have no more records than fit into the file. */
 static int read_definitions(struct lb_symbols *s, uint64_t *bad)
 {
     uint64_t at = s->at.verdef;
@@ -172,9 +207,11 @@ static int read_definitions(struct lb_symbols *s, uint64_t *bad)
     return 0;
 }
 
-static int read_needs_of(struct lb_symbols *s, uint64_t at, uint16_t count, struct lb_text file)
+static int read_needs_of(struct lb_symbols *s, uint64_t at, uint16_t count, struct lb_text file, uint64_t *room)
 {
     for (uint16_t i = 0; i < count; i++) {
+        if ((*room)-- == 0)
+            return errno = EINVAL, -1;
         uint32_t hash = 0, name = 0, next = 0;
         uint16_t other = 0;
         if (!lb_read32(&s->view, at, &hash) || !lb_read16(&s->view, at + 6, &other) ||
@@ -193,7 +230,7 @@ static int read_needs_of(struct lb_symbols *s, uint64_t at, uint16_t count, stru
 
 static int read_needs(struct lb_symbols *s, uint64_t *bad)
 {
-    uint64_t at = s->at.verneed;
+    uint64_t at = s->at.verneed, room = s->view.size / sizeof(Elf64_Vernaux);
     for (uint64_t i = 0; i < s->at.verneed_count && i < VERSIONS_MAX; i++) {
         uint16_t count = 0;
         uint32_t file = 0, aux = 0, next = 0;
@@ -201,7 +238,7 @@ static int read_needs(struct lb_symbols *s, uint64_t *bad)
         if (!lb_read16(&s->view, at + 2, &count) || !lb_read32(&s->view, at + 4, &file) ||
             !lb_read32(&s->view, at + 8, &aux) || !lb_read32(&s->view, at + 12, &next))
             return errno = EINVAL, -1;
-        if (read_needs_of(s, at + aux, count, text_at(s, file)) < 0)
+        if (read_needs_of(s, at + aux, count, text_at(s, file), &room) < 0)
             return -1;
         if (!next)
             break;
@@ -250,6 +287,7 @@ struct wanted { /* what is looked for; the hashes are computed once for the whol
     enum lb_class class;
     bool newest; /* dlsym: the default version, and not the base one */
     uint32_t gnu_hash, sysv_hash;
+    uint64_t *budget; /* what may still be spent on walking chains */
 };
 
 struct candidate { /* what one object's hash chain has given so far */
@@ -284,11 +322,24 @@ static enum lb_how version_matches(const struct lb_symbols *s, uint32_t index, c
     return LB_HOW_BASE;
 }
 
+/* Pays for one step along a chain and for the comparison that may come with it; false where nothing is left. */
+static bool spend(const struct wanted *w)
+{
+    uint64_t price = 1 + w->name.length / 64;
+    if (*w->budget < price) {
+        *w->budget = 0;
+        return false;
+    }
+    *w->budget -= price;
+    return true;
+}
+
 /* check_match: whether symbol `index` is the one; notes it in `c`. */
 static bool check(const struct lb_symbols *s, uint32_t index, const struct wanted *w, struct candidate *c)
 {
     struct lb_symbol sym;
-    if (!lb_symbol_at(s, index, &sym))
+    uint32_t name = 0;
+    if (!symbol_fields(s, index, &sym, &name))
         return false;
     uint8_t type = ELF64_ST_TYPE(sym.info);
     if (sym.value == 0 && sym.section != SHN_ABS && type != STT_TLS)
@@ -297,7 +348,7 @@ static bool check(const struct lb_symbols *s, uint32_t index, const struct wante
         return false;
     const uint32_t allowed = 1u << STT_NOTYPE | 1u << STT_OBJECT | 1u << STT_FUNC | 1u << STT_COMMON |
                              1u << STT_TLS | 1u << STT_GNU_IFUNC;
-    if (!(allowed >> type & 1) || !same_text(sym.name, w->name))
+    if (!(allowed >> type & 1) || !name_is(s, name, w->name))
         return false;
     enum lb_how how = version_matches(s, index, w, c);
     if (how == LB_HOW_NONE)
@@ -325,6 +376,8 @@ static void walk_gnu(const struct lb_symbols *s, const struct wanted *w, struct 
     if (!lb_read32(v, buckets + 4 * (uint64_t)(hash % nbuckets), &index) || index < symoffset)
         return;
     for (uint32_t link = 0; lb_read32(v, chains + 4 * (uint64_t)(index - symoffset), &link); index++) {
+        if (!spend(w))
+            return;
         if ((link ^ hash) >> 1 == 0 && check(s, index, w, c))
             return;
         if (link & 1 || index == UINT32_MAX)
@@ -332,20 +385,33 @@ static void walk_gnu(const struct lb_symbols *s, const struct wanted *w, struct 
     }
 }
 
+/* DT_HASH's entries are words of 4 bytes, but of 8 in the 64-bit ABIs of s390x and Alpha. */
+static bool read_hash_entry(const struct lb_view *v, uint64_t table, uint64_t entry, uint64_t index, uint32_t *out)
+{
+    uint64_t wide = 0;
+    if (entry == 4)
+        return lb_read32(v, table + 4 * index, out);
+    if (!lb_read64(v, table + 8 * index, &wide) || wide > UINT32_MAX)
+        return false;
+    *out = (uint32_t)wide;
+    return true;
+}
+
 /* DT_HASH (gABI): a chain visits each symbol once, so more than nchain steps mean that it cycles. */
 static void walk_sysv(const struct lb_symbols *s, const struct wanted *w, struct candidate *c)
 {
     const struct lb_view *v = &s->view;
-    uint64_t at = s->at.sysv_hash;
+    uint16_t machine = lb_machine(v);
+    uint64_t at = s->at.sysv_hash, entry = v->is64 && (machine == EM_S390 || machine == EM_ALPHA) ? 8 : 4;
     uint32_t nbucket = 0, nchain = 0, index = 0;
-    if (!lb_read32(v, at, &nbucket) || !lb_read32(v, at + 4, &nchain) || !nbucket)
+    if (!read_hash_entry(v, at, entry, 0, &nbucket) || !read_hash_entry(v, at, entry, 1, &nchain) || !nbucket)
         return;
-    if (!lb_read32(v, at + 8 + 4 * (uint64_t)(w->sysv_hash % nbucket), &index))
+    if (!read_hash_entry(v, at, entry, 2 + (uint64_t)(w->sysv_hash % nbucket), &index))
         return;
     for (uint32_t steps = 0; index != STN_UNDEF && steps < nchain; steps++) {
-        if (check(s, index, w, c))
+        if (!spend(w) || check(s, index, w, c))
             return;
-        if (!lb_read32(v, at + 8 + 4 * ((uint64_t)nbucket + index), &index))
+        if (!read_hash_entry(v, at, entry, 2 + (uint64_t)nbucket + index, &index))
             return;
     }
 }
@@ -387,13 +453,14 @@ static struct lb_match search_scope(const struct wanted *w, const struct lb_symb
     return (struct lb_match){LB_HOW_NONE, UINT32_MAX, 0};
 }
 
-static struct wanted make_wanted(struct lb_text name, const struct lb_version *version, enum lb_class class, bool newest)
+static struct wanted make_wanted(struct lb_text name, const struct lb_version *version, enum lb_class class,
+                                 bool newest, uint64_t *budget)
 {
-    return (struct wanted){name, version, class, newest, lb_gnu_hash(name), lb_sysv_hash(name)};
+    return (struct wanted){name, version, class, newest, lb_gnu_hash(name), lb_sysv_hash(name), budget};
 }
 
 struct lb_match lb_bind(const struct lb_symbols *referrer, uint32_t index, enum lb_class class,
-                        const struct lb_symbols *const *scope, uint32_t scope_count)
+                        const struct lb_symbols *const *scope, uint32_t scope_count, uint64_t *budget)
 {
     struct lb_symbol sym;
     if (!lb_symbol_at(referrer, index, &sym))
@@ -401,7 +468,7 @@ struct lb_match lb_bind(const struct lb_symbols *referrer, uint32_t index, enum 
     uint8_t visibility = ELF64_ST_VISIBILITY(sym.other);
     if (ELF64_ST_BIND(sym.info) == STB_LOCAL || visibility == STV_HIDDEN || visibility == STV_INTERNAL)
         return (struct lb_match){LB_HOW_LOCAL, UINT32_MAX, index};
-    struct wanted w = make_wanted(sym.name, lb_version_of(referrer, index, NULL), class, false);
+    struct wanted w = make_wanted(sym.name, lb_version_of(referrer, index, NULL), class, false, budget);
     struct lb_match found = search_scope(&w, scope, scope_count);
     bool elsewhere = found.scope != UINT32_MAX && scope[found.scope] != referrer;
     if (visibility == STV_PROTECTED && elsewhere)
@@ -411,7 +478,8 @@ struct lb_match lb_bind(const struct lb_symbols *referrer, uint32_t index, enum 
 
 struct lb_match lb_find(const struct lb_symbols *s, struct lb_text name, const struct lb_version *version)
 {
-    struct wanted w = make_wanted(name, version, LB_CLASS_PLT, version == NULL);
+    uint64_t budget = UINT64_MAX; /* one chain is no longer than the file */
+    struct wanted w = make_wanted(name, version, LB_CLASS_PLT, version == NULL, &budget);
     const struct lb_symbols *scope[] = {s};
     return search_scope(&w, scope, 1);
 }

@@ -4,7 +4,8 @@
  * filter, SysV hash as the fallback, versions with their hidden and base rules, weak, unique and protected symbols.
  * It works on files of any class and byte order, and it reads untrusted bytes: every access goes through one of the
  * lb_read_* accessors, which check bounds.  A number outside the file reads as "not there", never as a fault; the
- * loops over hash chains and version records are bounded by the number of entries that the file can hold. */
+ * loops over hash chains and version records are bounded by the number of entries that the file can hold.  One look-up
+ * can still walk the whole file, and so could each of many: lb_bind draws on a budget that its caller sets. */
 #ifndef LATEBIND_MATCH_H
 #define LATEBIND_MATCH_H
 
@@ -84,15 +85,19 @@ bool lb_symbol_at(const struct lb_symbols *symbols, uint32_t index, struct lb_sy
 /* The version that symbol `index` carries, or NULL. `hidden` (may be NULL) gets the versym's hidden bit. */
 const struct lb_version *lb_version_of(const struct lb_symbols *symbols, uint32_t index, bool *hidden);
 
-/* What symbol `index` of `referrer` binds to in `scope`. */
+/* What symbol `index` of `referrer` binds to in `scope`.  Steps along hash chains are paid for out of `budget`; where it
+ * becomes 0, the answer does not count. */
 struct lb_match lb_bind(const struct lb_symbols *referrer, uint32_t index, enum lb_class class,
-                        const struct lb_symbols *const *scope, uint32_t scope_count);
+                        const struct lb_symbols *const *scope, uint32_t scope_count, uint64_t *budget);
 
 /* `name` (with `version`, or NULL for the default one) in one object, as dlsym and dlvsym look it up. */
 struct lb_match lb_find(const struct lb_symbols *symbols, struct lb_text name, const struct lb_version *version);
 
 uint32_t lb_sysv_hash(struct lb_text name);
 uint32_t lb_gnu_hash(struct lb_text name);
+
+uint16_t lb_machine(const struct lb_view *view); /* e_machine; EM_NONE where the header is cut off */
+bool lb_is_little(const struct lb_view *view);   /* by e_ident */
 
 /* Bounds-checked reads; false where the bytes are not all in the file. */
 bool lb_read16(const struct lb_view *view, uint64_t offset, uint16_t *out);

@@ -94,15 +94,45 @@ static PyObject *match_fields(const struct lb_symbols *owner, struct lb_match ma
                          (unsigned long long)sym.size, (int)sym.info, (int)sym.section);
 }
 
-static PyObject *bind_one(SymbolTable *self, uint32_t index, int class, const struct lb_symbols **scope, uint32_t count)
+struct bind_budget { /* what one call of bind may still cost; an honest file needs a small part of it */
+    uint64_t steps; /* along hash chains */
+    uint64_t text;  /* bytes of names that become Python strings */
+};
+
+static struct bind_budget budget_for(const struct lb_symbols *s, uint64_t requests, uint64_t scope_count)
+{
+    uint64_t strings = s->at.strtab_size < s->view.size ? s->at.strtab_size : s->view.size;
+    return (struct bind_budget){(UINT64_C(1) << 26) + requests * scope_count * 1024,
+                                (UINT64_C(1) << 16) + requests * 64 + strings * 16};
+}
+
+/* Whether `length` more bytes of names are affordable; raises ValueError where they are not. */
+static bool afford_text(struct bind_budget *budget, uint64_t length)
+{
+    if (length > budget->text) {
+        PyErr_SetString(PyExc_ValueError, "the names of its symbols overlap again and again");
+        return false;
+    }
+    budget->text -= length;
+    return true;
+}
+
+static PyObject *bind_one(SymbolTable *self, uint32_t index, int class, const struct lb_symbols **scope, uint32_t count,
+                          struct bind_budget *budget)
 {
     struct lb_symbol own = {0};
     if (!lb_symbol_at(&self->symbols, index, &own))
         return PyErr_Format(PyExc_IndexError, "symbol %lu", (unsigned long)index);
-    struct lb_match match = lb_bind(&self->symbols, index, (enum lb_class)class, scope, count);
+    const struct lb_version *version = lb_version_of(&self->symbols, index, NULL);
+    if (!afford_text(budget, (uint64_t)own.name.length + (version ? version->name.length : 0)))
+        return NULL;
+    struct lb_match match = lb_bind(&self->symbols, index, (enum lb_class)class, scope, count, &budget->steps);
+    if (!budget->steps) {
+        PyErr_SetString(PyExc_ValueError, "the hash chains in its scope are so long that they must be broken");
+        return NULL;
+    }
     bool own_definition = match.how == LB_HOW_LOCAL || match.how == LB_HOW_PROTECTED;
     const struct lb_symbols *owner = own_definition ? &self->symbols : match.scope != UINT32_MAX ? scope[match.scope] : NULL;
-    const struct lb_version *version = lb_version_of(&self->symbols, index, NULL);
     PyObject *fields = match_fields(owner, match);
     PyObject *name = text_to_python(own.name);
     PyObject *version_name = version ? text_to_python(version->name) : Py_NewRef(Py_None);
@@ -119,13 +149,14 @@ static PyObject *bind_all(SymbolTable *self, PyObject *requests, const struct lb
 {
     Py_ssize_t n = PyList_Size(requests);
     PyObject *rows = n < 0 ? NULL : PyList_New(n);
+    struct bind_budget budget = budget_for(&self->symbols, n < 0 ? 0 : (uint64_t)n, count);
     for (Py_ssize_t i = 0; rows && i < n; i++) {
         unsigned int index;
         int class;
         PyObject *request = PyList_GetItem(requests, i);
         PyObject *row = NULL;
         if (request && PyArg_ParseTuple(request, "Ii", &index, &class))
-            row = bind_one(self, index, class, scope, count);
+            row = bind_one(self, index, class, scope, count, &budget);
         if (!row) {
             Py_CLEAR(rows);
             break;
@@ -139,7 +170,8 @@ PyDoc_STRVAR(bind_doc,
     "bind(requests, scope)\n--\n\n"
     "Bind references. requests: a list of (symbol index, class); scope: a tuple of SymbolTable in search order.\n"
     "Returns a list of (index, class, name, version or None, info, section, match), match being (how, scope index or\n"
-    "-1, symbol index, value, size, info, section) of the definition. Raises IndexError for an index not in the file.");
+    "-1, symbol index, value, size, info, section) of the definition. Raises IndexError for an index not in the file,\n"
+    "ValueError where names overlap or hash chains are so long that no linker can have made them.");
 
 static PyObject *table_bind(PyObject *object, PyObject *args)
 {

@@ -55,6 +55,17 @@ static int add(struct lb_reference_list *list, uint32_t symbol, uint32_t type)
     return 0;
 }
 
+/* r_info as the gABI has it: the symbol above, the type below.  mips64el stores the symbol first and then four bytes,
+ * the (first) type last; on MIPS the highest byte is no part of the types. */
+static uint64_t info64(uint64_t info, bool mips, bool little)
+{
+    if (!mips)
+        return info;
+    if (little)
+        info = info << 32 | __builtin_bswap32((uint32_t)(info >> 32));
+    return info & ~UINT64_C(0xff000000);
+}
+
 int lb_references_add(struct lb_reference_list *list, const struct lb_view *view,
                       const struct lb_relocation_table *table, uint32_t relative)
 {
@@ -63,9 +74,11 @@ int lb_references_add(struct lb_reference_list *list, const struct lb_view *view
         return errno = EINVAL, -1;
     /* A symbol index beyond what the file can hold is broken; the bound also bounds `seen`. */
     uint64_t most_symbols = view->size / (view->is64 ? sizeof(Elf64_Sym) : sizeof(Elf32_Sym));
+    bool mips = lb_machine(view) == EM_MIPS, little = lb_is_little(view);
     for (uint64_t at = table->offset, end = at + table->size / entry * entry; at < end; at += entry) {
         uint64_t info = 0;
         lb_read_word(view, at + word, &info);
+        info = view->is64 ? info64(info, mips, little) : info;
         uint32_t type = view->is64 ? (uint32_t)info : info & 0xff;
         uint64_t symbol = view->is64 ? info >> 32 : info >> 8;
         if (type == relative)

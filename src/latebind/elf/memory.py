@@ -13,6 +13,7 @@ import os
 import re
 import struct
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Final, Self
 
 from latebind.elf import dynamic as dyn
@@ -62,7 +63,7 @@ def mapped_objects(pid: int) -> tuple[MappedObject, ...]:
     with _Memory(pid) as memory:
         starts = [n for n, m in enumerate(mappings) if m.access[0] == "r" and memory.holds_object(m.start)]
     found = []
-    for n, following in zip(starts, [*starts[1:], len(mappings)], strict=True):
+    for n, following in pairwise([*starts, len(mappings)]):
         own = [m for m in mappings[n:following] if m.path == mappings[n].path] if mappings[n].path else [mappings[n]]
         name = mappings[n].path or "[anonymous]"
         found.append(MappedObject(RuntimeAddress(own[0].start), RuntimeAddress(own[-1].end), name))

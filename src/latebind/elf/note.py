@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from latebind.elf.bytesource import compiled
 from latebind.elf.section import SHT_NOTE, Section
 from latebind.elf.segment import PT_NOTE, Segment
 
@@ -48,19 +49,19 @@ def read_section_notes(
 
 
 def _notes_at(source: ByteSource, offset: int, size: int, align: int) -> list[Note]:
-    source.view(offset, size, "note segment")
+    data = source.take(offset, size, "note segment")
     source.spend("notes", size, offset)
     step = 8 if align == 8 else 4  # GNU property notes of 64-bit files are the only ones that align to 8
-    notes, at, end = [], offset, offset + size
-    while at + 12 <= end:
-        name_size, desc_size, kind = source.unpack("III", at, "note header")
-        name_at = at + 12
-        desc_at = _round_up(name_at - offset + name_size, step) + offset
-        if desc_at + desc_size > end:
-            raise source.malformed(f"a note of {name_size}+{desc_size} bytes reaches beyond its segment", at)
-        owner = source.take(name_at, name_size, "note owner").rstrip(b"\0").decode("latin-1")
-        notes.append(Note(owner, kind, source.take(desc_at, desc_size, "note")))
-        at = offset + _round_up(desc_at + desc_size - offset, step)
+    head = compiled(source.prefix, "III")
+    notes, at = [], 0
+    while at + 12 <= size:
+        name_size, desc_size, kind = head.unpack_from(data, at)
+        desc_at = _round_up(at + 12 + name_size, step)
+        if desc_at + desc_size > size:
+            raise source.malformed(f"a note of {name_size}+{desc_size} bytes reaches beyond its segment", offset + at)
+        owner = data[at + 12 : at + 12 + name_size].rstrip(b"\0").decode("latin-1")
+        notes.append(Note(owner, kind, data[desc_at : desc_at + desc_size]))
+        at = _round_up(desc_at + desc_size, step)
     return notes
 
 

@@ -136,6 +136,7 @@ def packed_relocation_tables(dynamic: Dynamic, addresses: AddressMap) -> tuple[R
 def read_relocations(source: ByteSource, table: RelocationTable, machine: int, relative: int) -> Table[Relocation]:
     """The entries of one table. `relative` is the machine's RELATIVE type, which RELR's entries stand for."""
     what = f"{table.tag} relocation table"
+    source.view(table.offset, table.size, what)
     source.spend("relocation tables", table.size, table.offset)
     columns: tuple[Sequence[int | None], ...]
     if table.tag == "RELR":

@@ -117,6 +117,7 @@ def read_symbols(
     `defined_versions` the indexes that the file defines itself.
     """
     count = layout.length
+    source.view(layout.offset, count * symbol_size(source), "symbol table")
     source.spend("symbol tables", count * symbol_size(source), layout.offset)
     names, values, sizes, infos, others, sections = _columns(source, layout.offset, count)
     texts = layout.strings.many(names)

@@ -65,6 +65,8 @@ def bind_references(
             rows = table.bind(requests, tuple(symbol_table(e) for _, e in places))
         except IndexError as e:
             raise MalformedElf(elf.path, None, f"a relocation refers to {e}, which is not in the file") from e
+        except ValueError as e:  # a budget ran out
+            raise MalformedElf(elf.path, None, str(e)) from e
         bindings += [_binding(index, row, places, tuple(types[row[0], row[1]])) for row in rows]
     return tuple(bindings)
 

@@ -1,0 +1,65 @@
+/* Fuzz the core's symbol matching (match.c, references.c): any bytes, no undefined behaviour, no read outside, no
+ * hang.  An input is a header that says where the tables are (tests/fuzz/seeds.py writes it) and the file's bytes, which
+ * stand in a block of their own so that AddressSanitizer sees each read beyond them. */
+#include "match.h"
+#include "references.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct head {
+    uint8_t is64, swap, unused[6];
+    uint64_t tables[10];
+    uint64_t relocations[2][3];
+};
+
+enum { MOST_BINDINGS = 512 };
+
+static void bind_all(const struct lb_symbols *symbols, const struct lb_reference_list *list)
+{
+    const struct lb_symbols *scope[] = {symbols, symbols};
+    uint64_t budget = 1 << 20;
+    for (uint64_t i = 0; i < list->count && i < MOST_BINDINGS && budget; i++) {
+        struct lb_symbol symbol;
+        if (!lb_symbol_at(symbols, list->items[i].symbol, &symbol))
+            continue;
+        const struct lb_version *version = lb_version_of(symbols, list->items[i].symbol, NULL);
+        struct lb_match match = lb_bind(symbols, list->items[i].symbol, LB_CLASS_PLT, scope, 2, &budget);
+        if (match.how != LB_HOW_NONE && !lb_symbol_at(symbols, match.symbol, &symbol))
+            abort(); /* what is found can be read */
+        if (i < 8)
+            lb_find(symbols, symbol.name, i & 1 ? version : NULL);
+    }
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct head head;
+    if (size < sizeof head)
+        return 0;
+    memcpy(&head, data, sizeof head);
+    size -= sizeof head;
+    uint8_t *file = malloc(size ? size : 1);
+    if (!file)
+        return 0;
+    memcpy(file, data + sizeof head, size);
+    const uint64_t *t = head.tables;
+    struct lb_symbols symbols = {
+        .view = {file, size, head.is64 & 1, head.swap & 1},
+        .at = {t[0], t[1], t[2], t[3], t[4], t[5], t[6], t[7], t[8], t[9]},
+    };
+    struct lb_reference_list list = {0};
+    uint64_t bad;
+    if (lb_symbols_prepare(&symbols, &bad) == 0) {
+        for (int i = 0; i < 2; i++) {
+            struct lb_relocation_table table = {head.relocations[i][0], head.relocations[i][1], head.relocations[i][2] & 1};
+            if (lb_references_add(&list, &symbols.view, &table, 8) < 0)
+                break;
+        }
+        bind_all(&symbols, &list);
+    }
+    lb_references_release(&list);
+    lb_symbols_release(&symbols);
+    free(file);
+    return 0;
+}
