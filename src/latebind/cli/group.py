@@ -34,6 +34,7 @@ VERBS: Final = {
     "shell": ("shell", "Call any function of any library, line by line."),
     "plugin": ("plugin", "Write, check, list, show and try plugins."),
     "contract": ("contract", "The C header of a contract."),
+    "readelf": ("readelf", "What is in ELF files, as GNU readelf prints it."),
     "man": ("man", "Print the manual page."),
     "completion": ("completion", "Print the completion script for bash, zsh or fish."),
 }

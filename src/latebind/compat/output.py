@@ -42,6 +42,18 @@ class Output:
         finally:
             self.write("".join(portion))
 
+    def flush(self) -> None:
+        """Hand over what was written so far."""
+        self._out.flush()
+
+    def warn(self, message: str) -> None:
+        """Say on standard error that something in the file is odd."""
+        self.complain(f"Warning: {message}")
+
+    def error(self, message: str) -> None:
+        """Say on standard error that something in the file cannot be shown."""
+        self.complain(f"Error: {message}")
+
     def complain(self, message: str) -> None:
         """One message on standard error, with the tool's name before it."""
         self.message(f"{self.tool}: {message}")
@@ -49,7 +61,7 @@ class Output:
     def message(self, text: str) -> None:
         """One line on standard error, behind everything that was printed before it."""
         self._out.flush()
-        self._errors.write(f"{text}\n".encode("latin-1"))
+        self._errors.write(f"{text}\n".encode("latin-1", "backslashreplace"))
         self._errors.flush()
 
 

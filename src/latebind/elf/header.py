@@ -70,7 +70,20 @@ def read_header(name: str, data: type_of_bytes) -> tuple[Header, ByteSource]:
         raise MalformedElf(name, 4, f"unknown ELF class {elf_class} (32-bit is 1, 64-bit is 2)")
     if order not in (ELFDATA2LSB, ELFDATA2MSB):
         raise MalformedElf(name, 5, f"unknown byte order {order} (little-endian is 1, big-endian is 2)")
-    source = ByteSource(name, data, is64=elf_class == ELFCLASS64, little=order == ELFDATA2LSB)
+    return read_any_header(name, data)
+
+
+def read_any_header(name: str, data: type_of_bytes) -> tuple[Header, ByteSource]:
+    """As `read_header` for data that starts with the magic number, but of any class and byte order.
+
+    An unknown class is read as 32-bit and an unknown byte order as little-endian, so that such a file can be shown.
+    Raises `MalformedElf` where `data` is cut off inside the header.
+    """
+    ident = bytes(data[:16])
+    if len(ident) < 16:
+        raise MalformedElf(name, len(ident), "cut off inside e_ident")
+    elf_class, order = ident[4], ident[5]
+    source = ByteSource(name, data, is64=elf_class == ELFCLASS64, little=order != ELFDATA2MSB)
     fields = source.unpack("HHIQQQIHHHHHH" if source.is64 else "HHIIIIIHHHHHH", 16, "ELF header")
     kind, machine, version, entry, phoff, shoff, *rest = fields
     header = Header(

@@ -15,6 +15,8 @@ from latebind.elf.symbol import SHN_ABS, SHN_COMMON, Symbol
 from latebind.errors import Unsupported
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from latebind.elf import Elf
 
 SHT_RELA, SHT_REL, SHT_GROUP = 4, 9, 17
