@@ -56,7 +56,7 @@ class Relocatable:
                 self.name, f"is for {header.machine_name} ({header.bits}-bit); only x86-64 objects can be linked here"
             )
         self.sections: tuple[Section, ...] = elf.sections
-        self.symbols: tuple[Symbol, ...] = elf.static_symbols
+        self.symbols: tuple[Symbol, ...] = tuple(elf.static_symbols)
         self._check()
         self.groups = tuple(self._group(s) for s in self.sections if s.type == SHT_GROUP)
         self._references = self._read_references()
