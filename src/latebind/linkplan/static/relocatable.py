@@ -15,8 +15,6 @@ from latebind.elf.symbol import SHN_ABS, SHN_COMMON, Symbol
 from latebind.errors import Unsupported
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from latebind.elf import Elf
 
 SHT_RELA, SHT_REL, SHT_GROUP = 4, 9, 17
@@ -58,7 +56,7 @@ class Relocatable:
                 self.name, f"is for {header.machine_name} ({header.bits}-bit); only x86-64 objects can be linked here"
             )
         self.sections: tuple[Section, ...] = elf.sections
-        self.symbols: Sequence[Symbol] = elf.static_symbols
+        self.symbols: tuple[Symbol, ...] = tuple(elf.static_symbols)
         self._check()
         self.groups = tuple(self._group(s) for s in self.sections if s.type == SHT_GROUP)
         self._references = self._read_references()
