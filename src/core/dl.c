@@ -138,8 +138,8 @@ int lb_dlinfo(void *handle, int request, void *result)
         return dlinfo(handle, request, result);
     switch (request) {
     case RTLD_DI_LMID:
-        *(Lmid_t *)result = LM_ID_BASE;
-        return 0;
+        *(Lmid_t *)result = (Lmid_t)(uintptr_t)ASK("namespace_id", "(K)", (unsigned long long)image->base);
+        return failure.is_pending ? -1 : 0;
     case RTLD_DI_LINKMAP:
         *(struct link_map **)result = &image->map;
         return 0;

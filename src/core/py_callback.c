@@ -12,6 +12,7 @@
 
 #include "image.h"
 #include "module.h"
+#include "services.h"
 
 static PyObject *desk; /* owned; set under the interpreter lock */
 
@@ -76,7 +77,38 @@ static PyObject *set_desk(PyObject *module, PyObject *value)
     Py_RETURN_NONE;
 }
 
+static PyObject *service_address(PyObject *module, PyObject *args)
+{
+    unsigned long long service;
+    (void)module;
+    if (!PyArg_ParseTuple(args, "O&:service_address", lb_as_uint64, &service))
+        return NULL;
+    uint64_t address = lb_service_address(service);
+    if (address == 0)
+        return PyErr_Format(PyExc_ValueError, "there is no service %llu", service);
+    return PyLong_FromUnsignedLongLong(address);
+}
+
+static PyObject *address_info(PyObject *module, PyObject *args)
+{
+    unsigned long long address;
+    Dl_info info;
+    (void)module;
+    if (!PyArg_ParseTuple(args, "O&:address_info", lb_as_uint64, &address))
+        return NULL;
+    if (lb_addr(lb_pointer(address), &info) == 0)
+        Py_RETURN_NONE;
+    PyObject *path = PyUnicode_DecodeFSDefault(info.dli_fname != NULL ? info.dli_fname : "");
+    return Py_BuildValue("(NKzK)", path, (unsigned long long)(uintptr_t)info.dli_fbase, info.dli_sname,
+                         (unsigned long long)(uintptr_t)info.dli_saddr);
+}
+
 static PyMethodDef functions[] = {
+    {"service_address", service_address, METH_VARARGS,
+     "service_address(service) -> int\n\nThe core's own function for enum lb_service.  Raises ValueError."},
+    {"address_info", address_info, METH_VARARGS,
+     "address_info(address) -> tuple[str, int, str | None, int] | None\n\n"
+     "As dladdr, of our objects too: path, start of the object, nearest symbol and its address; None: in no object."},
     {"set_desk", set_desk, METH_O,
      "set_desk(desk) -> None\n\n"
      "Hand over the object whose methods answer what native code asks; each returns (number, text or None)."},

@@ -34,11 +34,12 @@ static PyObject *system_open(PyObject *module, PyObject *args)
     PyObject *path;
     void *handle;
     const char *text = NULL;
-    if (!PyArg_ParseTuple(args, "O&:system_open", PyUnicode_FSConverter, &path))
+    int mode = RTLD_NOW | RTLD_LOCAL;
+    if (!PyArg_ParseTuple(args, "O&|i:system_open", PyUnicode_FSConverter, &path, &mode))
         return NULL;
     const char *name = PyBytes_AsString(path);
     Py_BEGIN_ALLOW_THREADS
-    handle = dlopen(name, RTLD_NOW | RTLD_LOCAL);
+    handle = dlopen(name, mode);
     if (handle == NULL)
         text = dlerror(); /* this thread's: no other call may come between */
     Py_END_ALLOW_THREADS
@@ -212,7 +213,8 @@ static PyObject *call_resolver(PyObject *module, PyObject *args)
 
 static PyMethodDef functions[] = {
     {"system_open", system_open, METH_VARARGS,
-     "system_open(path) -> int\n\nThe system's dlopen (RTLD_NOW | RTLD_LOCAL); constructors run.  Raises ExecuteError."},
+     "system_open(path, mode=RTLD_NOW | RTLD_LOCAL) -> int\n\n"
+     "The system's dlopen; constructors run.  Raises ExecuteError."},
     {"system_close", system_close, METH_VARARGS,
      "system_close(handle) -> None\n\nThe system's dlclose.  Raises ExecuteError."},
     {"system_symbol", system_symbol, METH_VARARGS,

@@ -1,28 +1,52 @@
 """The desk: what loaded native code asks the linker at run time, answered.
 
-The core calls these methods from the thread that asks (src/core/py_callback.c); each returns a number and, where
-something went wrong, a text.
+The core calls these methods from the thread that asks (src/core/py_callback.c, src/core/dl.c); each returns a number
+and, where something went wrong, a text for dlerror.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import os
+import weakref
+from itertools import count
+from typing import TYPE_CHECKING, Final
 
 from latebind import _core
-from latebind.linker.namespace import whose
-from latebind.linkplan import Kind
+from latebind.errors import LatebindError, UnresolvedSymbol
+from latebind.linker.lifetime import lock
+from latebind.linker.lookup import address_of, find_symbol
+from latebind.linker.modes import open_plan, plan_for
+from latebind.linker.namespace import Namespace, this_process, whose
+from latebind.linkplan import Kind, Role
 from latebind.linkplan.near import near_names
 from latebind.linkplan.resolve import bind_call
+from latebind.linkplan.roles import is_shared
+from latebind.linkplan.services import SERVICES
 
 if TYPE_CHECKING:
+    from latebind.linker.library import Library
     from latebind.linker.loaded import LoadedObject
     from latebind.linkplan import Binding
+
+type_of_answer = tuple[int, str | None]
+
+_RTLD_DEFAULT: Final = 0
+_RTLD_NEXT: Final = 2**64 - 1
+_LM_ID_BASE: Final = 0
+_LM_ID_NEWLM: Final = -1
 
 
 class Desk:
     """Answers questions of native code. One for the process."""
 
-    def find_late(self, base: int, symbol: int) -> tuple[int, str | None]:
+    def __init__(self) -> None:
+        self._open: dict[int, list[Library]] = {}
+        self._numbers = count(1)
+        self._spaces: weakref.WeakValueDictionary[int, Namespace] = weakref.WeakValueDictionary()
+
+    # binding ----------------------------------------------------------------------------------------------------
+
+    def find_late(self, base: int, symbol: int) -> type_of_answer:
         """The function for the symbol number `symbol` of the object at `base`, which had no definition when loaded."""
         found = whose(base)
         if found is None:
@@ -35,6 +59,98 @@ class Desk:
         target = places[binding.target]
         at.holds.append(target)
         return _function_address(target, binding), None
+
+    # dlopen and its relatives -----------------------------------------------------------------------------------
+
+    def open(self, caller: int, file: bytes, mode: int) -> type_of_answer:
+        """`dlopen(file, mode)`, called from the object at `caller` (0: unknown): a handle."""
+        found = whose(caller)
+        return self._open_for(found, found[1] if found is not None else this_process(), file, mode)
+
+    def open_in(self, caller: int, list_id: int, file: bytes, mode: int) -> type_of_answer:
+        """`dlmopen(list_id, file, mode)`."""
+        with lock:
+            where = this_process() if list_id == _LM_ID_BASE else self._spaces.get(list_id)
+            if list_id == _LM_ID_NEWLM:
+                where = Namespace()
+            if where is None:
+                return 0, f"dlmopen: there is no namespace {list_id}"
+            return self._open_for(whose(caller), where, file, mode)
+
+    def _open_for(
+        self, caller: tuple[LoadedObject, Namespace] | None, where: Namespace, file: bytes, mode: int
+    ) -> type_of_answer:
+        try:
+            with lock:
+                made = plan_for(os.fsdecode(file), mode, where, caller[0].elf if caller is not None else None)
+                if made.root.role is not Role.OWN:
+                    return _core.system_open(made.root.path, mode), None
+                library = open_plan(made, mode, where)
+                self._open.setdefault(library.handle, []).append(library)
+                return library.handle, None
+        except (LatebindError, _core.ExecuteError, OSError, ValueError) as e:
+            return 0, str(e)
+
+    def close(self, handle: int) -> type_of_answer:
+        """`dlclose(handle)` of one of ours."""
+        with lock:
+            opened = self._open.get(handle, [])
+            if not opened:
+                return 0, "dlclose: the library is not open through this handle"
+            library = opened.pop()
+            if not opened:
+                del self._open[handle]
+            try:
+                library.close()
+            except (LatebindError, _core.ExecuteError) as e:
+                return 0, str(e)
+        return 0, None
+
+    def find(self, caller: int, handle: int, name: bytes, version: str | None) -> type_of_answer:
+        """`dlvsym`, or `dlsym` where there is no version; `handle` is one of ours, RTLD_DEFAULT or RTLD_NEXT."""
+        text = os.fsdecode(name)
+        try:
+            with lock:
+                places = self._places(caller, handle)
+                place = find_symbol(places, text, version)
+                if place is None:
+                    path = places[0].resident.path if places and handle not in (_RTLD_DEFAULT, _RTLD_NEXT) else None
+                    raise UnresolvedSymbol(text, version, path)
+                if text in SERVICES and is_shared(place.owner.elf):
+                    return _core.service_address(SERVICES[text]), None
+                return address_of(place), None
+        except (LatebindError, _core.ExecuteError) as e:
+            return 0, str(e)
+
+    def _places(self, caller: int, handle: int) -> list[LoadedObject]:
+        """Where `find` looks."""
+        if handle not in (_RTLD_DEFAULT, _RTLD_NEXT):
+            return list(self._library(handle).closure)
+        found = whose(caller)
+        if found is None:
+            raise UnresolvedSymbol("RTLD_NEXT", None, "the caller, which is in no library that latebind loaded")
+        at, namespace = found
+        scope = namespace.scope_of(at)
+        if handle == _RTLD_DEFAULT:
+            return scope
+        return scope[next((i for i, o in enumerate(scope) if o.elf is at.elf), -1) + 1 :]
+
+    def _library(self, handle: int) -> Library:
+        opened = self._open.get(handle)
+        if not opened:
+            raise UnresolvedSymbol("dlsym", None, "a library that is not open through this handle")
+        return opened[-1]
+
+    def namespace_id(self, base: int) -> type_of_answer:
+        """The number of the namespace of the object at `base` (dlinfo's RTLD_DI_LMID)."""
+        found = whose(base)
+        if found is None or found[1] is this_process():
+            return _LM_ID_BASE, None
+        with lock:
+            known = [number for number, space in self._spaces.items() if space is found[1]]
+            number = known[0] if known else next(self._numbers)
+            self._spaces[number] = found[1]
+            return number, None
 
 
 def _hint(at: LoadedObject, symbol: str) -> str | None:

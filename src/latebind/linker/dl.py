@@ -1,29 +1,97 @@
-"""The dl API under its POSIX names: `dlopen`, `dlsym`, `dlvsym`, `dlclose`, `dlerror` (dlopen(3), dlsym(3)).
+"""The dl API under its POSIX and GNU names: dlopen(3), dlsym(3), dladdr(3), dlinfo(3), dlmopen(3).
 
 For code and people who think in these terms. The functions return None or a non-zero status where C returns NULL or
-one, and `dlerror` tells what went wrong, once and per thread. `latebind.load` raises instead.
+one, and `dlerror` tells what went wrong, once and per thread. `latebind.load` raises instead. Native code that was
+loaded by latebind and calls these functions in C gets the same linker (desk.py).
 """
 
 from __future__ import annotations
 
 import os
 import threading
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from latebind.errors import LatebindError
-from latebind.linker.loading import load
-from latebind.linker.namespace import this_process
+from latebind import _core
+from latebind.elf.bytesource import RuntimeAddress
+from latebind.elf.segment import PT_DYNAMIC
+from latebind.errors import LatebindError, UnresolvedSymbol, Unsupported
+from latebind.linker.desk import open_desk
+from latebind.linker.lifetime import lock
+from latebind.linker.lookup import address_of, find_symbol
+from latebind.linker.modes import (
+    RTLD_DEEPBIND,
+    RTLD_GLOBAL,
+    RTLD_LAZY,
+    RTLD_LOCAL,
+    RTLD_NODELETE,
+    RTLD_NOLOAD,
+    RTLD_NOW,
+    open_plan,
+    plan_for,
+)
+from latebind.linker.namespace import Namespace, this_process
 
 if TYPE_CHECKING:
-    from latebind.elf.bytesource import RuntimeAddress
     from latebind.linker.library import Library
 
-RTLD_LAZY: Final = os.RTLD_LAZY
-RTLD_NOW: Final = os.RTLD_NOW
-RTLD_GLOBAL: Final = os.RTLD_GLOBAL
-RTLD_LOCAL: Final = os.RTLD_LOCAL
+__all__ = [
+    "LM_ID_BASE",
+    "LM_ID_NEWLM",
+    "RTLD_DEEPBIND",
+    "RTLD_DEFAULT",
+    "RTLD_DI_LINKMAP",
+    "RTLD_DI_LMID",
+    "RTLD_DI_ORIGIN",
+    "RTLD_DI_TLS_DATA",
+    "RTLD_DI_TLS_MODID",
+    "RTLD_GLOBAL",
+    "RTLD_LAZY",
+    "RTLD_LOCAL",
+    "RTLD_NEXT",
+    "RTLD_NODELETE",
+    "RTLD_NOLOAD",
+    "RTLD_NOW",
+    "DlInfo",
+    "LinkMap",
+    "dladdr",
+    "dlclose",
+    "dlerror",
+    "dlinfo",
+    "dlmopen",
+    "dlopen",
+    "dlsym",
+    "dlvsym",
+]
+
+RTLD_DEFAULT: Final = 0
+"""For `dlsym`: the global scope."""
+RTLD_NEXT: Final = -1
+"""For `dlsym`: the global scope behind its first object, the program, which is the caller."""
+LM_ID_BASE: Final = 0
+LM_ID_NEWLM: Final = -1
+RTLD_DI_LMID, RTLD_DI_LINKMAP, RTLD_DI_ORIGIN, RTLD_DI_TLS_MODID, RTLD_DI_TLS_DATA = 1, 2, 6, 9, 10
 
 _last = threading.local()
+
+
+@dataclass(frozen=True, slots=True)
+class DlInfo:
+    """What `dladdr` finds: the object's path and start, and the nearest symbol at or before the address, if any."""
+
+    fname: str
+    fbase: RuntimeAddress
+    sname: str | None
+    saddr: RuntimeAddress | None
+
+
+@dataclass(frozen=True, slots=True)
+class LinkMap:
+    """The public part of a link map entry: load bias, path, and address of the dynamic section (0 if unknown)."""
+
+    addr: RuntimeAddress
+    name: str
+    ld: RuntimeAddress
 
 
 def _failed(error: Exception) -> None:
@@ -33,35 +101,61 @@ def _failed(error: Exception) -> None:
 def dlopen(file: str | None, mode: int) -> Library | None:
     """Load `file` and what it needs; a handle, or None and `dlerror` says why.
 
-    `file` None means the running program. `mode` holds RTLD_LAZY or RTLD_NOW (POSIX lets RTLD_LAZY bind at once, and
-    so it does here), and RTLD_GLOBAL where later loads shall see the symbols.
+    `file` None means the running program. `mode` is RTLD_LAZY or RTLD_NOW, together with any of RTLD_GLOBAL (later
+    loads see its symbols), RTLD_LOCAL, RTLD_NOLOAD (only if it is there), RTLD_NODELETE (never unload it) and
+    RTLD_DEEPBIND (its own symbols come before the global scope's).
     """
-    if not mode & (RTLD_LAZY | RTLD_NOW):
-        _failed(ValueError(f"invalid mode {mode:#x} for dlopen(): neither RTLD_LAZY nor RTLD_NOW"))
-        return None
+    return dlmopen(LM_ID_BASE, file, mode)
+
+
+def dlmopen(namespace: Namespace | int, file: str | None, mode: int) -> Library | None:
+    """`dlopen` in a namespace: a `Namespace`, LM_ID_BASE (the process's own) or LM_ID_NEWLM (a new one)."""
     try:
-        name = os.readlink("/proc/self/exe") if file is None else file
-        return load(name, namespace=this_process(), scope="global" if mode & RTLD_GLOBAL else "local")
-    except (LatebindError, OSError) as e:
+        with lock:
+            where = _namespace(namespace)
+            name = os.readlink("/proc/self/exe") if file is None else file
+            return open_plan(plan_for(name, mode, where), mode, where)
+    except (LatebindError, OSError, ValueError) as e:
         _failed(e)
         return None
 
 
-def dlsym(handle: Library, name: str) -> RuntimeAddress | None:
+def _namespace(namespace: Namespace | int) -> Namespace:
+    if isinstance(namespace, Namespace):
+        return namespace
+    if namespace not in (LM_ID_BASE, LM_ID_NEWLM):
+        raise ValueError(f"{namespace} is no namespace: give a Namespace, LM_ID_BASE or LM_ID_NEWLM")
+    return this_process() if namespace == LM_ID_BASE else Namespace()
+
+
+def dlsym(handle: Library | int, name: str) -> RuntimeAddress | None:
     """The address of `name` in the library or in what it needs; None, and `dlerror` says why.
 
-    A symbol may truly be at address 0: as in C, ask `dlerror` to tell that from a failure.
+    Instead of a handle, RTLD_DEFAULT or RTLD_NEXT. A symbol may truly be at address 0: as in C, ask `dlerror` to tell
+    that from a failure.
     """
     return dlvsym(handle, name, None)
 
 
-def dlvsym(handle: Library, name: str, version: str | None) -> RuntimeAddress | None:
+def dlvsym(handle: Library | int, name: str, version: str | None) -> RuntimeAddress | None:
     """`dlsym` for one version of `name`; None means the default one."""
     try:
-        return handle.symbol(name, version)
-    except LatebindError as e:
+        if not isinstance(handle, int):
+            return handle.symbol(name, version)
+        return _find_in_process(handle, name, version)
+    except (LatebindError, ValueError) as e:
         _failed(e)
     return None
+
+
+def _find_in_process(handle: int, name: str, version: str | None) -> RuntimeAddress:
+    if handle not in (RTLD_DEFAULT, RTLD_NEXT):
+        raise ValueError(f"{handle} is no handle: give a library, RTLD_DEFAULT or RTLD_NEXT")
+    with lock:
+        place = find_symbol(this_process().global_scope()[1 if handle == RTLD_NEXT else 0 :], name, version)
+        if place is None:
+            raise UnresolvedSymbol(name, version)
+        return address_of(place)
 
 
 def dlclose(handle: Library) -> int:
@@ -78,3 +172,45 @@ def dlerror() -> str | None:
     text: str | None = getattr(_last, "error", None)
     _last.error = None
     return text
+
+
+def dladdr(address: int) -> DlInfo | None:
+    """Which object and which symbol a runtime address belongs to; None where it is in no object."""
+    found = _core.address_info(address)
+    if found is None:
+        return None
+    path, start, symbol, at = found
+    return DlInfo(path, RuntimeAddress(start), symbol, RuntimeAddress(at) if symbol is not None else None)
+
+
+def dlinfo(handle: Library, request: int) -> Namespace | LinkMap | str | int | None:
+    """What `request` asks about a library; None, and `dlerror` says why.
+
+    RTLD_DI_LMID: its `Namespace`. RTLD_DI_LINKMAP: a `LinkMap`. RTLD_DI_ORIGIN: its folder. RTLD_DI_TLS_MODID: its TLS
+    module id, 0 without TLS. RTLD_DI_TLS_DATA: the address of its TLS block in this thread, 0 without.
+    """
+    try:
+        return _information(handle, request)
+    except LatebindError as e:
+        _failed(e)
+        return None
+
+
+def _information(handle: Library, request: int) -> Namespace | LinkMap | str | int:
+    root = handle.closure[0]
+    if request == RTLD_DI_LMID:
+        return handle.namespace
+    if request == RTLD_DI_LINKMAP:
+        dynamic = root.elf.segment(PT_DYNAMIC)
+        return LinkMap(root.base, handle.path, RuntimeAddress(root.base + dynamic.vaddr if dynamic is not None else 0))
+    if request == RTLD_DI_ORIGIN:
+        return os.path.dirname(handle.path)
+    module = root.image.tls_module if root.image is not None else _core.tls_of(root.base)[0]
+    if request == RTLD_DI_TLS_MODID:
+        return module
+    if request == RTLD_DI_TLS_DATA:
+        return _core.tls_address(module, 0) if module else 0
+    raise Unsupported(f"dlinfo request {request}", "is not answered here")
+
+
+open_desk()

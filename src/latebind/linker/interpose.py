@@ -34,7 +34,7 @@ type_of_hook = int | tuple[str, Callable[..., Any]] | Any
 """An address, (C prototype, Python function), or what has an address: a NativeFunction, a ctypes function."""
 type_of_wrap = tuple[str, Callable[..., Any]]
 
-_CALLABLE = (Kind.FUNCTION, Kind.IFUNC)
+_CALLABLE = (Kind.FUNCTION, Kind.IFUNC, Kind.SERVICE)
 
 
 @dataclass(eq=False, slots=True)
@@ -155,6 +155,8 @@ def _disarm_all() -> None:
 
 
 def _address(definition: Definition, loaded: Mapping[int, LoadedObject]) -> int:
+    if definition.kind is Kind.SERVICE:
+        return _core.service_address(definition.value)
     address = loaded[definition.target].base + definition.value
     return _core.call_resolver(address) if definition.kind is Kind.IFUNC else address
 

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Self
 
-from latebind import _core
-from latebind.elf.bytesource import RuntimeAddress
-from latebind.elf.symbol import SHN_ABS, STT_GNU_IFUNC, STT_TLS
+from latebind.elf.symbol import STT_TLS
 from latebind.errors import ClosedLibrary, UnresolvedSymbol, Unsupported
+from latebind.linker.lookup import address_of, find_symbol
 from latebind.linkplan.near import near_names
-from latebind.linkplan.table import symbol_table
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
 
+    from latebind.elf.bytesource import RuntimeAddress
     from latebind.linker.got import Slot
     from latebind.linker.lasting import Lasting
     from latebind.linker.loaded import LoadedObject
@@ -57,6 +56,23 @@ class Library:
         return self._closure[0].base
 
     @property
+    def handle(self) -> int:
+        """What `dlopen` returns for it to native code; 0 where the system's linker loaded it."""
+        image = self._closure[0].image
+        return image.handle if image is not None else 0
+
+    @property
+    def closure(self) -> tuple[LoadedObject, ...]:
+        """The records of the object and everything it needs, breadth-first; for the linker's own parts."""
+        self._check_open()
+        return self._closure
+
+    def pin(self) -> None:
+        """Never unload it, whatever is closed (RTLD_NODELETE)."""
+        self._check_open()
+        self.namespace.pin(self._closure[0])
+
+    @property
     def closed(self) -> bool:
         """Whether `close` was called."""
         return not self._open
@@ -77,23 +93,15 @@ class Library:
             raise ClosedLibrary(self.path)
 
     def _look_up(self, name: str, version: str | None) -> RuntimeAddress:
-        for place in self._closure:
-            found = symbol_table(place.elf).find(name, version)
-            if found is not None:
-                _, _, _, value, _, info, section = found
-                return self._address(place, name, value, info & 0xF, section)
-        exported = [s.name for s in self._closure[0].elf.symbols if s.exported]
-        raise UnresolvedSymbol(name, version, self.path, near_names(name, exported))
-
-    def _address(self, place: LoadedObject, name: str, value: int, kind: int, section: int) -> RuntimeAddress:
-        if section == SHN_ABS:
-            return RuntimeAddress(value)
-        if kind == STT_TLS:
+        place = find_symbol(self._closure, name, version)
+        if place is None:
+            exported = [s.name for s in self._closure[0].elf.symbols if s.exported]
+            raise UnresolvedSymbol(name, version, self.path, near_names(name, exported))
+        if place.type == STT_TLS:
             raise Unsupported(
                 name, "is thread-local: it has an address in each thread", "call a function that returns it"
             )
-        address = RuntimeAddress(place.base + value)
-        return RuntimeAddress(_core.call_resolver(address)) if kind == STT_GNU_IFUNC else address
+        return address_of(place)
 
     def function(self, prototype: str) -> Callable[..., Any]:
         """The function that the C `prototype` names and types, as a callable: ``"double cos(double)"``.

@@ -10,7 +10,6 @@ from latebind.elf.archive import is_archive
 from latebind.elf.header import ET_REL
 from latebind.errors import NotFound, Tried
 from latebind.linker.descriptor import read_descriptor
-from latebind.linker.desk import open_desk
 from latebind.linker.interpose import interpose, type_of_hook, type_of_wrap
 from latebind.linker.library import Library
 from latebind.linker.lifetime import lock
@@ -38,6 +37,7 @@ def plan(
     into: _HasSurroundings | None = None,
     library_path: tuple[str, ...] = (),
     root: str | None = None,
+    loader: Elf | None = None,
 ) -> LinkPlan:
     """Plan the loading of `target`, reading files and executing nothing.
 
@@ -45,19 +45,24 @@ def plan(
     descriptor (which stays yours), or an `Elf`. A relocatable object or a static archive is linked in memory first, as
     `link` does.
     Without `into` the plan says what ld.so would do in a fresh process; with it (`this_process()`, a `Namespace`) the
-    plan can be loaded there. `library_path` holds folders to search before LD_LIBRARY_PATH; `root` is a sysroot.
+    plan can be loaded there. `library_path` holds folders to search before LD_LIBRARY_PATH; `root` is a sysroot. A name
+    is searched for on behalf of `loader` (its DT_RUNPATH counts, and its folder is $ORIGIN), by default the program.
 
     Raises `NotFound`, `MalformedElf` or `Unsupported`. Needed objects that are not found and references without a
     definition are part of the plan (`missing`, `unresolved`).
     """
     files = Files(root)
     around = into.surroundings() if into is not None else None
-    elf = _read_target(target, files, around, library_path)
+    elf = _read_target(target, files, around, library_path, loader)
     return make_plan(elf, files, surroundings=around, library_path=library_path)
 
 
 def _read_target(
-    target: type_of_target, files: Files, around: Surroundings | None, library_path: tuple[str, ...]
+    target: type_of_target,
+    files: Files,
+    around: Surroundings | None,
+    library_path: tuple[str, ...],
+    loader: Elf | None,
 ) -> Elf:
     if isinstance(target, (Elf, bytes, bytearray, memoryview)):
         return _read_bytes(target, library_path)
@@ -68,9 +73,9 @@ def _read_target(
         path = files.real(name)
         if is_static_input(path):
             return link(path, library_path=library_path)
-    if "/" in name or files.root is not None:
+    if ("/" in name and (loader is None or "$" not in name)) or files.root is not None:
         return files.elf(name)
-    return _search(name, files, around, library_path)
+    return _search(name, files, around, library_path, loader or running_program())
 
 
 def _read_bytes(target: Elf | bytes | bytearray | memoryview, library_path: tuple[str, ...]) -> Elf:
@@ -80,12 +85,13 @@ def _read_bytes(target: Elf | bytes | bytearray | memoryview, library_path: tupl
     return link(data, library_path=library_path) if is_archive(data) or is_relocatable(data) else read(data)
 
 
-def _search(name: str, files: Files, around: Surroundings | None, library_path: tuple[str, ...]) -> Elf:
+def _search(
+    name: str, files: Files, around: Surroundings | None, library_path: tuple[str, ...], program: Elf
+) -> Elf:
     """The file for a bare name: one that is there already, or what the search finds."""
     for resident in around.residents if around is not None else ():
         if name in resident.names or name == resident.elf.soname:
             return resident.elf
-    program = running_program()
     environment = environment_for(program, files).with_library_path(library_path)
     try:
         return locate(name, program, files, environment)
@@ -153,6 +159,3 @@ def _as_trace(trace: Trace | type_of_sink | None) -> Trace | None:
     from latebind.linker.trace import Trace  # late: reads prototypes
 
     return trace if isinstance(trace, Trace) else Trace(trace)
-
-
-open_desk()

@@ -129,10 +129,15 @@ class Namespace:
     def scope_of(self, at: LoadedObject) -> list[LoadedObject]:
         """Where a name that the object `at` asks for at run time is looked up: the global scope, then its own."""
         with lock:
+            places = [*self.global_scope(), *(o for o in at.scope if not o.gone)]
+            return list({id(o.elf): o for o in reversed(places)}.values())[::-1]
+
+    def global_scope(self) -> list[LoadedObject]:
+        """What everybody sees: the program and what it needs, and what was loaded here with global scope."""
+        with lock:
             system = _startup_scope(_process.objects()) if self._of_process else []
             known = [LoadedObject(o.resident, Role.RESIDENT, o.base) for o in system]
-            places = [*known, *(o for o in self._own if o.global_scope), *(o for o in at.scope if not o.gone)]
-            return list({id(o.elf): o for o in reversed(places)}.values())[::-1]
+            return known + [o for o in self._own if o.global_scope]
 
     def _register(self, plan: LinkPlan, loaded: Mapping[int, LoadedObject]) -> None:
         for item in plan.loaded:

@@ -271,6 +271,10 @@ class LinkPlan:
             raise ValueError(f"binding is {binding!r}, must be 'now' or 'lazy'")
         return replace(self, lazy=binding == "lazy")
 
+    def with_deep_binding(self) -> LinkPlan:
+        """The same plan with the closure searched before the global scope (RTLD_DEEPBIND)."""
+        return replace(self, scope=tuple(dict.fromkeys((*range(self.closure_size), *self.scope))))
+
     def with_hooks(self, names: Sequence[str]) -> LinkPlan:
         """The same plan with every reference to `names` from its objects bound to a hook of that number."""
         return replace(self, hooks=tuple(names))
