@@ -54,7 +54,7 @@ def test_symbols_alone(builds: tuple[Path, Path]) -> None:
 
 def test_debug_information_in_separate_files(builds: tuple[Path, Path], tmp_path: Path) -> None:
     objcopy = needs.program("objcopy", "binutils")
-    options = []
+    options: list[str | Path] = []
     for side, path in zip(("old", "new"), builds, strict=True):
         debug = tmp_path / f"{side}.debug"
         shutil.copy(path, debug)

@@ -76,7 +76,7 @@ def test_json_holds_the_names_that_the_file_has(library: Path, verb: list[str]) 
 
 
 def test_progress_is_drawn_while_many_files_are_read(library: Path) -> None:
-    drawn = on_terminal("explain", "--closure", *["/usr/lib/x86_64-linux-gnu/libstdc++.so.6"] * 20, only_errors=True)
+    drawn = on_terminal("explain", *["/usr/lib/x86_64-linux-gnu/libstdc++.so.6"] * 20, only_errors=True)
     assert re.search(r"━* +\d+/20 libstdc", drawn)
     assert drawn.endswith("\r\x1b[K")  # and nothing of it stays
     assert on_terminal("explain", *[library] * 3, only_errors=True) == ""
