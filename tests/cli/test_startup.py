@@ -46,5 +46,12 @@ def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
     assert imported_by(*arguments) & HEAVY - {"json"} == set()
 
 
+@pytest.mark.parametrize("arguments", [["deps"], ["inspect"], ["explain"]])
+def test_pictures_and_disassemblers_are_imported_by_those_who_draw_and_disassemble(arguments: list[str]) -> None:
+    late = {"capstone", "elftools", "ctypes", "shutil", "latebind.sandbox"}
+    late |= {f"latebind.view.{name}" for name in ("audit", "abi", "demangle", "draw", "graph", "report", "rustname")}
+    assert imported_by(*arguments, "/bin/ls") & late == set()
+
+
 def test_reading_a_file_needs_no_linker() -> None:
     assert imported_by("deps", "/bin/ls") & {"latebind.linker", "latebind.ffi", "pycparser", "msgspec"} == set()

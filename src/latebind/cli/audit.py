@@ -172,7 +172,7 @@ def _calls(objects: Sequence[tuple[str, Elf]], notes: list[str]) -> tuple[Object
         try:
             raw = find_raw_calls(elf)
         except Unsupported as error:
-            notes.append(f"system-call instructions were not looked for: {error.why}{error.do and '; ' + error.do}")
+            notes.append("; ".join(part for part in (error.why, error.do) if part))
             return None
         calls = tuple(SystemCall(c.address, c.instruction, c.function, c.number) for c in raw.calls)
         found.append(ObjectCalls(path, calls, raw.inside + raw.data))

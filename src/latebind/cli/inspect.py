@@ -175,7 +175,7 @@ def _text(
 ) -> Iterator[str]:
     yield look.paint("head", elf.path)
     for name in chosen:
-        lines = list(tables[name](elf, look))
+        lines = list(tables[name](elf, look.inside(2)))
         if name != "header":
             yield ""
             yield f"{name}: {len(lines) - 1}" if lines else f"no {name}"

@@ -53,6 +53,7 @@ _BASIC: Final = {  # what gcc writes → what clang and people write
     "long long unsigned int": "unsigned long long", "short unsigned int": "unsigned short",
 }  # fmt: skip
 _SOURCES: Final = (".c", ".cc", ".cpp", ".cxx", ".c++", ".C", ".m", ".mm", ".rs", ".S")
+_OWN_QUALIFIERS: Final = re.compile(r"(?: (?:const|volatile|restrict))+$")  # of a parameter: no caller's business
 _QUALIFIER: Final = re.compile(r" (?:const|volatile|restrict)\b")
 
 
@@ -189,7 +190,8 @@ class _Reader:
         parts = []
         for child in entry.iter_children():
             if child.tag == "DW_TAG_formal_parameter":
-                parts.append(self._type(child if "DW_AT_type" in child.attributes else _specified(child), depth))
+                text = self._type(child if "DW_AT_type" in child.attributes else _specified(child), depth)
+                parts.append(_OWN_QUALIFIERS.sub("", text))
             elif child.tag == "DW_TAG_unspecified_parameters":
                 parts.append("...")
         if not parts and "DW_AT_prototyped" not in entry.attributes:

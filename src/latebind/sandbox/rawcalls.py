@@ -118,7 +118,7 @@ def _capstone(elf: Elf, machine: _Machine) -> Any:
     except ImportError as e:
         raise Unsupported(
             elf.path,
-            "system-call instructions are found with capstone, which is missing",
+            "finding system-call instructions takes capstone, which is missing",
             "pip install 'latebind[audit]'",
         ) from e
     disassembler = capstone.Cs(getattr(capstone, machine.arch), getattr(capstone, machine.mode))

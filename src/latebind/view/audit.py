@@ -107,7 +107,11 @@ def _calls(found: AuditReport, look: Look) -> Iterator[str]:
     for item in found.calls:
         if item.calls or item.hidden:
             parts = [str(len(item.calls))] if item.calls else []
-            parts += [f"{item.hidden} in data or inside other instructions"] if item.hidden else []
+            parts += (
+                [f"{item.hidden} look-alike{'s' if item.hidden > 1 else ''} in data or inside other instructions"]
+                if item.hidden
+                else []
+            )
             yield look.fit(("", "    "), ("path", item.path), ("", f": {', '.join(parts)}"))
         for call in item.calls[:_MOST_SHOWN]:
             where = f"  in {look.readable(call.function)}" if call.function else ""

@@ -50,7 +50,7 @@ def header(elf: Elf, look: Look = PLAIN) -> Iterator[str]:
         ),
         "plugin": "; ".join(f"{r.kind} {' '.join(r.strings[:2])}" for r in elf.plugin_records),
     }
-    yield from (f"{look.paint('dim', name)}: {value}" for name, value in facts.items() if value)
+    yield from (look.fit(("dim", name), ("", f": {value}")) for name, value in facts.items() if value)
 
 
 def segments(elf: Elf, look: Look = PLAIN) -> Iterator[str]:

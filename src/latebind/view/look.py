@@ -6,7 +6,7 @@ functions of this package. `PLAIN` is what a file or a pipe gets: nothing colour
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 # SGR parameters (ECMA-48, 8.3.117). Only the eight colours that every theme of a terminal keeps readable.
@@ -39,6 +39,10 @@ class Look:
         """The same for ``name@VERSION``."""
         name, at, version = versioned.partition("@")
         return f"{self.readable(name)}{at}{version}"
+
+    def inside(self, columns: int) -> Look:
+        """The same for text that will be indented by `columns`."""
+        return self if self.width is None else replace(self, width=max(self.width - columns, 1))
 
     def fit(self, *parts: tuple[str, str]) -> str:
         """One line of (role, text) parts, cut off with … where it would leave the terminal."""
