@@ -38,13 +38,12 @@ _MIPS_FLAGS: Final = (
     " PIXIE DEFAULT_DELAY_LOAD REQUICKSTART REQUICKSTARTED CORD NO_UNRES_UNDEF RLD_ORDER_SAFE"
 ).split()
 
-_SIZES: Final = frozenset(
-    {
-        dt.DT_PLTRELSZ, dt.DT_RELASZ, dt.DT_STRSZ, dt.DT_RELSZ, dt.DT_RELAENT, dt.DT_RELRENT, dt.DT_RELRSZ, dt.DT_SYMENT,
-        dt.DT_RELENT, dt.DT_PREINIT_ARRAYSZ, dt.DT_INIT_ARRAYSZ, dt.DT_FINI_ARRAYSZ, 0x6FFFFDF9, 0x6FFFFDFA, 0x6FFFFDFB,
-        0x6FFFFDF6, 0x6FFFFDF7,
-    }
-)  # fmt: skip
+# DT_PLTPADSZ, DT_MOVEENT, DT_MOVESZ, DT_GNU_CONFLICTSZ, DT_GNU_LIBLISTSZ
+_GNU_SIZES: Final = frozenset({0x6FFFFDF9, 0x6FFFFDFA, 0x6FFFFDFB, 0x6FFFFDF6, 0x6FFFFDF7})
+_SIZES: Final = _GNU_SIZES | {
+    dt.DT_PLTRELSZ, dt.DT_RELASZ, dt.DT_STRSZ, dt.DT_RELSZ, dt.DT_RELAENT, dt.DT_RELRENT, dt.DT_RELRSZ, dt.DT_SYMENT,
+    dt.DT_RELENT, dt.DT_PREINIT_ARRAYSZ, dt.DT_INIT_ARRAYSZ, dt.DT_FINI_ARRAYSZ,
+}  # fmt: skip
 _COUNTS: Final = frozenset({dt.DT_VERDEFNUM, dt.DT_VERNEEDNUM, dt.DT_RELACOUNT, dt.DT_RELCOUNT})
 _NAMES: Final = {
     dt.DT_NEEDED: "Shared library",
@@ -117,10 +116,8 @@ def _string(file: File, value: int) -> str | None:
 
 
 def _value(file: File, tag: int, value: int) -> str:
-    if tag in _SIZES:
-        return f"{value} (bytes)"
-    if tag in _COUNTS:
-        return f"{value}"
+    if tag in _SIZES or tag in _COUNTS:
+        return f"{value} (bytes)" if tag in _SIZES else f"{value}"
     if tag in _NAMES:
         return _name_value(file, tag, value)
     if tag in _LIBRARIES:
@@ -178,7 +175,7 @@ _OWN_VALUES: Final[dict[int, Callable[[File, int], str]]] = {
     _DT_GNU_FLAGS_1: lambda _, value: _set(["UNIQUE"], value),
     _DT_FEATURE: lambda _, value: _set(["PARINIT", "CONFEXP"], value),
     _DT_POSFLAG_1: lambda _, value: _set(["LAZYLOAD", "GROUPPERM"], value),
-    dt.DT_PLTREL: lambda file, value: tag_name(file, value),
+    dt.DT_PLTREL: tag_name,
     dt.DT_BIND_NOW: lambda _file, _value: "",
     _DT_GNU_PRELINKED: _prelinked,
     _DT_USED: _used,

@@ -19,8 +19,8 @@ from latebind.elf.raw.header import (
     read_program_headers,
     read_section_headers,
 )
+from latebind.elf.raw.symbol import SYMBOL_SIZE, read_symbol_rows, with_extended_sections
 from latebind.elf.raw.symbol import Row as SymbolTuple
-from latebind.elf.raw.symbol import read_symbol_rows, with_extended_sections
 from latebind.elf.section import SHN_XINDEX, SHT_NOBITS
 from latebind.elf.segment import PT_DYNAMIC, PT_LOAD, Segment
 from latebind.errors import MalformedElf
@@ -246,27 +246,16 @@ class File:
 
     def symbols_of(self, section: SectionHeader, index: int) -> list[SymbolTuple] | None:
         """The symbols in `section`, which has number `index`; None, reported, where it is broken, or empty."""
-        if not section.size:
-            return None
-        width = 24 if self.is64 else 16
-        name = self.shown_name(section)
-        if not section.entsize or section.entsize > section.size:
-            self.out.error(f"Section {name} has an invalid sh_entsize of {section.entsize:#x}")
-            return None
-        count = section.size // section.entsize
-        if count * width > section.size + 1:
-            self.out.error(
-                f"Size ({section.size:#x}) of section {name} is not a multiple of its sh_entsize ({section.entsize:#x})"
-            )
+        if not section.size or not self._is_symbol_table(section):
             return None
         if self.take(section.offset, section.size, "symbols") is None:
             return None
-        rows = read_symbol_rows(self.source, section.offset, count)
+        rows = read_symbol_rows(self.source, section.offset, section.size // section.entsize)
         for extended in self.index_sections(index):
             indexes = self._words(extended)
             if indexes is None:
                 return None
-            if len(indexes) < count:
+            if len(indexes) < len(rows):
                 self.out.error(
                     f"Index section {self.shown_name(extended)} has an sh_size of {extended.size:#x}"
                     f" - expected {section.size:#x}"
@@ -274,6 +263,16 @@ class File:
                 return None
             rows = with_extended_sections(rows, indexes)
         return rows
+
+    def _is_symbol_table(self, section: SectionHeader) -> bool:
+        size, entry, name = section.size, section.entsize, self.shown_name(section)
+        if not entry or entry > size:
+            self.out.error(f"Section {name} has an invalid sh_entsize of {entry:#x}")
+            return False
+        if size // entry * SYMBOL_SIZE[self.is64] > size + 1:
+            self.out.error(f"Size ({size:#x}) of section {name} is not a multiple of its sh_entsize ({entry:#x})")
+            return False
+        return True
 
     def index_sections(self, index: int) -> list[SectionHeader]:
         """The SHT_SYMTAB_SHNDX sections of the symbol table with section number `index`: none or one."""

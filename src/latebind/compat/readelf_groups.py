@@ -41,7 +41,8 @@ def show_groups(file: File) -> None:
             continue
         if section.entsize > section.size:
             file.out.error(
-                f"Section {name} has sh_entsize ({section.entsize:#x}) which is larger than its size ({section.size:#x})"
+                f"Section {name} has sh_entsize ({section.entsize:#x})"
+                f" which is larger than its size ({section.size:#x})"
             )
             continue
         if section.size < 4 or file.take(section.offset, section.size, "section data") is None:

@@ -36,7 +36,8 @@ def show_notes(file: File, build_notes: BuildNotes) -> bool:
     sections = [s for s in file.sections if s.type == SHT_NOTE]
     if not sections:
         return _show_segments(file, build_notes)
-    return all([_show_section(file, section, build_notes) for section in sections])
+    shown = [_show_section(file, section, build_notes) for section in sections]
+    return all(shown)
 
 
 def _show_segments(file: File, build_notes: BuildNotes) -> bool:
@@ -227,32 +228,37 @@ def _describe_core(file: File, note: NoteRecord) -> bool:
     """NT_FILE: which files a process had mapped where. binutils 2.40 says of 64-bit ones that it cannot."""
     out = file.out
     if note.type != _NT_FILE:
-        if file.options.wide:
-            out.write("\n")
+        out.write("\n" if file.options.wide else "")
         return True
     if file.is64:
         out.write("    Cannot decode 64-bit note in 32-bit build\n")
         return True
-    if len(note.desc) < 8:
-        out.error("    Malformed note - too short for header")
-        return False
-    if note.desc[-1]:
-        out.error("    Malformed note - does not end with \\0")
-        return False
-    count, page = _words(file, note.desc[:8], 4)
-    if len(note.desc) < 8 + count * 12:
-        out.error("    Malformed note - too short for supplied file count")
-        return False
-    out.write(f"    Page size: {page}\n    {'Start':>10}{'End':>12}{'Page Offset':>12}\n")
-    places = _words(file, note.desc[8 : 8 + count * 12], 4)
-    paths = note.desc[8 + count * 12 :].split(b"\0")[:-1]
-    for index in range(count):
-        if index >= len(paths):
-            out.error("    Malformed note - filenames end too early")
-            return False
+    problem = _files_problem(file, note.desc)
+    if problem is None:
+        problem = _show_files(file, note.desc)
+    if problem is not None:
+        out.error(f"    Malformed note - {problem}")
+    return problem is None
+
+
+def _files_problem(file: File, desc: bytes) -> str | None:
+    if len(desc) < 8:
+        return "too short for header"
+    if desc[-1]:
+        return "does not end with \\0"
+    return "too short for supplied file count" if len(desc) < 8 + _words(file, desc[:4], 4)[0] * 12 else None
+
+
+def _show_files(file: File, desc: bytes) -> str | None:
+    """The table of a 32-bit NT_FILE; the answer is what is wrong with it, if anything."""
+    count, page = _words(file, desc[:8], 4)
+    file.out.write(f"    Page size: {page}\n    {'Start':>10}{'End':>12}{'Page Offset':>12}\n")
+    places = _words(file, desc[8 : 8 + count * 12], 4)
+    paths = desc[8 + count * 12 :].split(b"\0")[:-1]
+    for index, path in enumerate(paths[:count]):
         start, end, offset = places[3 * index : 3 * index + 3]
-        out.write(f"    0x{start:08x}  0x{end:08x}  0x{offset:08x}\n        {paths[index].decode('latin-1')}\n")
-    return True
+        file.out.write(f"    0x{start:08x}  0x{end:08x}  0x{offset:08x}\n        {path.decode('latin-1')}\n")
+    return "filenames end too early" if len(paths) < count else None
 
 
 _PAX: Final = ("+mprotect", "-mprotect", "+guard", "-guard", "+ASLR", "-ASLR")

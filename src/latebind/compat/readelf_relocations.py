@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from latebind.compat.readelf_file import File
+    from latebind.elf.raw.header import SectionHeader
     from latebind.elf.raw.relocation import Row
     from latebind.elf.raw.symbol import Row as SymbolTuple
 
@@ -55,28 +56,29 @@ def show_relocations(file: File) -> None:
             f"\nRelocation section {name} at offset {section.offset:#x} contains {count} "
             f"{'entry' if count == 1 else 'entries'}:\n"
         )
-        symbols: list[SymbolTuple] | None = []
-        strings, dynamic = b"", False
-        if 0 < section.link < len(file.sections):
-            symbol_section = file.sections[section.link]
-            if symbol_section.type not in (SHT_SYMTAB, SHT_DYNSYM):
-                continue
-            dynamic = symbol_section.type == SHT_DYNSYM
-            symbols = file.symbols_of(symbol_section, section.link)
-            if symbols is None:
-                continue
-            if symbol_section.link:
-                if symbol_section.link >= len(file.sections):
-                    file.out.error("Bad sh_link in symbol table section")
-                    continue
-                strings = file.strings_of(symbol_section, "string table")
-                if not strings:
-                    continue
-        names = _SymbolNames(file, symbols or [], strings, dynamic=dynamic)
-        _show_entries(file, section.type, section.offset, section.size, names)
-        found = True
+        names = _names_for(file, section)
+        if names is not None:
+            _show_entries(file, section.type, section.offset, section.size, names)
+            found = True
     if not found:
         _say_none(file)
+
+
+def _names_for(file: File, section: SectionHeader) -> _SymbolNames | None:
+    """The symbols that a relocation section refers to; None where they cannot be read."""
+    if not 0 < section.link < len(file.sections):
+        return _SymbolNames(file, [], b"", dynamic=False)
+    table = file.sections[section.link]
+    symbols = file.symbols_of(table, section.link) if table.type in (SHT_SYMTAB, SHT_DYNSYM) else None
+    if symbols is None:
+        return None
+    if table.link >= len(file.sections):
+        file.out.error("Bad sh_link in symbol table section")
+        return None
+    strings = file.strings_of(table, "string table") if table.link else b""
+    if table.link and not strings:
+        return None
+    return _SymbolNames(file, symbols, strings, dynamic=table.type == SHT_DYNSYM)
 
 
 def _say_none(file: File) -> None:
@@ -166,10 +168,7 @@ def _write_rows(file: File, rows: list[Row], names: _SymbolNames, *, has_addend:
                 append(f"{start % (at, info)}{kind}{text}\n")
                 continue
         if not symbol:
-            if has_addend:
-                text = f"{no_symbol}{addend:x}"
-            else:
-                text = ""
+            text = f"{no_symbol}{addend:x}" if has_addend else ""
         elif (text := names.of(symbol)) and has_addend:
             text += f" - {-addend:x}" if addend < 0 else f" + {addend:x}"
         append(f"{start % (at, info)}{kind}{text}{_own_ending(file, info) if own_ending else ''}\n")

@@ -192,15 +192,9 @@ def _is_in(section: SectionHeader, segment: Segment) -> bool:
 
     Differences wrap around as in C: an empty segment has no room for a section of size 0, but any below it has.
     """
-    if section.flags & _SHF_TLS:
-        if segment.type not in _TLS_SEGMENTS or (section.type == SHT_NOBITS and segment.type != PT_TLS):
-            return False
-    elif segment.type in (PT_TLS, PT_PHDR):
+    if not _may_hold(section, segment):
         return False
-    allocated = bool(section.flags & _SHF_ALLOC)
-    if not allocated and (segment.type in _ALLOCATED_ONLY or segment.type in _MBIND):
-        return False
-    in_file = section.type != SHT_NOBITS
+    in_file, allocated = section.type != SHT_NOBITS, bool(section.flags & _SHF_ALLOC)
     if in_file and not _fits(section.offset, section.size, segment.offset, segment.filesz):
         return False
     if allocated and not _fits(section.addr, section.size, segment.vaddr, segment.memsz):
@@ -211,6 +205,16 @@ def _is_in(section: SectionHeader, segment: Segment) -> bool:
     return (not in_file or _inside(section.offset, segment.offset, segment.filesz)) and (
         not allocated or _inside(section.addr, segment.vaddr, segment.memsz)
     )
+
+
+def _may_hold(section: SectionHeader, segment: Segment) -> bool:
+    """Whether a segment of that type can hold such a section at all."""
+    if section.flags & _SHF_TLS:
+        fits = segment.type == PT_TLS or (segment.type in _TLS_SEGMENTS and section.type != SHT_NOBITS)
+    else:
+        fits = segment.type not in (PT_TLS, PT_PHDR)
+    allocated_only = segment.type in _ALLOCATED_ONLY or segment.type in _MBIND
+    return fits and (bool(section.flags & _SHF_ALLOC) or not allocated_only)
 
 
 def _fits(start: int, size: int, outer: int, outer_size: int) -> bool:

@@ -240,7 +240,7 @@ def _wide_name(text: str, version: SymbolVersion | None) -> str:
     if version is None:
         return text
     if version.kind == "needed":
-        return f"{text}@{version.name} ({version.index})"
+        return f"{text}@{version.name} ({version.number})"
     return f"{text}{version.kind}{version.name}"
 
 
@@ -249,8 +249,8 @@ def _narrow_name(file: File, text: str, version: SymbolVersion | None) -> str:
     if version is not None:
         room -= 1 + len(version.name)
         if version.kind == "needed":
-            ending = f"@{version.name} ({version.index})"
-            room -= len(f" ({version.index})")
+            ending = f"@{version.name} ({version.number})"
+            room -= len(f" ({version.number})")
         else:
             ending = f"{version.kind}{version.name}"
             room -= version.kind == "@@"

@@ -71,7 +71,7 @@ def _show_definitions(file: File, section: SectionHeader) -> None:
     for record in definitions:
         out.write(
             f"  {_offset(record.offset)}: Rev: {record.revision}  Flags: {_flag_names(record.flags)}"
-            f"  Index: {record.index}  Cnt: {record.count}  {_definition_names(file, record)}"
+            f"  Index: {record.number}  Cnt: {record.name_count}  {_definition_names(file, record)}"
         )
         if not record.complete:
             out.write("  Version def aux past end of section\n")
@@ -102,7 +102,7 @@ def _show_needs(file: File, section: SectionHeader) -> None:
         needed = _string(file, record.file)
         out.write(
             f"  {_offset(record.offset)}: Version: {record.revision}  "
-            f"File: {f'{record.file:x}' if needed is None else needed}  Cnt: {record.count}\n"
+            f"File: {f'{record.file:x}' if needed is None else needed}  Cnt: {record.name_count}\n"
         )
         for offset, flags, other, index in record.names:
             name = _string(file, index)
@@ -137,9 +137,9 @@ def known_versions(file: File) -> Known:
     if address := info.get(dt.DT_VERDEF, 0):
         at = file.offset_of(address, 20)
         for record in read_definitions(source, at, max(source.size - at, 0), _UNBOUNDED)[0]:
-            highest = max(highest, record.index & VERSYM_VERSION)
+            highest = max(highest, record.number & VERSYM_VERSION)
             if record.names:
-                definitions.setdefault(record.index, (record.flags, record.names[0].name))
+                definitions.setdefault(record.number, (record.flags, record.names[0].name))
     if address := info.get(dt.DT_VERNEED, 0):
         at = file.offset_of(address, 16)
         for need in read_needs(source, at, max(source.size - at, 0), _UNBOUNDED)[0]:
@@ -154,7 +154,7 @@ class SymbolVersion(NamedTuple):
     name: str
     kind: str
     """``"@@"`` for the default definition, ``"@"`` for a hidden one, ``"needed"``."""
-    index: int
+    number: int
 
 
 class SymbolVersions:
@@ -186,24 +186,22 @@ class SymbolVersions:
         if not index:
             return None
         kind = "@" if index & VERSYM_HIDDEN else "@@"
-        number = index & VERSYM_VERSION
         highest = 0  # which readelf knows only after it has looked for a definition
         if defined and index != _HIDDEN_GLOBAL and self._definitions:
             highest = self._known.highest
-            found = self._known.definitions.get(number)
-            if found is not None:
-                flags, version = found
-                if number == 1 and flags == VER_FLG_BASE:
-                    return None
-                if version != name:
-                    return SymbolVersion(self._text(version), kind, index)
-        if not self._needs:
-            return None
+            flags, version = self._known.definitions.get(index & VERSYM_VERSION, (0, name))
+            if index & VERSYM_VERSION == 1 and flags == VER_FLG_BASE:
+                return None
+            if version != name:
+                return SymbolVersion(self._text(version), kind, index)
+        return self._find_need(index, kind, highest) if self._needs else None
+
+    def _find_need(self, index: int, kind: str, highest: int) -> SymbolVersion | None:
         if (needed := self._known.needs.get(index)) is not None:
             return SymbolVersion(self._text(needed), "needed", index)
-        if (highest or number != 1) and number > highest:
-            return SymbolVersion("<corrupt>", kind, index)
-        return None
+        number = index & VERSYM_VERSION
+        unknown = (highest or number != 1) and number > highest
+        return SymbolVersion("<corrupt>", kind, index) if unknown else None
 
     def _text(self, offset: int) -> str:
         return c_string(self._strings, offset) if offset < len(self._strings) else "<corrupt>"

@@ -1,4 +1,4 @@
-"""How well the symbol hash tables are filled: the length of every bucket's chain (gABI, "Hash Table"; GNU's variant)."""
+"""How well the symbol hash tables are filled: the length of each bucket's chain (gABI, "Hash Table"; GNU's)."""
 
 from __future__ import annotations
 

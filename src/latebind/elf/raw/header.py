@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from latebind.elf.bytesource import FileOffset, VirtualAddress
 from latebind.elf.segment import Segment
 
 if TYPE_CHECKING:
@@ -39,5 +40,11 @@ def read_program_headers(source: ByteSource, offset: int, count: int) -> tuple[S
     """`count` program headers from `offset` on; raises `MalformedElf` where they are not all in the file."""
     rows = source.records("IIQQQQQQ" if source.is64 else "IIIIIIII", offset, count, "program headers")
     if source.is64:
-        return tuple(Segment(row[0], row[1], *row[2:]) for row in rows)  # type: ignore[arg-type]  # NewTypes of int
-    return tuple(Segment(row[0], row[6], *row[1:6], row[7]) for row in rows)  # type: ignore[arg-type]
+        return tuple(
+            Segment(kind, flags, FileOffset(at), VirtualAddress(vaddr), paddr, filesz, memsz, align)
+            for kind, flags, at, vaddr, paddr, filesz, memsz, align in rows
+        )
+    return tuple(
+        Segment(kind, flags, FileOffset(at), VirtualAddress(vaddr), paddr, filesz, memsz, align)
+        for kind, at, vaddr, paddr, filesz, memsz, flags, align in rows
+    )

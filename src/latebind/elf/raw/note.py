@@ -1,4 +1,4 @@
-"""Notes (gABI, "Note Section") as they stand in a run of bytes: the owner as bytes, with the padding rules of both kinds.
+"""Notes (gABI, "Note Section") as they stand in a run of bytes: the owner as bytes, with both rules of padding.
 
 The bytes are given, not read from the file: in a relocatable file they must be relocated first (`relocated`).
 """

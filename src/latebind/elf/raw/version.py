@@ -24,14 +24,14 @@ class DefinitionName(NamedTuple):
 class Definition(NamedTuple):
     """One Verdef with its names: the version's own first, then its parents'.
 
-    `complete` is false where a name that `count` announces is missing.
+    `number` is vd_ndx, by which symbols refer to it. `complete` is false where one of the names is missing.
     """
 
     offset: int
     revision: int
     flags: int
-    index: int
-    count: int
+    number: int
+    name_count: int
     names: tuple[DefinitionName, ...]
     complete: bool
 
@@ -51,7 +51,7 @@ class Need(NamedTuple):
     offset: int
     revision: int
     file: int
-    count: int
+    name_count: int
     names: tuple[NeedName, ...]
     complete: bool
 
@@ -75,7 +75,7 @@ def read_definitions(source: ByteSource, offset: int, size: int, count: int) -> 
 def _definition_names(
     source: ByteSource, offset: int, size: int, at: int, count: int
 ) -> tuple[tuple[DefinitionName, ...], bool]:
-    found = []
+    found: list[DefinitionName] = []
     for number in range(count):
         if at + DEFINITION_NAME_SIZE > size:
             return tuple(found), False
@@ -104,7 +104,7 @@ def read_needs(source: ByteSource, offset: int, size: int, count: int) -> tuple[
 
 
 def _need_names(source: ByteSource, offset: int, size: int, at: int, count: int) -> tuple[tuple[NeedName, ...], bool]:
-    found = []
+    found: list[NeedName] = []
     for number in range(count):
         if at + NEED_NAME_SIZE > size:
             return tuple(found), False
