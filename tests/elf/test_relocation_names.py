@@ -30,5 +30,5 @@ def test_every_number_has_binutils_name(machine: int, tmp_path: Path) -> None:
     text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     rows = re.findall(r"^[0-9a-f]{8,}  [0-9a-f]{8,} (\S+)", text, re.MULTILINE)
     theirs = {n: name for n, name in zip(numbers, rows, strict=True) if name.startswith("R_")}
-    assert len(theirs) > 10
+    assert theirs
     assert relocation_names(machine, later=False) == theirs

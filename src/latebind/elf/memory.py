@@ -55,7 +55,7 @@ class _Mapping:
 
 
 def mapped_objects(pid: int) -> tuple[MappedObject, ...]:
-    """The ELF objects that process `pid` has mapped, ordered by address.
+    """The ELF objects that a linker has mapped in process `pid`, ordered by address.
 
     Raises `NotFound` where there is no such process and `SystemFailure` where the system does not let us read it.
     """
@@ -65,6 +65,8 @@ def mapped_objects(pid: int) -> tuple[MappedObject, ...]:
     found = []
     for n, following in pairwise([*starts, len(mappings)]):
         own = [m for m in mappings[n:following] if m.path == mappings[n].path] if mappings[n].path else [mappings[n]]
+        if len(own) == 1 and not {"w", "x"} & set(own[0].access):
+            continue  # a file that somebody reads, and not an object that a linker has mapped
         name = mappings[n].path or "[anonymous]"
         found.append(MappedObject(RuntimeAddress(own[0].start), RuntimeAddress(own[-1].end), name))
     return tuple(found)
