@@ -17,7 +17,7 @@ SOURCES := $(shell find src -name __pycache__ -prune -o \( -type d -o -type f ! 
            meson.build pyproject.toml README.md LICENSE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup system-packages core demo test test-all lint format bench docs wheel clean
+.PHONY: fuzz help setup system-packages core demo test test-all lint format bench docs wheel clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
@@ -70,9 +70,23 @@ format: setup ## let ruff mend what it can
 	@$(BIN)/ruff check --fix
 	@$(BIN)/ruff format
 
-bench: setup ## run every benchmark in bench/
+# -P: bench/inspect.py must not hide the standard library's module of that name.
+bench: setup $(VENV)/.bench ## run every benchmark in bench/
 	@for program in bench/*.py; do [ -e "$$program" ] || { echo "bench: there is none yet"; break; }; \
-	    echo "== $$program"; $(BIN)/python "$$program" || exit 1; done
+	    echo "== $$program"; $(BIN)/python -P "$$program" || exit 1; done
+
+$(VENV)/.fuzz: pyproject.toml $(VENV)/.tools
+	@$(BIN)/python tools/requirements.py fuzz > $(VENV)/requirements-fuzz.txt
+	@$(PIP) install --quiet --requirement $(VENV)/requirements-fuzz.txt || echo "fuzz: without atheris; mutating blindly"
+	@touch $@
+
+fuzz: setup $(VENV)/.fuzz ## look for inputs that break the readers, SECONDS=60 for each
+	@tests/fuzz/run $(BIN)/python $(or $(SECONDS),60) $(RUNS)
+
+$(VENV)/.bench: pyproject.toml $(VENV)/.tools
+	@$(BIN)/python tools/requirements.py bench > $(VENV)/requirements-bench.txt
+	@$(PIP) install --quiet --requirement $(VENV)/requirements-bench.txt || echo "bench: some rivals are missing"
+	@touch $@
 
 $(VENV)/.docs: pyproject.toml $(VENV)/.tools
 	@$(BIN)/python tools/requirements.py docs > $(VENV)/requirements-docs.txt

@@ -397,7 +397,8 @@ static bool read_hash_entry(const struct lb_view *v, uint64_t table, uint64_t en
     return true;
 }
 
-/* DT_HASH (gABI): a chain visits each symbol once, so more than nchain steps mean that it cycles. */
+/* DT_HASH (gABI): a chain visits each symbol once, so more than nchain steps mean that it cycles.  nchain itself may be
+ * a lie: there are no more symbols than entries fit into the file. */
 static void walk_sysv(const struct lb_symbols *s, const struct wanted *w, struct candidate *c)
 {
     const struct lb_view *v = &s->view;
@@ -408,6 +409,8 @@ static void walk_sysv(const struct lb_symbols *s, const struct wanted *w, struct
         return;
     if (!read_hash_entry(v, at, entry, 2 + (uint64_t)(w->sysv_hash % nbucket), &index))
         return;
+    if (nchain > v->size / entry)
+        nchain = (uint32_t)(v->size / entry);
     for (uint32_t steps = 0; index != STN_UNDEF && steps < nchain; steps++) {
         if (!spend(w) || check(s, index, w, c))
             return;

@@ -2,7 +2,7 @@
  *
  * GCC's -fsanitize-coverage=trace-pc calls us at every edge of the target (not of this file); an input that reaches an
  * edge for the first time joins the corpus.  The input that is being tried stands in the file FINDING, mapped shared, so
- * it survives whatever the target does; at the end the file is removed. */
+ * it survives whatever the target does (zero bytes follow it); at the end the file is removed. */
 #include <dirent.h>
 #include <fcntl.h>
 #include <stdint.h>
@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/time.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -107,7 +108,8 @@ int main(int argc, char **argv)
     load(argv[1]);
     if (!inputs)
         return fprintf(stderr, "%s is empty\n", argv[1]), 2;
-    size_t seeds = inputs;
+    size_t seeds = inputs, longest = LONGEST; /* what may be left of earlier inputs */
+    const struct itimerval slowest = {.it_value.tv_sec = SLOWEST}; /* of processor time */
     time_t start = time(NULL);
     dice_state = (uint64_t)start * 2 + 1;
     while ((!seconds || (uint64_t)(time(NULL) - start) < seconds) && (!runs || count < runs)) {
@@ -116,9 +118,12 @@ int main(int argc, char **argv)
         memcpy(current, corpus[from].data, size);
         if (count >= seeds)
             size = mutate(current, size);
+        if (size < longest)
+            memset(current + size, 0, longest - size);
+        longest = size;
         uint32_t known = edges;
         before = 0;
-        alarm(SLOWEST); /* a hang ends the run, and the input stays in FINDING */
+        setitimer(ITIMER_VIRTUAL, &slowest, NULL); /* a hang ends the run, and the input stays in FINDING */
         LLVMFuzzerTestOneInput(current, size);
         count++;
         if (edges > known && count > seeds)

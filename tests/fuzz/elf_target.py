@@ -45,7 +45,7 @@ QUESTIONS = (
     "optional_dependencies", "package", "plugin_records", "core", "symbols", "static_symbols", "hash_tables",
     "version_definitions", "version_needs", "relocations", "section_relocations", "init_functions", "got", "plt",
 )  # fmt: skip
-SLOWEST = 10  # seconds for one input; an honest file of this size takes milliseconds
+SLOWEST = 10  # seconds of processor time for one input; an honest file of this size takes milliseconds
 MEMORY = 2 << 30
 
 
@@ -75,7 +75,7 @@ def check(name: str, error: LatebindError) -> None:
 
 def test_one_input(data: bytes) -> None:
     """The target: read `data` as an ELF file and as an archive."""
-    signal.alarm(SLOWEST)
+    signal.setitimer(signal.ITIMER_VIRTUAL, SLOWEST)
     try:
         if data.startswith((b"!<arch>\n", b"!<thin>\n")):
             archive = read_archive(data, name="fuzz.a")
@@ -87,7 +87,7 @@ def test_one_input(data: bytes) -> None:
     except LatebindError as error:
         assert str(error)
     finally:
-        signal.alarm(0)
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
 
 
 def too_slow(_signal: int, _frame: FrameType | None) -> None:
@@ -145,7 +145,7 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=0)
     parser.add_argument("--plain", action="store_true", help="without atheris")
     options = parser.parse_args()
-    signal.signal(signal.SIGALRM, too_slow)
+    signal.signal(signal.SIGVTALRM, too_slow)
     if atheris is None or options.plain:
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
         print(f"elf: {plainly(options.corpus, options.seconds, options.runs)} inputs, no finding")
