@@ -295,13 +295,6 @@ class TestRefused:
         with pytest.raises(Unsupported, match="is a program"):
             lb.load(path)
 
-    def test_a_relocatable_object(self, tmp_path: Path) -> None:
-        source, out = tmp_path / "obj.c", tmp_path / "obj.o"
-        source.write_text(STATE)
-        subprocess.run(["cc", "-c", "-o", out, source], check=True)
-        with pytest.raises(Unsupported, match="ET_REL"):
-            lb.load(out)
-
     def test_a_file_that_changed_after_planning(self, cc: Compiler) -> None:
         path = cc.shared(STATE)
         plan = lb.plan(path, into=lb.this_process())

@@ -6,6 +6,7 @@ import os
 from typing import TYPE_CHECKING, Protocol
 
 from latebind.elf import Elf, read
+from latebind.elf.archive import is_archive
 from latebind.elf.header import ET_REL
 from latebind.errors import NotFound, Tried
 from latebind.linker.descriptor import read_descriptor
@@ -16,7 +17,6 @@ from latebind.linker.lifetime import lock
 from latebind.linker.namespace import Namespace, running_program, this_process
 from latebind.linker.static import is_relocatable, is_static_input, link
 from latebind.linkplan import LinkPlan, Surroundings, make_plan
-from latebind.linkplan.static import is_archive
 from latebind.search import Files, locate
 from latebind.search.environment import environment_for
 
@@ -64,7 +64,7 @@ def _read_target(
     if isinstance(target, int):
         return read_descriptor(target, files)
     name = os.fspath(target)
-    if name.endswith((".o", ".a")) or "/" in name:
+    if name.endswith((".o", ".a", ")")) or "/" in name:
         path = files.real(name)
         if is_static_input(path):
             return link(path, library_path=library_path)

@@ -9,11 +9,11 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Final
 
-from latebind.elf import Elf, read
+from latebind.elf import Elf, read, read_archive
+from latebind.elf.archive import Archive, is_archive, split_member
 from latebind.elf.header import ET_REL
-from latebind.errors import NotFound, SystemFailure, Tried
+from latebind.errors import NotFound
 from latebind.linker.namespace import running_program
-from latebind.linkplan.static import Archive, is_archive
 from latebind.linkplan.static import link as link_statically
 from latebind.search import Files, locate
 from latebind.search.environment import environment_for
@@ -58,40 +58,30 @@ def open_input(target: type_of_input) -> Elf | Archive:
     if isinstance(target, Elf):
         return target
     if isinstance(target, (bytes, bytearray, memoryview)):
-        data = bytes(target)
-        return Archive("<memory>", data) if is_archive(data) else read(data)
+        return read_archive(target) if is_archive(target) else read(target)
     path = os.fspath(target)
-    if not _starts_as_archive(path):
-        return read(path)
-    try:
-        with open(path, "rb") as f:
-            return Archive(path, f.read())
-    except OSError as e:
-        raise SystemFailure("read", e.errno or 0, path) from e
+    return read_archive(path) if is_archive(_start_of(path)) else read(path)
 
 
 def is_static_input(path: str) -> bool:
-    """Whether the file at `path` has to be linked before it can be loaded: a relocatable object or an archive."""
+    """Whether what is at `path` has to be linked before it can be loaded: an object, an archive, a member."""
+    start = _start_of(path)
+    return is_archive(start) or is_relocatable(start) or (not start and split_member(path) is not None)
+
+
+def _start_of(path: str) -> bytes:
+    """The first bytes of a regular file; none where there is no such file."""
     try:
         with open(path, "rb") as f:
-            start = f.read(20)
+            return f.read(20) if os.path.isfile(path) else b""
     except OSError:
-        return False
-    return is_archive(start) or is_relocatable(start)
+        return b""
 
 
 def is_relocatable(start: bytes) -> bool:
     """Whether a file that starts like this is an ET_REL ELF file."""
     order = "big" if start[5:6] == b"\2" else "little"
     return start[:4] == b"\x7fELF" and int.from_bytes(start[16:18], order) == ET_REL  # type: ignore[arg-type]  # one of two
-
-
-def _starts_as_archive(path: str) -> bool:
-    try:
-        with open(path, "rb") as f:
-            return is_archive(f.read(8))
-    except OSError as e:
-        raise NotFound(path, None, (Tried(path, e.strerror or "cannot be opened"),)) from e
 
 
 def _libraries(names: Sequence[str], library_path: tuple[str, ...]) -> Iterator[Elf]:

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Final
 
 from latebind.elf import Elf
 from latebind.elf import dynamic as dyn
+from latebind.elf.archive import Archive
 from latebind.elf.symbol import SHN_COMMON, STB_LOCAL, STT_FUNC, STT_OBJECT, STV_HIDDEN
 from latebind.errors import Unsupported
 from latebind.linkplan.static import machine
 from latebind.linkplan.static.apply import Apply
-from latebind.linkplan.static.archive import Archive
 from latebind.linkplan.static.image import HEADERS, SHT_DYNAMIC, Image, dynamic_size
 from latebind.linkplan.static.layout import (
     CODE,
@@ -25,6 +25,7 @@ from latebind.linkplan.static.layout import (
     Layout,
     is_dropped,
 )
+from latebind.linkplan.static.members import Members
 from latebind.linkplan.static.relocatable import SHF_EXECINSTR, SHF_TLS, SHF_WRITE, Reference, Relocatable
 from latebind.linkplan.static.slots import Slots
 from latebind.linkplan.static.symbols import Input, LinkSymbol, SymbolTable
@@ -88,13 +89,13 @@ def link(
 def gather(inputs: Sequence[Elf | Archive], wanted: Sequence[str]) -> SymbolTable:
     """All objects that take part, with their symbols resolved."""
     table = SymbolTable()
-    archives = [i for i in inputs if isinstance(i, Archive)]
+    archives = [Members(i) for i in inputs if isinstance(i, Archive)]
     objects = [i for i in inputs if isinstance(i, Elf)]
     for elf in objects:
         table.add(elf)
     table.want(wanted)
     if not objects and not wanted:
-        table.want(name for archive in archives for name in archive.symbols)
+        table.want(name for archive in archives for name in archive.definers)
     table.take_members(archives)
     for name, code in machine.LIBC_PARTS.items():
         if name in table.names and not table.names[name].defined:

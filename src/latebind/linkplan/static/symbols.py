@@ -35,8 +35,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from latebind.elf import Elf
-    from latebind.linkplan.static.archive import Archive
     from latebind.linkplan.static.layout import Chunk
+    from latebind.linkplan.static.members import Members
 
 
 @dataclass(eq=False, slots=True)
@@ -163,14 +163,14 @@ class SymbolTable:
             _define(known, s, file)
         return known
 
-    def take_members(self, archives: Sequence[Archive]) -> None:
+    def take_members(self, archives: Sequence[Members]) -> None:
         """Take in the members that define what is referred to, until nothing changes, whatever the archives' order."""
         changed = True
         while changed:
             changed = False
             for archive in archives:
                 for name in [n for n, s in self.names.items() if s.wanted and not s.defined]:
-                    member = archive.symbols.get(name)
+                    member = archive.definers.get(name)
                     if member is None or self.names[name].defined or (archive.path, member.header) in self._members:
                         continue
                     self._members.add((archive.path, member.header))
