@@ -205,7 +205,7 @@ def test_a_rust_panic_is_caught_and_thread_locals_are_destroyed(cc: Compiler) ->
             std::thread::spawn(|| GUARD.with(|g| g.borrow_mut().0 += 1)).join().unwrap();
             DROPPED.load(Ordering::SeqCst)
         }"""
-    command = [needs.program("rustc", "rustc"), "--crate-type", "cdylib", "-C", "debuginfo=0"]
+    command = [needs.working("rustc", "rustc"), "--crate-type", "cdylib", "-C", "debuginfo=0"]
     path = compiled(command, cc.folder / "lib.rs", text, cc.folder / "librust.so")
     with lb.load(path, namespace=lb.Namespace()) as library:
         assert library.role == "own"

@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import subprocess
 
 import pytest
 
@@ -16,3 +18,15 @@ def program(name: str, package: str) -> str:
     if path is None:
         pytest.skip(f"{name} is missing; apt install {package}")
     return path
+
+
+def working(name: str, package: str) -> str:
+    """As `program`, for one that can be there without working: a launcher whose tool chain lies in another home.
+
+    The first one on the path that answers `--version` is taken.
+    """
+    for folder in os.get_exec_path():
+        path = shutil.which(name, path=folder)
+        if path is not None and subprocess.run([path, "--version"], capture_output=True, check=False).returncode == 0:
+            return path
+    pytest.skip(f"{name} is missing; apt install {package}")
