@@ -49,6 +49,13 @@ def test_files_of_the_system(path: str) -> None:
     assert answer == wanted
 
 
+def test_the_versions_that_objects_need(samples: Path) -> None:
+    files = [str(samples / "program"), "/usr/lib/x86_64-linux-gnu/libstdc++.so.6", str(samples / "static")]
+    answer = plain(ours("ldd", lambda output: ldd(files, output, os.environ, verbose=True)))
+    wanted = plain(reference("ldd", "libc-bin", "-v", *files))
+    assert answer == wanted
+
+
 def test_several_files_at_once(samples: Path) -> None:
     answer, wanted = both("program", "absent", "./libsample.so", "/bin/ls", folder=samples)
     assert answer == wanted

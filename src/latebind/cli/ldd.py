@@ -10,7 +10,8 @@ import click
 
 @click.command(epilog="The output and the exit status are those of glibc 2.36's ldd, but for the addresses.")
 @click.argument("files", nargs=-1, metavar="FILE...")
-def command(files: tuple[str, ...]) -> int:
+@click.option("--verbose", "-v", is_flag=True, help="The versions that each object needs, and where they are.")
+def command(files: tuple[str, ...], verbose: bool) -> int:  # noqa: FBT001  (click passes options by keyword)
     """Show the libraries that each FILE would load, as ldd does; unlike ldd this never executes anything."""
     from latebind.compat.ldd import ldd
     from latebind.compat.output import Output
@@ -20,4 +21,4 @@ def command(files: tuple[str, ...]) -> int:
         output.complain("missing file arguments")
         output.message("Try `ldd --help' for more information.")
         return 1
-    return ldd(files, output, os.environ)
+    return ldd(files, output, os.environ, verbose=verbose)

@@ -12,6 +12,7 @@ import re
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from latebind.compat.ldd_versions import version_information, version_problems
 from latebind.compat.output import path_text
 from latebind.elf.header import EM_386, ET_DYN, ET_EXEC
 from latebind.elf.segment import PT_LOAD
@@ -50,16 +51,25 @@ class _Run:
     output: Output
     environment: Mapping[str, str]
     linkers: tuple[tuple[str, Elf], ...]
+    verbose: bool
     files: Files = field(default_factory=Files)
 
 
-def ldd(files: Sequence[str], output: Output, environment: Mapping[str, str], linkers: Sequence[str] = LINKERS) -> int:
+def ldd(
+    files: Sequence[str],
+    output: Output,
+    environment: Mapping[str, str],
+    *,
+    verbose: bool = False,
+    linkers: Sequence[str] = LINKERS,
+) -> int:
     """Print what each of `files` would load; 1 where one is no dynamic executable or cannot be read.
 
-    `environment` holds the environment variables that count for the search.
+    `environment` holds the environment variables that count for the search; with `verbose` the versions that each
+    object needs are shown, too.
     """
     known = Files()
-    run = _Run(output, environment, tuple(_usable(linkers, known)), known)
+    run = _Run(output, environment, tuple(_usable(linkers, known)), verbose, known)
     status = 0
     for file in files:
         if len(files) > 1:
@@ -140,7 +150,8 @@ def _answer(elf: Elf, path: str, linker: str, run: _Run) -> Iterator[str]:
             " (cannot open shared object file): ignored.\n"
         )
     chain = in_load_order(closure, elf.interpreter or linker, linker)
-    yield from _version_problems(closure, chain, path)
+    members = [closure.objects[0], *(line.found for line in chain if line.found is not None)]
+    yield from version_problems(members, path_text(path))
     address = _HIGHEST
     for line in chain:
         if line.path is None:
@@ -150,6 +161,8 @@ def _answer(elf: Elf, path: str, linker: str, run: _Run) -> Iterator[str]:
         same = line.name == line.path or ("/" in line.name and line.found is not None and line.found.resident is None)
         name = line.path if same else f"{line.name} => {line.path}"
         yield f"\t{byte_text(name)} (0x{address:016x})\n"
+    if run.verbose:
+        yield from version_information(members, path_text(path))
 
 
 class _Fatal(LatebindError):
@@ -229,42 +242,3 @@ def _loads(closure: Closure) -> Iterator[Line]:
             elif following < len(objects) and objects[following].name == name:
                 yield Line(name, objects[following].path, objects[following])
                 following += 1
-
-
-# versions ------------------------------------------------------------------------------------------------------
-
-
-def _version_problems(closure: Closure, chain: list[Line], program: str) -> Iterator[str]:
-    """Versions that are needed and not there (`_dl_check_map_versions`), in the order of the list."""
-    here = path_text(program)
-    root = closure.objects[0]
-    providers: dict[str, Found] = {}
-    for found in (root, *(line.found for line in chain if line.found is not None)):
-        for name in (found.path, found.name, *found.names, found.elf.soname):
-            if name:
-                providers.setdefault(name, found)
-    for found in (root, *(line.found for line in chain if line.found is not None)):
-        who = here if found is root else path_text(found.path)
-        try:
-            needs = found.elf.version_needs
-        except MalformedElf:
-            continue  # ld.so would crash on it; there is nothing to compare with
-        for need in needs:
-            provider = providers.get(need.file)
-            if provider is None:
-                continue
-            problem = _version_problem(provider, byte_text(need.name), weak=need.weak)
-            if problem:
-                yield f"{here}: {path_text(provider.path)}: {problem} (required by {who})\n"
-
-
-def _version_problem(provider: Found, version: str, *, weak: bool) -> str | None:
-    try:
-        definitions = provider.elf.version_definitions
-    except LatebindError:
-        return None
-    if not definitions:
-        return "no version information available"
-    if any(byte_text(d.name) == version for d in definitions):
-        return None
-    return f"{'weak ' if weak else ''}version `{version}' not found"
