@@ -98,7 +98,7 @@ def test_the_program_headers_name_the_interpreter(program: Path) -> None:
 def test_the_calls_that_need_relocation_are_listed(program: Path) -> None:
     names = {b.symbol for b in plan(program).bindings_of(0)}
     assert {"dlopen", "dlsym", "dlerror", "dlclose", "fgets", "printf", "__libc_start_main", "stdin"} <= names
-    for tool, *flags in (["objdump", "-R"], ["nm", "-D"]):
+    for tool, *flags in (["readelf", "-lW"], ["readelf", "-r"], ["objdump", "-R"], ["nm", "-D"]):
         assert run(LATEBIND, tool, *flags, program) == run(tool, *flags, program)
 
 
