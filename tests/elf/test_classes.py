@@ -6,6 +6,8 @@ import pytest
 
 from latebind.elf import read
 from latebind.elf.relocation import relocation_name
+from latebind.linkplan.resolve import references
+from latebind.linkplan.table import symbol_table
 from support.image import Image
 
 EVERY = pytest.mark.parametrize(("bits", "little"), [(32, True), (32, False), (64, True), (64, False)])
@@ -73,6 +75,9 @@ def test_the_64_bit_hash_table_of_s390x_has_wide_entries() -> None:
     elf = read(image.build())
     assert [s.name for s in elf.symbols] == ["", "wide"]
     assert elf.hash_tables[0].lengths == ((1, 1),)
+    found = symbol_table(elf).find("wide")
+    assert found is not None
+    assert found[2] == 1
 
 
 @pytest.mark.parametrize("little", [True, False])
@@ -81,8 +86,10 @@ def test_64_bit_mips_packs_three_types_into_one_relocation(*, little: bool) -> N
     symbol = image.symbol("global")
     info = image.pack("IBBBB", symbol, 0, 0, 18, 3)
     image.tags += [(17, image.add(image.words(0x80) + info)), (18, 16)]
-    (entry,) = read(image.build()).relocations
+    elf = read(image.build())
+    (entry,) = elf.relocations
     assert (entry.symbol, entry.type_name) == (symbol, "R_MIPS_REL32/R_MIPS_64")
+    assert references(elf) == [(symbol, entry.type)]
 
 
 def test_a_section_number_beyond_16_bits_comes_from_the_index_table() -> None:

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from latebind import MalformedElf
 from latebind.elf import read
+from latebind.linkplan.resolve import references
 from support.image import Image
 
 
@@ -117,6 +118,11 @@ def test_dynamic_crel_needs_no_size() -> None:
     image.tags.append((0x40000026, image.add(crel([(0x40, 7, 1, 0)]))))
     (found,) = read(image.build()).relocations
     assert (found.offset, found.type_name, found.symbol, found.addend) == (0x40, "R_X86_64_JUMP_SLOT", 1, 0)
+
+
+def test_a_plan_sees_the_references_of_packed_relocations() -> None:
+    elf = read(android(2, 0x1000, 2, 1 | 8, 1 << 32 | 7, 8, 0, 8, 0).build())
+    assert references(elf) == [(1, 7)]
 
 
 def test_crel_that_claims_too_much_is_diagnosed() -> None:

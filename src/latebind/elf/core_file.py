@@ -34,7 +34,7 @@ AUXILIARY_NAMES: Final = {
     18: "FPUCW", 23: "SECURE", 24: "BASE_PLATFORM", 25: "RANDOM", 26: "HWCAP2", 27: "RSEQ_FEATURE_SIZE",
     28: "RSEQ_ALIGN", 29: "HWCAP3", 30: "HWCAP4", 31: "EXECFN", 32: "SYSINFO", 33: "SYSINFO_EHDR", 51: "MINSIGSTKSZ",
 }  # fmt: skip
-"""Type of an auxiliary vector entry → name without AT_."""
+"""Type of an auxiliary vector entry → name without ``AT_``."""
 
 
 @dataclass(frozen=True, slots=True)
