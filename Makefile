@@ -17,7 +17,7 @@ SOURCES := $(shell find src -name __pycache__ -prune -o \( -type d -o -type f ! 
            meson.build pyproject.toml README.md LICENSE
 
 .DEFAULT_GOAL := help
-.PHONY: fuzz help setup system-packages core demo test test-all lint format bench docs wheel clean
+.PHONY: fuzz help setup system-packages all-packages core demo test test-all lint format bench docs wheel clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
@@ -43,6 +43,9 @@ $(VENV)/.installed: $(VENV)/.tools $(SOURCES)
 
 system-packages: ## install the Debian packages that only tests need
 	@tools/system-packages
+
+all-packages: ## and those that only `make test-all` needs: a hundred libraries
+	@tools/system-packages all
 
 # The C core beside the Python sources, for quick work with PYTHONPATH=src; warnings are errors.
 core: ## compile the C core into src/latebind

@@ -1,10 +1,11 @@
 """What a test needs from the machine: skip, and say which Debian package brings it, where it is missing.
 
-`.ci/run` installs all of them (tools/system-packages) and turns a skip into a failure.
+`.ci/run` installs what `make test` needs (tools/system-packages) and turns a skip into a failure.
 """
 
 from __future__ import annotations
 
+import ctypes
 import os
 import shutil
 import subprocess
@@ -30,3 +31,11 @@ def working(name: str, package: str) -> str:
         if path is not None and subprocess.run([path, "--version"], capture_output=True, check=False).returncode == 0:
             return path
     pytest.skip(f"{name} is missing; apt install {package}")
+
+
+def library(soname: str, package: str) -> ctypes.CDLL:
+    """The system linker's copy of the library `soname`; skips the test where it is missing, naming the `package`."""
+    try:
+        return ctypes.CDLL(soname)
+    except OSError:
+        pytest.skip(f"{soname} is missing; apt install {package}")
