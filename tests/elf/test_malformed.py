@@ -25,6 +25,7 @@ def everything(data: bytes) -> None:
 
 def test_the_undamaged_file_is_read() -> None:
     everything(SAMPLE)
+    assert any(s.name == "crc32" for s in read(SAMPLE).symbols)
 
 
 @pytest.mark.parametrize(

@@ -81,7 +81,7 @@ long sum(long n){ long s = 0;
     return s; }
 int team(void){ int n = 0;
     #pragma omp parallel num_threads(3)
-    { 
+    {
         #pragma omp atomic
         n++;
     }

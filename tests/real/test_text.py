@@ -233,7 +233,8 @@ def test_yaml_events() -> None:
         void yaml_event_delete(void *)
         void yaml_parser_delete(void *)
     """) as y:  # fmt: skip
-        parser, event, kinds = ctypes.create_string_buffer(1024), ctypes.create_string_buffer(256), []
+        parser, event = ctypes.create_string_buffer(1024), ctypes.create_string_buffer(256)
+        kinds: list[int] = []
         assert y.yaml_parser_initialize(parser) == 1
         text = b"plan: [map, relocate]\nown: true\n"
         y.yaml_parser_set_input_string(parser, text, len(text))
