@@ -145,7 +145,7 @@ class Host:
             return cast("T", make_proxy(slot, wanted))
 
     def reload(self, plugin: str, *, timeout: float = DRAIN_TIMEOUT) -> ReloadReport:
-        """Replace a loaded plugin's code by what lies at its place now, keeping its state (DESIGN, hot reload).
+        """Replace a loaded plugin's code by what lies at its place now, keeping its state (reload.py has the steps).
 
         The manifest is read again too. Calls that come in while the state is moved wait; none is lost. `timeout` are
         the seconds to wait for running calls. Whatever goes wrong is raised, and the old code serves on.
