@@ -9,6 +9,8 @@ import sys
 import tempfile
 from typing import TYPE_CHECKING
 
+import pytest
+
 import latebind as lb
 from support import needs
 
@@ -150,6 +152,7 @@ def test_dladdr_names_functions_of_both_linkers(cc: Compiler) -> None:
         assert file_of(16) == b"?"
 
 
+@pytest.mark.slow  # its depth hangs on which unwinder came first into the process
 def test_a_backtrace_has_names(cc: Compiler) -> None:
     text = """
         #include <execinfo.h>
