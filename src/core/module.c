@@ -1,9 +1,11 @@
 /* `latebind._core`: the Python face of the C core.  Each py_*.c adds its own part to the module. */
 #include "module.h"
 
+#include "py_match.h"
+
 static int execute_module(PyObject *module)
 {
-    if (lb_add_match(module) < 0 || lb_add_file(module) < 0 || lb_add_image(module) < 0 || lb_add_system(module) < 0)
+    if (lb_add_match(module) < 0 || lb_add_bindings(module) < 0 || lb_add_file(module) < 0 || lb_add_image(module) < 0 || lb_add_system(module) < 0)
         return -1;
     if (lb_add_context(module) < 0 || lb_add_callback(module) < 0 || lb_add_stubs(module) < 0)
         return -1;

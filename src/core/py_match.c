@@ -1,7 +1,5 @@
 /* The Python face of match.c and references.c: `_core.SymbolTable`, one object's symbols ready to be searched. */
-#include "match.h"
-#include "module.h"
-#include "references.h"
+#include "py_match.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -13,10 +11,12 @@ typedef struct {
     struct lb_symbols symbols;
 } SymbolTable;
 
-static PyObject *text_to_python(struct lb_text text)
+PyObject *lb_text_to_python(struct lb_text text)
 {
     return PyUnicode_DecodeUTF8(text.start, text.length, "surrogateescape");
 }
+
+const struct lb_symbols *lb_symbols_of(PyObject *table) { return &((SymbolTable *)table)->symbols; }
 
 static struct lb_text text_from(const char *start, Py_ssize_t length)
 {
@@ -94,106 +94,72 @@ static PyObject *match_fields(const struct lb_symbols *owner, struct lb_match ma
                          (unsigned long long)sym.size, (int)sym.info, (int)sym.section);
 }
 
-struct bind_budget { /* what one call of bind may still cost; an honest file needs a small part of it */
-    uint64_t steps; /* along hash chains */
-    uint64_t text;  /* bytes of names that become Python strings */
-};
-
-static struct bind_budget budget_for(const struct lb_symbols *s, uint64_t requests, uint64_t scope_count)
+static int add_tables(struct lb_reference_list *list, const struct lb_view *view, PyObject *tables, uint32_t relative)
 {
-    uint64_t strings = s->at.strtab_size < s->view.size ? s->at.strtab_size : s->view.size;
-    return (struct bind_budget){(UINT64_C(1) << 26) + requests * scope_count * 1024,
-                                (UINT64_C(1) << 16) + requests * 64 + strings * 16};
+    for (Py_ssize_t i = 0; i < PyTuple_Size(tables); i++) {
+        unsigned long long offset, size;
+        int has_addend;
+        if (!PyArg_ParseTuple(PyTuple_GetItem(tables, i), "KKp", &offset, &size, &has_addend))
+            return -1;
+        struct lb_relocation_table table = {offset, size, has_addend};
+        if (lb_references_add(list, view, &table, relative) == 0)
+            continue;
+        if (errno == ENOMEM)
+            PyErr_NoMemory();
+        else if (errno == E2BIG)
+            PyErr_SetString(PyExc_ValueError, "more than 64 relocation types");
+        else
+            PyErr_SetString(PyExc_ValueError, "a relocation table or a symbol index in it lies outside the file");
+        return -1;
+    }
+    return 0;
 }
 
-/* Whether `length` more bytes of names are affordable; raises ValueError where they are not. */
-static bool afford_text(struct bind_budget *budget, uint64_t length)
+static int add_others(struct lb_reference_list *list, const struct lb_view *view, PyObject *others)
 {
-    if (length > budget->text) {
-        PyErr_SetString(PyExc_ValueError, "the names of its symbols overlap again and again");
-        return false;
+    for (Py_ssize_t i = 0; i < PyTuple_Size(others); i++) {
+        unsigned int symbol, type;
+        if (!PyArg_ParseTuple(PyTuple_GetItem(others, i), "II", &symbol, &type))
+            return -1;
+        if (lb_references_note(list, view, symbol, type) == 0)
+            continue;
+        if (errno == ENOMEM)
+            PyErr_NoMemory();
+        else if (errno == EINVAL)
+            PyErr_Format(PyExc_IndexError, "symbol %lu", (unsigned long)symbol);
+        else
+            PyErr_SetString(PyExc_ValueError, "more than 64 relocation types");
+        return -1;
     }
-    budget->text -= length;
-    return true;
-}
-
-static PyObject *bind_one(SymbolTable *self, uint32_t index, int class, const struct lb_symbols **scope, uint32_t count,
-                          struct bind_budget *budget)
-{
-    struct lb_symbol own = {0};
-    if (!lb_symbol_at(&self->symbols, index, &own))
-        return PyErr_Format(PyExc_IndexError, "symbol %lu", (unsigned long)index);
-    const struct lb_version *version = lb_version_of(&self->symbols, index, NULL);
-    if (!afford_text(budget, (uint64_t)own.name.length + (version ? version->name.length : 0)))
-        return NULL;
-    struct lb_match match = lb_bind(&self->symbols, index, (enum lb_class)class, scope, count, &budget->steps);
-    if (!budget->steps) {
-        PyErr_SetString(PyExc_ValueError, "the hash chains in its scope are so long that they must be broken");
-        return NULL;
-    }
-    bool own_definition = match.how == LB_HOW_LOCAL || match.how == LB_HOW_PROTECTED;
-    const struct lb_symbols *owner = own_definition ? &self->symbols : match.scope != UINT32_MAX ? scope[match.scope] : NULL;
-    PyObject *fields = match_fields(owner, match);
-    PyObject *name = text_to_python(own.name);
-    PyObject *version_name = version ? text_to_python(version->name) : Py_NewRef(Py_None);
-    PyObject *row = NULL;
-    if (fields && name && version_name)
-        row = Py_BuildValue("(IiOOiiO)", index, class, name, version_name, (int)own.info, (int)own.section, fields);
-    Py_XDECREF(fields);
-    Py_XDECREF(name);
-    Py_XDECREF(version_name);
-    return row;
-}
-
-static PyObject *bind_all(SymbolTable *self, PyObject *requests, const struct lb_symbols **scope, uint32_t count)
-{
-    Py_ssize_t n = PyList_Size(requests);
-    PyObject *rows = n < 0 ? NULL : PyList_New(n);
-    struct bind_budget budget = budget_for(&self->symbols, n < 0 ? 0 : (uint64_t)n, count);
-    for (Py_ssize_t i = 0; rows && i < n; i++) {
-        unsigned int index;
-        int class;
-        PyObject *request = PyList_GetItem(requests, i);
-        PyObject *row = NULL;
-        if (request && PyArg_ParseTuple(request, "Ii", &index, &class))
-            row = bind_one(self, index, class, scope, count, &budget);
-        if (!row) {
-            Py_CLEAR(rows);
-            break;
-        }
-        PyList_SetItem(rows, i, row);
-    }
-    return rows;
+    return 0;
 }
 
 PyDoc_STRVAR(bind_doc,
-    "bind(requests, scope)\n--\n\n"
-    "Bind references. requests: a list of (symbol index, class); scope: a tuple of SymbolTable in search order.\n"
-    "Returns a list of (index, class, name, version or None, info, section, match), match being (how, scope index or\n"
-    "-1, symbol index, value, size, info, section) of the definition. Raises IndexError for an index not in the file,\n"
-    "ValueError where names overlap or hash chains are so long that no linker can have made them.");
+    "bind(tables, others, machine, scope, copy_skips, watched)\n--\n\n"
+    "Bind every reference of the relocation tables. tables: a tuple of (file offset, size, has_addend); others: a tuple\n"
+    "of (symbol index, relocation type), references from elsewhere. machine: (RELATIVE, passed over; the types that want\n"
+    "a real definition, as a tuple; COPY). scope: a tuple of SymbolTable in search order, and copy_skips the place in it\n"
+    "that COPY passes over (-1: none). watched: a tuple of names.\n"
+    "Returns Bindings. Raises IndexError for a symbol index not in the file, ValueError where a table lies outside the\n"
+    "file or hash chains are so long that no linker can have made them.");
 
 static PyObject *table_bind(PyObject *object, PyObject *args)
 {
-    PyObject *requests, *scope;
-    if (!PyArg_ParseTuple(args, "O!O!", &PyList_Type, &requests, &PyTuple_Type, &scope))
+    PyObject *tables, *others, *plt_types, *scope, *watched, *result = NULL;
+    unsigned int relative, copy_type;
+    long long copy_skips;
+    if (!PyArg_ParseTuple(args, "O!O!(IO!I)O!LO!", &PyTuple_Type, &tables, &PyTuple_Type, &others, &relative,
+                          &PyTuple_Type, &plt_types, &copy_type, &PyTuple_Type, &scope, &copy_skips, &PyTuple_Type,
+                          &watched))
         return NULL;
-    Py_ssize_t count = PyTuple_Size(scope);
-    const struct lb_symbols **tables = malloc((size_t)(count ? count : 1) * sizeof *tables);
-    if (!tables)
-        return PyErr_NoMemory();
-    PyObject *result = NULL;
-    for (Py_ssize_t i = 0; i < count; i++) {
-        PyObject *item = PyTuple_GetItem(scope, i);
-        if (Py_TYPE(item) != Py_TYPE(object)) {
-            PyErr_SetString(PyExc_TypeError, "the scope holds something else than SymbolTable");
-            goto done;
-        }
-        tables[i] = &((SymbolTable *)item)->symbols;
-    }
-    result = bind_all((SymbolTable *)object, requests, tables, (uint32_t)count);
-done:
-    free(tables);
+    const struct lb_view *view = &((SymbolTable *)object)->symbols.view;
+    struct lb_reference_list list = {0};
+    PyObject *module = PyType_GetModule(Py_TYPE(object));
+    PyObject *type = module ? PyObject_GetAttrString(module, "Bindings") : NULL;
+    if (type && add_tables(&list, view, tables, relative) == 0 && add_others(&list, view, others) == 0)
+        result = lb_bindings_new(type, object, &list, scope, copy_skips, plt_types, copy_type, watched);
+    Py_XDECREF(type);
+    lb_references_release(&list);
     return result;
 }
 
@@ -249,24 +215,8 @@ static PyObject *table_references(PyObject *object, PyObject *args)
         return NULL;
     struct lb_reference_list list = {0};
     PyObject *result = NULL;
-    for (Py_ssize_t i = 0; i < PyTuple_Size(tables); i++) {
-        unsigned long long offset, size;
-        int has_addend;
-        if (!PyArg_ParseTuple(PyTuple_GetItem(tables, i), "KKp", &offset, &size, &has_addend))
-            goto done;
-        struct lb_relocation_table table = {offset, size, has_addend};
-        if (lb_references_add(&list, &self->symbols.view, &table, relative) < 0) {
-            if (errno == ENOMEM)
-                PyErr_NoMemory();
-            else if (errno == E2BIG)
-                PyErr_SetString(PyExc_ValueError, "more than 64 relocation types");
-            else
-                PyErr_SetString(PyExc_ValueError, "a relocation table or a symbol index in it lies outside the file");
-            goto done;
-        }
-    }
-    result = references_to_python(&list);
-done:
+    if (add_tables(&list, &self->symbols.view, tables, relative) == 0)
+        result = references_to_python(&list);
     lb_references_release(&list);
     return result;
 }

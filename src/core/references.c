@@ -91,6 +91,13 @@ int lb_references_add(struct lb_reference_list *list, const struct lb_view *view
     return 0;
 }
 
+int lb_references_note(struct lb_reference_list *list, const struct lb_view *view, uint32_t symbol, uint32_t type)
+{
+    if (symbol >= view->size / (view->is64 ? sizeof(Elf64_Sym) : sizeof(Elf32_Sym)))
+        return errno = EINVAL, -1;
+    return add(list, symbol, type);
+}
+
 void lb_references_release(struct lb_reference_list *list)
 {
     free(list->items);

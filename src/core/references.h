@@ -27,6 +27,8 @@ struct lb_reference_list {
  * Returns 0, or -1 with errno ENOMEM, EINVAL (the table is not in the file) or E2BIG (more than 64 types). */
 int lb_references_add(struct lb_reference_list *list, const struct lb_view *view,
                       const struct lb_relocation_table *table, uint32_t relative);
+/* Adds one reference that stands elsewhere. Returns 0, or -1 with errno ENOMEM, EINVAL or E2BIG as above. */
+int lb_references_note(struct lb_reference_list *list, const struct lb_view *view, uint32_t symbol, uint32_t type);
 void lb_references_release(struct lb_reference_list *list);
 
 #endif

@@ -3,7 +3,7 @@ from typing import TypeAlias, final
 
 _Buffer: TypeAlias = bytes | bytearray | memoryview
 _Match: TypeAlias = tuple[int, int, int, int, int, int, int]
-_Row: TypeAlias = tuple[int, int, str, str | None, int, int, _Match]
+_Row: TypeAlias = tuple[int, str, str | None, bool, tuple[int, ...], int, int, int, int, int, int, bool]
 
 @final
 class SymbolTable:
@@ -14,9 +14,27 @@ class SymbolTable:
         little: bool,
         tables: tuple[int, int, int, int, int, int, int, int, int, int],
     ) -> SymbolTable: ...
-    def bind(self, requests: list[tuple[int, int]], scope: tuple[SymbolTable, ...]) -> list[_Row]: ...
+    def bind(
+        self,
+        tables: tuple[tuple[int, int, bool], ...],
+        others: tuple[tuple[int, int], ...],
+        machine: tuple[int, tuple[int, ...], int],
+        scope: tuple[SymbolTable, ...],
+        copy_skips: int,
+        watched: tuple[str, ...],
+    ) -> Bindings: ...
     def find(self, name: str, version: str | None = None) -> _Match | None: ...
     def references(self, tables: tuple[tuple[int, int, bool], ...], relative: int) -> list[tuple[int, int]]: ...
+
+@final
+class Bindings:
+    watched: list[int]
+    unresolved: list[int]
+    own_types: tuple[int, ...]
+    def __len__(self) -> int: ...
+    def __getitem__(self, number: int, /) -> _Row: ...
+    def places(self, types: tuple[int, ...], /) -> set[int]: ...
+    def records(self, objects: tuple[int, ...], own: int, patches: dict[int, tuple[int, int, int]], /) -> bytes: ...
 
 @final
 class FileMapping:

@@ -13,7 +13,7 @@ from latebind import _core
 from latebind.elf.bytesource import RuntimeAddress
 from latebind.errors import MalformedElf, NotFound, SystemFailure, Tried, UnresolvedSymbol, Unsupported
 from latebind.linker.loaded import LoadedObject
-from latebind.linkplan import Definition, Kind, LinkPlan, PlannedObject, Role, pack
+from latebind.linkplan import Definition, LinkPlan, PlannedObject, Role, pack
 from latebind.search import Resident
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def execute(
             if item.role is Role.SYSTEM and not item.present:
                 loaded[item.index] = _open_with_system(item, process, undo)
         with ExitStack() as files:
-            tls = {b.target for b in plan.bindings if b.kind is Kind.TLS}
+            tls = plan.gives_tls()
             sources = [
                 _source(item, loaded.get(item.index), files, uses_tls=item.index in tls) for item in plan.objects
             ]

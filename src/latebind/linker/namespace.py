@@ -142,7 +142,7 @@ class Namespace:
     def _register(self, plan: LinkPlan, loaded: Mapping[int, LoadedObject]) -> None:
         for item in plan.loaded:
             at = loaded[item.index]
-            bound = {b.target for b in plan.bindings_of(item.index) if b.target is not None}
+            bound = plan.targets_of(item.index)
             at.needs = [loaded[i] for i in item.needs]
             at.scope = tuple(loaded[i] for i in plan.scope)
             live[at.base] = at, self

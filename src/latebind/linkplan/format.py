@@ -13,9 +13,6 @@ from latebind.elf import Elf
 from latebind.elf import dynamic as dyn
 from latebind.elf.segment import PF_R, PF_W, PF_X, PT_DYNAMIC, PT_GNU_EH_FRAME, PT_GNU_RELRO, PT_LOAD, Segment
 from latebind.errors import Unsupported
-from latebind.linkplan.binding import Binding, Kind
-from latebind.linkplan.machines import MACHINES, UNKNOWN
-from latebind.linkplan.resolve import references
 from latebind.linkplan.roles import Role
 
 if TYPE_CHECKING:
@@ -28,7 +25,7 @@ NO_OBJECT: Final = 0xFFFFFFFF
 PAGE: Final = 4096  # the smallest page of every machine that the core runs on; larger ones come with p_align
 
 ROLE_NUMBERS: Final = {Role.RESIDENT: 0, Role.SYSTEM: 1, Role.OWN: 2}
-OBJECT_TEXTREL, OBJECT_STATIC_TLS, OBJECT_ROOT, OBJECT_NODELETE, OBJECT_LAZY = 1, 2, 4, 8, 16
+OBJECT_TEXTREL, OBJECT_STATIC_TLS, OBJECT_ROOT, OBJECT_NODELETE, OBJECT_LAZY, OBJECT_GIVES_TLS = 1, 2, 4, 8, 16, 32
 
 
 def _range(name: str) -> tuple[tuple[str, str], ...]:
@@ -64,9 +61,6 @@ LAYOUTS: Final[dict[str, tuple[tuple[str, str], ...]]] = {
 _STRUCTS: Final = {name: struct.Struct("<" + "".join(code for _, code in fields)) for name, fields in LAYOUTS.items()}
 
 
-_BINDING: Final = _STRUCTS["lb_plan_binding"]  # symbol, kind, object, reserved, value
-
-
 def record_size(name: str) -> int:
     """The packed size of one record, in bytes."""
     return _STRUCTS[name].size
@@ -99,21 +93,27 @@ class _Strings:
 def pack(plan: LinkPlan) -> bytes:
     """`plan` as one block for the core. Raises `Unsupported` for a file whose relocations have no addends (REL)."""
     strings = _Strings()
-    static_tls = _static_tls(plan)
+    static_tls, gives_tls = plan.needs_static_tls(), plan.gives_tls()
     objects, segments, bindings = bytearray(), bytearray(), bytearray()
     for item in plan.objects:
         fields = _identity(item, strings)
         if item.role is Role.OWN and not item.present:
             loads = [s for s in item.elf.segments if s.type == PT_LOAD]
-            own = _merged(plan.bindings_of(item.index))
+            own = plan.records_of(item.index)
             fields |= _mapping(item.elf, loads) | _tables(item.elf)
             fields |= {
                 "first_segment": len(segments) // record_size("lb_plan_segment"), "segments": len(loads),
-                "first_binding": len(bindings) // record_size("lb_plan_binding"), "bindings": len(own),
+                "first_binding": len(bindings) // record_size("lb_plan_binding"),
+                "bindings": len(own) // record_size("lb_plan_binding"),
             }  # fmt: skip
             segments += b"".join(_segment(s) for s in loads)
-            bindings += b"".join([_binding(b) for b in own])
-        fields["flags"] = _flags(item, static=item.index in static_tls, lazy=plan.is_lazy(item))
+            bindings += own
+        fields["flags"] = (
+            _flags(item)
+            | (OBJECT_STATIC_TLS if item.index in static_tls else 0)
+            | (OBJECT_GIVES_TLS if item.index in gives_tls else 0)
+            | (OBJECT_LAZY if plan.is_lazy(item) else 0)
+        )
         objects += _record("lb_plan_object", fields)
     order = b"".join(struct.pack("<I", i) for i in plan.init_order)
     return _assemble(plan.root.elf, objects, segments, bindings, bytearray(order), strings.data)
@@ -149,33 +149,13 @@ def _identity(item: PlannedObject, strings: _Strings) -> dict[str, int | bytes]:
     return fields
 
 
-def _flags(item: PlannedObject, *, static: bool, lazy: bool) -> int:
+def _flags(item: PlannedObject) -> int:
     d = item.elf.dynamic
     return (
         (OBJECT_TEXTREL if d.flags & dyn.DF_TEXTREL else 0)
-        | (OBJECT_STATIC_TLS if static else 0)
         | (OBJECT_ROOT if item.index == 0 else 0)
         | (OBJECT_NODELETE if d.flags_1 & dyn.DF_1_NODELETE else 0)
-        | (OBJECT_LAZY if lazy else 0)
     )
-
-
-def _static_tls(plan: LinkPlan) -> set[int]:
-    """Objects whose TLS block is reached at a fixed offset from the thread pointer, by themselves or by others."""
-    found = set()
-    for item in plan.loaded:
-        machine = MACHINES.get(item.elf.header.machine, UNKNOWN)
-        if item.elf.tls is not None and (
-            item.elf.dynamic.flags & dyn.DF_STATIC_TLS
-            or any(not s and t in machine.static_tls for s, t in references(item.elf))
-        ):
-            found.add(item.index)
-        found |= {
-            b.target
-            for b in plan.bindings_of(item.index)
-            if b.target is not None and not machine.static_tls.isdisjoint(b.types)
-        }
-    return found
 
 
 def _mapping(elf: Elf, loads: list[Segment]) -> dict[str, int | bytes]:
@@ -236,15 +216,6 @@ def _program_headers(elf: Elf) -> dict[str, int | bytes]:
     return fields
 
 
-def _merged(bindings: tuple[Binding, ...]) -> list[Binding]:
-    """One binding a symbol: where a call and an address bind differently, the address's serves both."""
-    chosen: dict[int, Binding] = {}
-    for b in bindings:
-        if b.symbol_index not in chosen:
-            chosen[b.symbol_index] = b
-    return [chosen[i] for i in sorted(chosen)]
-
-
 def _segment(s: Segment) -> bytes:
     return _record(
         "lb_plan_segment",
@@ -253,10 +224,3 @@ def _segment(s: Segment) -> bytes:
             "protection": s.flags & (PF_R | PF_W | PF_X),
         },
     )  # fmt: skip
-
-
-def _binding(b: Binding) -> bytes:
-    """One binding's record, written in one go: a large library has ten thousand."""
-    value = 0 if b.kind is Kind.WEAK_UNDEFINED or b.kind is Kind.UNRESOLVED else b.value
-    target = NO_OBJECT if b.target is None or b.kind is Kind.HOOK else b.target
-    return _BINDING.pack(b.symbol_index, b.kind, target, 0, value)

@@ -12,7 +12,7 @@ from typing import Final
 
 @dataclass(frozen=True, slots=True)
 class MachineRelocations:
-    """Relocation type numbers of one machine. `plt` are those for which only a real definition counts."""
+    """Relocation type numbers of one machine. Only a real definition counts for `plt`: for calls and for `tls`."""
 
     relative: int
     irelative: int
@@ -20,6 +20,7 @@ class MachineRelocations:
     jump_slot: int
     plt: frozenset[int]
     static_tls: frozenset[int]
+    tls: frozenset[int] = frozenset()
     glob_dat: int = 0
     """The type of a GOT slot that holds an address; 0 for a machine that has no type of its own for it."""
 
@@ -34,7 +35,7 @@ def _row(
     glob_dat: int = 0,
 ) -> MachineRelocations:
     calls = frozenset((jump_slot, *tls))
-    return MachineRelocations(relative, irelative, copy, jump_slot, calls, frozenset(static), glob_dat)
+    return MachineRelocations(relative, irelative, copy, jump_slot, calls, frozenset(static), frozenset(tls), glob_dat)
 
 
 MACHINES: Final = {

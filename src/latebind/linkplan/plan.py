@@ -16,9 +16,9 @@ from latebind.elf.header import ET_CORE, ET_REL
 from latebind.elf.symbol import STB_GNU_UNIQUE
 from latebind.errors import NotFound, Unsupported
 from latebind.linkplan.binding import Binding, Definition, How, Kind, why
-from latebind.linkplan.machines import MACHINES
+from latebind.linkplan.machines import MACHINES, UNKNOWN
 from latebind.linkplan.order import constructor_order
-from latebind.linkplan.resolve import bind_references
+from latebind.linkplan.resolve import BoundReferences, bind_references, objects_of
 from latebind.linkplan.roles import Role, is_c_library, is_runtime, stays_with_the_system
 from latebind.linkplan.services import SERVICES
 from latebind.linkplan.table import symbol_table
@@ -115,6 +115,14 @@ class LinkPlan:
         return self.objects[: self.closure_size]
 
     @cached_property
+    def _bound(self) -> dict[int, BoundReferences]:
+        return {}
+
+    @cached_property
+    def _changes(self) -> dict[int, dict[int, Binding]]:
+        return {}
+
+    @cached_property
     def _bindings(self) -> dict[int, tuple[Binding, ...]]:
         return {}
 
@@ -122,36 +130,70 @@ class LinkPlan:
         """What each symbol that object `index` refers to binds to. Computed once, by reading files alone."""
         known = self._bindings.get(index)
         if known is None:
-            known = self._bindings[index] = self._bind(index)
+            bound, changed = self.bound(index), self.changes(index)
+            rows = range(len(bound))
+            known = self._bindings[index] = tuple([changed.get(n) or bound.binding(n) for n in rows])
         return known
 
-    def _bind(self, index: int) -> tuple[Binding, ...]:
-        item = self.objects[index]
-        scope = [(i, self.objects[i].elf) for i in self.scope]
-        if item.elf.dynamic.flags & dyn.DF_SYMBOLIC and index != 0:
-            scope.insert(0, (index, item.elf))
-        if index not in self.scope:
-            scope.append((index, item.elf))
-        first = self.executable if self.executable is not None else 0
-        found = self._unified(index, bind_references(item.elf, index, scope, first))
-        if self.inside:
-            found = tuple([self._served(b) if b.symbol in SERVICES else b for b in found])
-        if not self.hooks and not self.redirects and not self._copies:
-            return found
-        return tuple(self._hooked(self._through_copies(b)) for b in found)
+    def bound(self, index: int) -> BoundReferences:
+        """The references of object `index` as the scope alone binds them; `changes` has what else the plan decides."""
+        known = self._bound.get(index)
+        if known is None:
+            item = self.objects[index]
+            scope = [(i, self.objects[i].elf) for i in self.scope]
+            if item.elf.dynamic.flags & dyn.DF_SYMBOLIC and index != 0:
+                scope.insert(0, (index, item.elf))
+            if index not in self.scope:
+                scope.append((index, item.elf))
+            first = self.executable if self.executable is not None else 0
+            known = self._bound[index] = bind_references(item.elf, index, scope, first, self._watched)
+        return known
 
-    def _unified(self, index: int, found: tuple[Binding, ...]) -> tuple[Binding, ...]:
-        """`found` with one definition for each STB_GNU_UNIQUE name, whatever its version (`do_lookup_unique` of glibc).
+    def changes(self, index: int) -> dict[int, Binding]:
+        """The rows of `bound(index)` that are bound otherwise: unique symbols, services, copies, hooks."""
+        known = self._changes.get(index)
+        if known is None:
+            bound = self.bound(index)
+            numbers = range(len(bound)) if self.redirects else bound.rows.watched
+            before = [(n, bound.binding(n)) for n in numbers]
+            known = {n: after for n, b in before if (after := self._decided(b)) is not b}
+            self._changes[index] = known
+        return known
+
+    def records_of(self, index: int) -> bytes:
+        """The packed plan's records of object `index` (src/core/plan.h)."""
+        return self.bound(index).records(self.changes(index))
+
+    def targets_of(self, index: int) -> frozenset[int]:
+        """The objects that the references of object `index` are bound to."""
+        changed = {b.target for b in self.changes(index).values() if b.target is not None}  # hooks keep their original
+        return objects_of(self.records_of(index)) | changed
+
+    @cached_property
+    def _watched(self) -> tuple[str, ...]:
+        """The names whose references may be bound otherwise than the scope says."""
+        return (*(SERVICES if self.inside else ()), *self.hooks, *self._copies)
+
+    def _decided(self, binding: Binding) -> Binding:
+        if binding.unique:
+            binding = self._unified(binding)
+        if self.inside and binding.symbol in SERVICES:
+            binding = self._served(binding)
+        if self._copies:
+            binding = self._through_copies(binding)
+        return self._hooked(binding) if self.hooks or self.redirects else binding
+
+    def _unified(self, binding: Binding) -> Binding:
+        """One definition for each STB_GNU_UNIQUE name, whatever its version (`do_lookup_unique` of glibc).
 
         In a fresh process the definition that the first object to be relocated got serves everybody, and objects are
         relocated in the order of their constructors. In a running one the definition that is there already serves.
         """
-        if index not in self.init_order or not any(b.unique for b in found):
-            return found
+        if binding.referrer not in self.init_order:
+            return binding
         if self.inside:
-            return tuple(self._as_already_there(b) if b.unique and b.how not in _OWN else b for b in found)
-        before = self.init_order[: self.init_order.index(index)]
-        return tuple(self._first_of_unique(b, before) if b.unique else b for b in found)
+            return binding if binding.how in _OWN else self._as_already_there(binding)
+        return self._first_of_unique(binding, self.init_order[: self.init_order.index(binding.referrer)])
 
     def _as_already_there(self, binding: Binding) -> Binding:
         for index in self.unique_owners:
@@ -165,7 +207,7 @@ class LinkPlan:
         if all(i == binding.target for i in definers):
             return binding
         for definer in definers:
-            for other in self.bindings_of(definer):
+            for other in self._watched_bindings(definer):
                 if other.unique and other.symbol == binding.symbol:
                     return binding._replace(
                         kind=other.kind, target=other.target, value=other.value, size=other.size, how=other.how,
@@ -175,8 +217,31 @@ class LinkPlan:
 
     def unique_uses(self, index: int) -> tuple[tuple[int, str], ...]:
         """The unique symbols of other objects that object `index` is bound to: (owner, name)."""
-        bindings = [b for b in self.bindings_of(index) if b.target not in (None, index) and b.unique]
-        return tuple((b.target, b.symbol) for b in bindings if b.target is not None)
+        found = [b for b in self._watched_bindings(index) if b.unique and b.target != index]
+        return tuple((b.target, b.symbol) for b in found if b.target is not None)
+
+    def _watched_bindings(self, index: int) -> list[Binding]:
+        bound, changed = self.bound(index), self.changes(index)
+        return [changed.get(n) or bound.binding(n) for n in bound.rows.watched]
+
+    def needs_static_tls(self) -> frozenset[int]:
+        """Objects whose TLS block is reached at a fixed offset from the thread pointer, by themselves or by others."""
+        found: set[int] = set()
+        for item in self.loaded:
+            machine = MACHINES.get(item.elf.header.machine, UNKNOWN)
+            bound = self.bound(item.index)
+            own = not machine.static_tls.isdisjoint(bound.rows.own_types)
+            if item.elf.tls is not None and (own or item.elf.dynamic.flags & dyn.DF_STATIC_TLS):
+                found.add(item.index)
+            found |= bound.targets(machine.static_tls)
+        return frozenset(found)
+
+    def gives_tls(self) -> frozenset[int]:
+        """Objects whose thread-local variables other objects refer to."""
+        found: set[int] = set()
+        for item in self.loaded:
+            found |= self.bound(item.index).targets(MACHINES.get(item.elf.header.machine, UNKNOWN).tls)
+        return frozenset(found)
 
     def _served(self, binding: Binding) -> Binding:
         """The core's own version of a function that the C library answers for the system linker's objects only."""
@@ -230,7 +295,11 @@ class LinkPlan:
     @cached_property
     def unresolved(self) -> tuple[Binding, ...]:
         """References without a definition that are not weak: loading the plan would fail on them."""
-        return tuple(b for b in self.bindings if b.kind is Kind.UNRESOLVED)
+        found = []
+        for item in self.loaded:
+            bound, changed = self.bound(item.index), self.changes(item.index)
+            found += [bound.binding(n) for n in bound.rows.unresolved if n not in changed]
+        return tuple(found)
 
     @cached_property
     def imports(self) -> tuple[Import, ...]:

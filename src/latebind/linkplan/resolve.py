@@ -1,4 +1,4 @@
-"""Binding the references of one object in a scope: the bulk work is the core's (match.c); here stand the policies.
+"""Binding the references of one object in a scope: the core does it (bindings.c); here stands what it is told.
 
 A reference's *class* decides what counts as a definition: a call never binds to a program's own PLT entry, a copy
 relocation passes the program over (glibc's `elf_machine_type_class`).
@@ -6,99 +6,147 @@ relocation passes the program over (glibc's `elf_machine_type_class`).
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from latebind.elf.symbol import SHN_ABS, STB_GNU_UNIQUE, STB_WEAK, STT_FUNC, STT_GNU_IFUNC, STT_TLS
+from latebind.elf.dynamic import DT_RELACOUNT, DT_RELCOUNT
 from latebind.errors import MalformedElf
 from latebind.linkplan.binding import Binding, How, Kind
-from latebind.linkplan.machines import MACHINES, UNKNOWN
+from latebind.linkplan.machines import MACHINES, UNKNOWN, MachineRelocations
 from latebind.linkplan.table import symbol_table
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
+    from latebind import _core
     from latebind.elf import Elf
 
-ADDRESS, PLT, COPY = 0, 1, 2
-
-_SPECIAL: Final = {STT_FUNC: Kind.FUNCTION, STT_GNU_IFUNC: Kind.IFUNC, STT_TLS: Kind.TLS}
-_KINDS: Final = tuple(_SPECIAL.get(kind, Kind.DATA) for kind in range(16))  # by ELF_ST_TYPE
-_HOWS: Final = tuple(How)  # by the core's number: looking up is cheaper than calling an enum
-_ABSOLUTE: Final = Kind.ABSOLUTE
+_KINDS: Final = tuple(Kind)  # by the core's number: looking up is cheaper than calling an enum
+_HOWS: Final = tuple(How)
+_COUNTS: Final = {"RELA": DT_RELACOUNT, "REL": DT_RELCOUNT}
+_SELF = -1  # the core's place for the referrer itself, outside the scope
 
 
 def references(elf: Elf) -> list[tuple[int, int]]:
     """Each (symbol index, relocation type) that the file's relocations use, once, in order of first appearance."""
     machine = MACHINES.get(elf.header.machine, UNKNOWN)
-    tables = tuple((t.offset, t.size, t.has_addend) for t in elf.relocation_tables if t.tag != "RELR")
     try:
-        found = symbol_table(elf).references(tables, machine.relative)
+        found = symbol_table(elf).references(_plain_tables(elf), machine.relative)
     except ValueError as e:
         raise MalformedElf(elf.path, None, str(e)) from e
-    if elf.packed_relocations:  # the core reads plain tables only
-        packed = ((r.symbol, r.type) for r in elf.packed_relocations if r.type != machine.relative)
-        found = list(dict.fromkeys([*found, *packed]))
-    return found
+    return list(dict.fromkeys([*found, *_packed_references(elf, machine)])) if elf.packed_relocations else found
+
+
+def _plain_tables(elf: Elf) -> tuple[tuple[int, int, bool], ...]:
+    """What the core walks: not the RELATIVE entries that a table counts at its beginning (DT_RELACOUNT).
+
+    They are often most of it, have no symbol, and glibc takes them for RELATIVE unseen (`elf_dynamic_do_Rel`).
+    """
+    tables = []
+    for t in elf.relocation_tables:
+        if t.tag == "RELR":
+            continue
+        counted = elf.dynamic.values.get(_COUNTS.get(t.tag, 0), 0) * elf.source.word * (3 if t.has_addend else 2)
+        skipped = counted if counted <= t.size else 0
+        tables.append((t.offset + skipped, t.size - skipped, t.has_addend))
+    return tuple(tables)
+
+
+def _packed_references(elf: Elf, machine: MachineRelocations) -> tuple[tuple[int, int], ...]:
+    """The references of packed tables, which the core does not read."""
+    packed = elf.packed_relocations
+    return tuple(dict.fromkeys((r.symbol, r.type) for r in packed if r.type != machine.relative)) if packed else ()
+
+
+@dataclass(frozen=True, slots=True)
+class BoundReferences:
+    """What the references of one object are bound to: rows in the core, of which `Binding`s are made when asked for.
+
+    `objects` holds the plan's object index for each place in the scope, `index` that of the referrer itself.
+    """
+
+    index: int
+    objects: tuple[int, ...]
+    rows: _core.Bindings
+    path: str
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def binding(self, number: int) -> Binding:
+        """Row `number` as a `Binding`; `MalformedElf` where the names of the symbols overlap again and again."""
+        try:
+            row = self.rows[number]
+        except ValueError as e:  # a budget ran out
+            raise MalformedElf(self.path, None, str(e)) from e
+        symbol, name, version, weak, types, kind, how, place, value, size, target_symbol, unique = row
+        target = self.objects[place] if place >= 0 else self.index if place == _SELF else None
+        return Binding(
+            self.index, symbol, name, version, weak, types, _KINDS[kind], target, value, size, _HOWS[how],
+            max(place, -1), target_symbol, unique,
+        )  # fmt: skip
+
+    def targets(self, types: frozenset[int]) -> set[int]:
+        """The objects that references of these relocation types are bound to."""
+        places = self.rows.places(tuple(types))
+        return {self.index if place == _SELF else self.objects[place] for place in places}
+
+    def records(self, changed: Mapping[int, Binding]) -> bytes:
+        """The packed plan's records (src/core/plan.h), with `changed` in the place of the rows of those numbers."""
+        return self.rows.records(self.objects, self.index, {number: _patch(b) for number, b in changed.items()})
+
+
+_NO_OBJECT: Final = 0xFFFFFFFF
+
+
+def objects_of(records: bytes) -> frozenset[int]:
+    """The objects that packed records (struct lb_plan_binding: symbol, kind, object, reserved, value) bind to."""
+    return frozenset(memoryview(records).cast("I")[2::6]) - {_NO_OBJECT}
+
+
+def _patch(b: Binding) -> tuple[int, int, int]:
+    value = 0 if b.kind is Kind.WEAK_UNDEFINED or b.kind is Kind.UNRESOLVED else b.value
+    return b.kind, -1 if b.target is None or b.kind is Kind.HOOK else b.target, value
 
 
 def bind_references(
-    elf: Elf, index: int, scope: Sequence[tuple[int, Elf]], executable: int | None
-) -> tuple[Binding, ...]:
-    """The bindings of every symbol that `elf` (object `index` of the plan) refers to.
+    elf: Elf, index: int, scope: Sequence[tuple[int, Elf]], executable: int | None, watched: Sequence[str] = ()
+) -> BoundReferences:
+    """Bind every symbol that `elf` (object `index` of the plan) refers to.
 
     `scope` holds (object index, file) in search order; `executable` is the object that copy relocations pass over.
+    The rows of `watched` names and those bound to unique definitions are told apart (`rows.watched`).
+    Raises `MalformedElf`.
     """
     machine = MACHINES.get(elf.header.machine, UNKNOWN)
-    types: dict[tuple[int, int], list[int]] = {}
-    for symbol, kind in references(elf):
-        if symbol:
-            wanted = PLT if kind in machine.plt else COPY if kind == machine.copy else ADDRESS
-            types.setdefault((symbol, wanted), []).append(kind)
-    table = symbol_table(elf)
-    bindings: list[Binding] = []
-    for wanted in (ADDRESS, PLT, COPY):
-        requests = [key for key in types if key[1] == wanted]
-        if not requests:
-            continue
-        places = [p for p in scope if wanted != COPY or p[0] != executable]
-        try:
-            rows = table.bind(requests, tuple(symbol_table(e) for _, e in places))
-        except IndexError as e:
-            raise MalformedElf(elf.path, None, f"a relocation refers to {e}, which is not in the file") from e
-        except ValueError as e:  # a budget ran out
-            raise MalformedElf(elf.path, None, str(e)) from e
-        bindings += [_binding(index, row, places, tuple(types[row[0], row[1]])) for row in rows]
-    return tuple(bindings)
+    return _bind(elf, index, scope, _plain_tables(elf), _packed_references(elf, machine), executable, watched)
 
 
 def bind_call(elf: Elf, index: int, symbol: int, scope: Sequence[tuple[int, Elf]]) -> Binding:
     """What a call of `elf`'s symbol number `symbol` binds to in `scope`, as in `bind_references`."""
-    rows = symbol_table(elf).bind([(symbol, PLT)], tuple(symbol_table(e) for _, e in scope))
     machine = MACHINES.get(elf.header.machine, UNKNOWN)
-    return _binding(index, rows[0], scope, (machine.jump_slot,))
+    return _bind(elf, index, scope, (), ((symbol, machine.jump_slot),), None, ()).binding(0)
 
 
-def _binding(
+def _bind(
+    elf: Elf,
     index: int,
-    row: tuple[int, int, str, str | None, int, int, tuple[int, int, int, int, int, int, int]],
-    places: Sequence[tuple[int, Elf]],
-    types: tuple[int, ...],
-) -> Binding:
-    """One row of the core's answer as a `Binding`. Runs once a referenced symbol, tens of thousands of times a plan."""
-    symbol_index, _, name, version, own_info, own_section, match = row
-    how_number, position, target_symbol, value, size, info, section = match
-    how = _HOWS[how_number]
-    weak = own_info >> 4 == STB_WEAK
-    if how is How.LOCAL or how is How.PROTECTED:
-        # hidden and undefined: nothing outside may define it, and it does not itself
-        target: int | None = index if own_section else None
-    else:
-        target = places[position][0] if position >= 0 else None
-    if target is None:
-        kind = Kind.WEAK_UNDEFINED if weak else Kind.UNRESOLVED
-        return Binding(index, symbol_index, name, version, weak, types, kind, None, 0, 0, how, position, 0)
-    kind = _ABSOLUTE if section == SHN_ABS else _KINDS[info & 0xF]
-    unique = info >> 4 == STB_GNU_UNIQUE
-    return Binding(
-        index, symbol_index, name, version, weak, types, kind, target, value, size, how, position, target_symbol, unique
-    )
+    scope: Sequence[tuple[int, Elf]],
+    tables: tuple[tuple[int, int, bool], ...],
+    others: tuple[tuple[int, int], ...],
+    executable: int | None,
+    watched: Sequence[str],
+) -> BoundReferences:
+    machine = MACHINES.get(elf.header.machine, UNKNOWN)
+    objects = tuple([i for i, _ in scope])
+    copy_skips = objects.index(executable) if executable in objects else -1
+    try:
+        rows = symbol_table(elf).bind(
+            tables, others, (machine.relative, tuple(machine.plt), machine.copy),
+            tuple([symbol_table(e) for _, e in scope]), copy_skips, tuple(watched),
+        )  # fmt: skip
+    except IndexError as e:
+        raise MalformedElf(elf.path, None, f"a relocation refers to {e}, which is not in the file") from e
+    except ValueError as e:  # a table lies outside the file, or a budget ran out
+        raise MalformedElf(elf.path, None, str(e)) from e
+    return BoundReferences(index, objects, rows, elf.path)
