@@ -49,8 +49,8 @@ all-packages: ## and those that only `make test-all` needs: a hundred libraries
 
 # The C core beside the Python sources, for quick work with PYTHONPATH=src; warnings are errors.
 core: ## compile the C core into src/latebind
-	@[ -f build/dev/build.ninja ] || meson setup build/dev -Dwerror=true >/dev/null
-	@meson compile -C build/dev >/dev/null || meson compile -C build/dev
+	@[ -f build/dev/build.ninja ] || PATH="$(CURDIR)/$(BIN):$$PATH" meson setup build/dev -Dwerror=true >/dev/null
+	@export PATH="$(CURDIR)/$(BIN):$$PATH"; meson compile -C build/dev >/dev/null || meson compile -C build/dev
 	@cp build/dev/_core.abi3.so src/latebind/
 
 include tools/core-asan.mk

@@ -14,6 +14,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Plans that the tests make are kept in a folder of theirs, also by the processes that they start."""
+    os.environ["LATEBIND_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+
+
 @pytest.fixture
 def cc(tmp_path: Path) -> Compiler:
     """The machine's C compiler, writing into the test's own folder."""

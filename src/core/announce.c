@@ -33,14 +33,22 @@ static void keep_loaded(const struct lb_unwinder *u)
         (void)dlopen(info.dli_fname, RTLD_LAZY | RTLD_NOLOAD); /* NULL for the program itself, which stays anyway */
 }
 
+static int is_unwinder(struct dl_phdr_info *info, size_t size, void *unused)
+{
+    const char *name = info->dlpi_name != NULL ? strrchr(info->dlpi_name, '/') : NULL;
+    (void)size, (void)unused;
+    return name != NULL && strcmp(name, "/libgcc_s.so.1") == 0;
+}
+
 bool lb_find_unwinder(struct lb_unwinder *unwinder)
 {
     if (find_functions(RTLD_DEFAULT, unwinder)) {
         keep_loaded(unwinder);
         return true;
     }
-    /* Often it is in a local scope, as a dependency of some extension module. */
-    void *library = dlopen("libgcc_s.so.1", RTLD_LAZY | RTLD_NOLOAD);
+    /* Often it is in a local scope, as a dependency of some extension module.  The link map is asked first: for a name
+     * that nobody answers to, dlopen would search the file system. */
+    void *library = dl_iterate_phdr(is_unwinder, NULL) != 0 ? dlopen("libgcc_s.so.1", RTLD_LAZY | RTLD_NOLOAD) : NULL;
     if (library == NULL)
         return false;
     if (find_functions(library, unwinder))

@@ -9,7 +9,7 @@ static int execute_module(PyObject *module)
         return -1;
     if (lb_add_context(module) < 0 || lb_add_callback(module) < 0 || lb_add_stubs(module) < 0)
         return -1;
-    return 0;
+    return PyModule_AddStringConstant(module, "version", LB_VERSION);
 }
 
 static PyModuleDef_Slot slots[] = {

@@ -2,6 +2,7 @@
  *
  * Python's own mmap duplicates the descriptor and holds it as long as the mapping lives; a run over every library of a
  * machine would run out of them.  The mapping goes with the last buffer that looks into it. */
+#include "checksum.h"
 #include "module.h"
 
 #include <errno.h>
@@ -67,6 +68,24 @@ static Py_ssize_t mapping_length(PyObject *object)
     return ((FileMapping *)object)->size;
 }
 
+static PyObject *checksum(PyObject *module, PyObject *args)
+{
+    Py_buffer view;
+    unsigned long long seed = 0;
+    (void)module;
+    if (!PyArg_ParseTuple(args, "y*|K:checksum", &view, &seed))
+        return NULL;
+    uint64_t sum = lb_checksum(view.buf, (uint64_t)view.len, seed);
+    PyBuffer_Release(&view);
+    return PyLong_FromUnsignedLongLong(sum);
+}
+
+static PyMethodDef functions[] = {
+    {"checksum", checksum, METH_VARARGS,
+     "checksum(data, seed=0) -> int\n\n64 bits that tell whether `data` was damaged; no cryptographic hash."},
+    {NULL, NULL, 0, NULL},
+};
+
 static PyType_Slot slots[] = {
     {Py_tp_new, (void *)mapping_new},
     {Py_tp_dealloc, (void *)mapping_free},
@@ -90,5 +109,5 @@ int lb_add_file(PyObject *module)
         return -1;
     int status = PyModule_AddType(module, (PyTypeObject *)type);
     Py_DECREF(type);
-    return status;
+    return status < 0 ? status : PyModule_AddFunctions(module, functions);
 }

@@ -4,9 +4,11 @@
  * own, and a constructor may want the interpreter. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
+#include <elf.h>
 #include <link.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/auxv.h>
 
 #include "image.h"
 #include "module.h"
@@ -87,6 +89,9 @@ static PyObject *system_symbol(PyObject *module, PyObject *args)
 struct entry {
     char *path;
     unsigned long long base, dynamic, tls_module;
+    char *soname; /* NULL: none */
+    unsigned char build_id[64];
+    unsigned build_id_size; /* 0: none */
 };
 
 struct entries {
@@ -108,6 +113,43 @@ static bool make_room(struct entries *all)
     return true;
 }
 
+/* The build-id in one PT_NOTE segment of an object that the system's linker has checked and mapped. */
+static void read_build_id(struct entry *e, const char *at, size_t size)
+{
+    static const char owner[4] = "GNU";
+    while (size >= sizeof(Elf64_Nhdr) + sizeof owner) {
+        Elf64_Nhdr note;
+        memcpy(&note, at, sizeof note);
+        size_t name = ((size_t)note.n_namesz + 3) & ~(size_t)3, whole = sizeof note + name + (((size_t)note.n_descsz + 3) & ~(size_t)3);
+        if (whole > size)
+            return;
+        if (note.n_type == NT_GNU_BUILD_ID && note.n_namesz == sizeof owner && note.n_descsz <= sizeof e->build_id &&
+            memcmp(at + sizeof note, owner, sizeof owner) == 0) {
+            memcpy(e->build_id, at + sizeof note + name, note.n_descsz);
+            e->build_id_size = note.n_descsz;
+            return;
+        }
+        at += whole;
+        size -= whole;
+    }
+}
+
+/* DT_SONAME. The system's linker has turned DT_STRTAB into an address, except where it left the section alone. */
+static char *read_soname(uint64_t base, uint64_t dynamic)
+{
+    uint64_t strings = 0, name = 0;
+    bool has_name = false;
+    if (dynamic == 0)
+        return NULL;
+    for (const Elf64_Dyn *d = lb_pointer(dynamic); d->d_tag != DT_NULL; d++) {
+        if (d->d_tag == DT_STRTAB)
+            strings = d->d_un.d_ptr;
+        if (d->d_tag == DT_SONAME)
+            name = d->d_un.d_val, has_name = true;
+    }
+    return has_name && strings != 0 ? strdup(lb_pointer((strings < base ? base : 0) + strings + name)) : NULL;
+}
+
 static int note_entry(struct dl_phdr_info *info, size_t size, void *data)
 {
     struct entries *all = data;
@@ -115,14 +157,20 @@ static int note_entry(struct dl_phdr_info *info, size_t size, void *data)
     struct entry e = {.base = info->dlpi_addr};
     if (strncmp(path, LB_CARRIER_PREFIX, strlen(LB_CARRIER_PREFIX)) == 0)
         return 0;
-    for (uint32_t i = 0; i < info->dlpi_phnum; i++)
-        if (info->dlpi_phdr[i].p_type == PT_DYNAMIC)
-            e.dynamic = info->dlpi_addr + info->dlpi_phdr[i].p_vaddr;
+    for (uint32_t i = 0; i < info->dlpi_phnum; i++) {
+        const Elf64_Phdr *p = &info->dlpi_phdr[i];
+        if (p->p_type == PT_DYNAMIC)
+            e.dynamic = info->dlpi_addr + p->p_vaddr;
+        if (p->p_type == PT_NOTE && e.build_id_size == 0)
+            read_build_id(&e, lb_pointer(info->dlpi_addr + p->p_vaddr), p->p_memsz);
+    }
     if (size >= offsetof(struct dl_phdr_info, dlpi_tls_modid) + sizeof info->dlpi_tls_modid)
         e.tls_module = info->dlpi_tls_modid;
     e.path = strdup(path);
+    e.soname = read_soname(e.base, e.dynamic);
     if (e.path == NULL || !make_room(all)) {
         free(e.path);
+        free(e.soname);
         all->out_of_memory = true;
         return 1;
     }
@@ -135,7 +183,9 @@ static PyObject *entries_as_list(const struct entries *all)
     PyObject *list = PyList_New(0);
     for (size_t i = 0; i < all->count && list != NULL; i++) {
         const struct entry *e = &all->items[i];
-        PyObject *item = Py_BuildValue("(NKKK)", PyUnicode_DecodeFSDefault(e->path), e->base, e->dynamic, e->tls_module);
+        PyObject *soname = e->soname == NULL ? Py_NewRef(Py_None) : PyUnicode_DecodeFSDefault(e->soname);
+        PyObject *item = Py_BuildValue("(NKKKNy#)", PyUnicode_DecodeFSDefault(e->path), e->base, e->dynamic,
+                                       e->tls_module, soname, (const char *)e->build_id, (Py_ssize_t)e->build_id_size);
         if (item == NULL || PyList_Append(list, item) < 0)
             Py_CLEAR(list);
         Py_XDECREF(item);
@@ -152,8 +202,10 @@ static PyObject *system_link_map(PyObject *module, PyObject *unused)
     dl_iterate_phdr(note_entry, &all);
     Py_END_ALLOW_THREADS
     result = all.out_of_memory ? PyErr_NoMemory() : entries_as_list(&all);
-    for (size_t i = 0; i < all.count; i++)
+    for (size_t i = 0; i < all.count; i++) {
         free(all.items[i].path);
+        free(all.items[i].soname);
+    }
     free(all.items);
     return result;
 }
@@ -211,7 +263,33 @@ static PyObject *call_resolver(PyObject *module, PyObject *args)
     return PyLong_FromUnsignedLongLong(result);
 }
 
+/* ---- the CPU ------------------------------------------------------------------------------------------------------------ */
+
+#if defined(__x86_64__)
+/* What the C library found at its start (<sys/platform/x86.h>, since glibc 2.33): asking the CPU again would cost a trap
+ * into a hypervisor for each question. */
+struct cpuid_feature {
+    unsigned cpuid[4], active[4];
+};
+#define CPUID_LEAVES 9u
+__attribute__((weak)) extern const struct cpuid_feature *__x86_get_cpuid_feature_leaf(unsigned leaf);
+#endif
+
+static PyObject *cpu_features(PyObject *module, PyObject *unused)
+{
+    unsigned long words[2 + 4 * 9] = {getauxval(AT_HWCAP), getauxval(AT_HWCAP2)};
+    (void)module, (void)unused;
+#if defined(__x86_64__)
+    for (unsigned leaf = 0; __x86_get_cpuid_feature_leaf != NULL && leaf < CPUID_LEAVES; leaf++)
+        for (unsigned i = 0; i < 4; i++)
+            words[2 + 4 * leaf + i] = __x86_get_cpuid_feature_leaf(leaf)->active[i];
+#endif
+    return PyBytes_FromStringAndSize((const char *)words, sizeof words);
+}
+
 static PyMethodDef functions[] = {
+    {"cpu_features", cpu_features, METH_NOARGS,
+     "cpu_features() -> bytes\n\nWhat this CPU can do, as far as the search for libraries could depend on it."},
     {"system_open", system_open, METH_VARARGS,
      "system_open(path, mode=RTLD_NOW | RTLD_LOCAL) -> int\n\n"
      "The system's dlopen; constructors run.  Raises ExecuteError."},
@@ -222,9 +300,10 @@ static PyMethodDef functions[] = {
      "The system's dlsym, or dlvsym if version is not None; handle 0 means the global scope.  None: no such symbol.\n"
      "IFUNCs are resolved; of a thread-local variable, the address in this thread."},
     {"link_map", system_link_map, METH_NOARGS,
-     "link_map() -> list[tuple[str, int, int, int]]\n\n"
+     "link_map() -> list[tuple[str, int, int, int, str | None, bytes]]\n\n"
      "The objects of the system's linker in load order: path ('' for the program), base, address of the dynamic section\n"
-     "(0 if none), TLS module id (0 if none).  Our TLS carriers are left out."},
+     "(0 if none), TLS module id (0 if none), DT_SONAME, and the build-id (b'' if none), both as they are in memory.\n"
+     "Our TLS carriers are left out."},
     {"tls_of", tls_of, METH_VARARGS,
      "tls_of(base) -> tuple[int, int | None]\n\n"
      "TLS module id (0: no TLS) of the system linker's object at this base, and the offset of its block from the thread\n"

@@ -51,7 +51,7 @@ def test_the_link_map_is_the_processs() -> None:
     assert program is not None
     assert entries[0][2] == entries[0][1] + program.address
     mapped = Path("/proc/self/maps").read_text(encoding="utf-8", errors="surrogateescape")
-    for path, base, dynamic, _ in entries[1:]:
+    for path, base, dynamic, *_ in entries[1:]:
         assert dynamic > base
         assert not path.startswith("/") or os.path.realpath(path) in mapped
 

@@ -114,9 +114,9 @@ class Desk:
                 places = self._places(caller, handle)
                 place = find_symbol(places, text, version)
                 if place is None:
-                    path = places[0].resident.path if places and handle not in (_RTLD_DEFAULT, _RTLD_NEXT) else None
+                    path = places[0].path if places and handle not in (_RTLD_DEFAULT, _RTLD_NEXT) else None
                     raise UnresolvedSymbol(text, version, path)
-                if text in SERVICES and is_shared(place.owner.elf):
+                if text in SERVICES and is_shared(place.owner.elf.soname):
                     return _core.service_address(SERVICES[text]), None
                 return address_of(place), None
         except (LatebindError, _core.ExecuteError) as e:

@@ -6,80 +6,88 @@ Everything that is opened here is closed again where a later step fails.
 from __future__ import annotations
 
 import os
-from contextlib import ExitStack
 from typing import TYPE_CHECKING, NoReturn
 
 from latebind import _core
+from latebind.elf import read
 from latebind.elf.bytesource import RuntimeAddress
 from latebind.errors import MalformedElf, NotFound, SystemFailure, Tried, UnresolvedSymbol, Unsupported
 from latebind.linker.loaded import LoadedObject
-from latebind.linkplan import Definition, LinkPlan, PlannedObject, Role, pack
-from latebind.search import Resident
+from latebind.linkplan import Definition, PreparedObject, PreparedPlan, Role
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from latebind.elf import Elf
+    from latebind.elf.symbol import Symbol
     from latebind.linker.process import Process
 
 
 def execute(
-    plan: LinkPlan, here: Mapping[int, LoadedObject], hooks: Mapping[str | Definition, int], process: Process
+    plan: PreparedPlan, here: Mapping[int, LoadedObject], hooks: Mapping[str | Definition, int], process: Process
 ) -> dict[int, LoadedObject]:
     """Map, relocate and protect the objects of `plan` that are not `here`; constructors do not run.
 
     Returns the live object of every index of the plan. Raises `NotFound`, `MalformedElf`, `Unsupported`,
     `UnresolvedSymbol` or `SystemFailure`; then nothing has changed.
     """
-    packed = pack(plan)
     loaded = dict(here)
-    with ExitStack() as undo:
-        for item in plan.objects:
+    opened: list[int] = []
+    handles: list[int] = []
+    try:
+        for index, item in enumerate(plan.objects):
             if item.role is Role.SYSTEM and not item.present:
-                loaded[item.index] = _open_with_system(item, process, undo)
-        with ExitStack() as files:
-            tls = plan.gives_tls()
-            sources = [
-                _source(item, loaded.get(item.index), files, uses_tls=item.index in tls) for item in plan.objects
-            ]
-            addresses = [*(hooks[name] for name in plan.hooks), *(hooks[found] for found in plan.redirects)]
-            try:
-                images = _core.execute(packed, sources, addresses)
-            except _core.ExecuteError as e:
-                _translate(e, plan)
-        undo.pop_all()
-    for item in plan.loaded:
-        image = images[item.index]
-        if image is None:
-            raise AssertionError(f"the core returned no image for {item.path}")
-        loaded[item.index] = LoadedObject(
-            Resident(item.path, item.elf, frozenset({item.name})), Role.OWN, RuntimeAddress(image.base), image
-        )
+                loaded[index] = _open_with_system(item, process, handles)
+        sources = [_source(item, loaded.get(index), opened) for index, item in enumerate(plan.objects)]
+        files = {
+            index: item.elf if item.elf is not None else _core.FileMapping(source)
+            for index, (item, source) in enumerate(zip(plan.objects, sources, strict=True))
+            if isinstance(source, int) or item.elf is not None
+        }
+        addresses = [*(hooks[name] for name in plan.hooks), *(hooks[found] for found in plan.redirects)]
+        images = _core.execute(plan.packed, sources, addresses)
+    except BaseException as e:
+        for handle in handles:
+            _core.system_close(handle)
+        if isinstance(e, _core.ExecuteError):
+            _translate(e, plan)
+        raise
+    finally:
+        for fd in opened:
+            os.close(fd)
+    for index, item in enumerate(plan.objects):
+        if item.is_new:
+            loaded[index] = _loaded(item, images[index], files[index])
     return loaded
 
 
-def _open_with_system(item: PlannedObject, process: Process, undo: ExitStack) -> LoadedObject:
+def _loaded(item: PreparedObject, image: _core.Object | None, file: Elf | _core.FileMapping) -> LoadedObject:
+    if image is None:
+        raise AssertionError(f"the core returned no image for {item.path}")
+    base, names = RuntimeAddress(image.base), frozenset({item.name})
+    return LoadedObject(item.path, Role.OWN, base, item.identity, file, None, image, names=names)
+
+
+def _open_with_system(item: PreparedObject, process: Process, handles: list[int]) -> LoadedObject:
     path = os.path.abspath(item.path)
     try:
         handle = _core.system_open(path)
     except _core.ExecuteError as e:
         raise Unsupported(item.path, f"the system's linker refuses it: {e.detail}") from e
-    undo.callback(_core.system_close, handle)
-    for there in process.objects():
-        if (
-            there.elf.identity is not None
-            and item.elf.identity is not None
-            and there.elf.identity[:2] == item.elf.identity[:2]
-        ):
-            return LoadedObject(there.resident, Role.SYSTEM, there.base, system_handle=handle)
+    handles.append(handle)
+    for there in process.link_map():
+        if there.path == path or os.path.samefile(there.path, path):
+            return LoadedObject(there.path, Role.SYSTEM, there.base, system=there, system_handle=handle)
     raise Unsupported(item.path, "the system's linker loaded it from another file", "check LD_LIBRARY_PATH")
 
 
-def _source(item: PlannedObject, there: LoadedObject | None, files: ExitStack, *, uses_tls: bool) -> type_of_source:
-    """Where the core takes object `item` from: an open file, bytes, or its place in the process."""
+def _source(item: PreparedObject, there: LoadedObject | None, opened: list[int]) -> type_of_source:
+    """Where the core takes object `item` from: a file, which is then among the `opened`, bytes, or its place here."""
     if there is not None:
-        return (int(there.base), *_tls_place(there, used=uses_tls))
-    if item.elf.identity is None:
+        return (int(there.base), *_tls_place(there, used=item.gives_tls))
+    if item.identity is None:
+        if item.elf is None:
+            raise AssertionError(f"{item.path} has neither a file nor bytes")
         return memoryview(item.elf.data)
     try:
         fd = os.open(item.path, os.O_RDONLY | os.O_CLOEXEC)
@@ -87,19 +95,14 @@ def _source(item: PlannedObject, there: LoadedObject | None, files: ExitStack, *
         raise NotFound(item.path, None, (Tried(item.path, "it was there when the plan was made"),)) from e
     except OSError as e:
         raise SystemFailure("open", e.errno or 0, item.path) from e
-    files.callback(os.close, fd)
-    _check_unchanged(item.elf, fd)
+    opened.append(fd)
+    status = os.fstat(fd)
+    if (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns) != item.identity:
+        raise Unsupported(item.path, "has changed since the plan was made", "make the plan again")
     return fd
 
 
 type_of_source = int | memoryview | tuple[int, int, int | None]
-
-
-def _check_unchanged(elf: Elf, fd: int) -> None:
-    status = os.fstat(fd)
-    now = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
-    if elf.identity is not None and tuple(elf.identity) != now:
-        raise Unsupported(elf.path, "has changed since the plan was made", "make the plan again")
 
 
 def _tls_place(there: LoadedObject, *, used: bool) -> tuple[int, int | None]:
@@ -109,15 +112,20 @@ def _tls_place(there: LoadedObject, *, used: bool) -> tuple[int, int | None]:
     return _core.tls_of(int(there.base)) if used else (0, None)
 
 
-def _translate(error: _core.ExecuteError, plan: LinkPlan) -> NoReturn:
+def _translate(error: _core.ExecuteError, plan: PreparedPlan) -> NoReturn:
     """The core's failure as one of our errors: this is the boundary."""
-    item = plan.objects[error.object] if 0 <= error.object < len(plan.objects) else plan.root
+    item = plan.objects[error.object if 0 <= error.object < len(plan.objects) else 0]
     if error.code == "unresolved":
-        names = [b for b in plan.bindings_of(item.index) if b.symbol_index == error.symbol]
-        symbol = names[0].symbol if names else f"symbol {error.symbol}"
-        raise UnresolvedSymbol(symbol, names[0].version if names else None, item.path) from error
+        symbol = _symbol(item, error.symbol)
+        name = symbol.name if symbol is not None else f"symbol {error.symbol}"
+        raise UnresolvedSymbol(name, symbol.version if symbol is not None else None, item.path) from error
     if error.code == "system":
         raise SystemFailure(error.detail, error.errno, item.path) from error
     if error.code == "malformed":
         raise MalformedElf(item.path, error.offset, error.detail) from error
     raise Unsupported(item.path, error.detail) from error
+
+
+def _symbol(item: PreparedObject, index: int) -> Symbol | None:
+    elf = item.elf if item.elf is not None else read(item.path)
+    return elf.symbols[index] if 0 <= index < len(elf.symbols) else None

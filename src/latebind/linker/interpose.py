@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from latebind.ffi.callback import Callback
     from latebind.linker.loaded import LoadedObject
     from latebind.linker.trace import Trace, TracedFunction
-    from latebind.linkplan import LinkPlan
+    from latebind.linkplan import LinkPlan, PreparedPlan
 
 type_of_hook = int | tuple[str, Callable[..., Any]] | Any
 """An address, (C prototype, Python function), or what has an address: a NativeFunction, a ctypes function."""
@@ -93,7 +93,7 @@ class Interposition:
         for number, key in enumerate(keys):
             self.addresses[key] = self._stubs.address(number)
 
-    def attach(self, plan: LinkPlan, loaded: Mapping[int, LoadedObject]) -> None:
+    def attach(self, plan: PreparedPlan, loaded: Mapping[int, LoadedObject]) -> None:
         """The plan was executed: let the stubs lead where they should, before any constructor runs."""
         if self._stubs is None and not self.callbacks:
             return
@@ -103,9 +103,10 @@ class Interposition:
         for slot, original in self.originals:
             original.set(slot.address_of_original)
         self.arm()
-        for item in plan.loaded:
-            loaded[item.index].interposition = self
-            self._objects += 1
+        for index, item in enumerate(plan.objects):
+            if item.is_new:
+                loaded[index].interposition = self
+                self._objects += 1
         _live.add(self)
 
     def arm(self) -> None:

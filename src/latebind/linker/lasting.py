@@ -47,7 +47,7 @@ class Lasting:
 def will_last(plan: LinkPlan) -> tuple[Lasting, ...]:
     """What would stay of the objects that `plan` loads, as far as their files say."""
     found = [_marked(o.path) for o in plan.loaded if o.elf.dynamic.flags_1 & DF_1_NODELETE]
-    found += [_of_the_system(o.path) for o in plan.objects if o.role is Role.SYSTEM and not is_shared(o.elf)]
+    found += [_of_the_system(o.path) for o in plan.objects if o.role is Role.SYSTEM and not is_shared(o.elf.soname)]
     return tuple(found)
 
 
@@ -59,8 +59,8 @@ def lasts(closure: Iterable[LoadedObject], others: Iterable[LoadedObject]) -> tu
 
 
 def _reasons(at: LoadedObject, foreign: Iterable[LoadedObject]) -> Iterator[Lasting]:
-    path = at.resident.path
-    if at.role is Role.SYSTEM and not is_shared(at.elf):
+    path = at.path
+    if at.role is Role.SYSTEM and not is_shared(at.elf.soname):
         yield _of_the_system(path)
     if at.pinned:
         yield _marked(path)
@@ -71,7 +71,7 @@ def _reasons(at: LoadedObject, foreign: Iterable[LoadedObject]) -> Iterator[Last
         yield Lasting(path, Reason.THREAD_LOCAL, detail)
     for user in foreign:
         for symbol in [name for target, name in user.unique if target is at][:1]:
-            detail = f"{os.path.basename(user.resident.path)} is bound to its unique symbol {symbol} (STB_GNU_UNIQUE)"
+            detail = f"{os.path.basename(user.path)} is bound to its unique symbol {symbol} (STB_GNU_UNIQUE)"
             yield Lasting(path, Reason.UNIQUE, detail)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self
 
 from latebind.elf.symbol import STT_TLS
@@ -28,9 +29,8 @@ class Library:
     a closed handle raises `ClosedLibrary`.
     """
 
-    def __init__(self, plan: LinkPlan, closure: tuple[LoadedObject, ...], namespace: Namespace) -> None:
-        self.plan = plan
-        """The plan that was executed."""
+    def __init__(self, plan: Callable[[], LinkPlan], closure: tuple[LoadedObject, ...], namespace: Namespace) -> None:
+        self._make_plan = plan
         self.namespace = namespace
         """Where the library lives."""
         self._closure = closure
@@ -40,10 +40,15 @@ class Library:
     def __repr__(self) -> str:
         return f"<Library {self.path} ({self.role}){'' if self._open else ' closed'}>"
 
+    @cached_property
+    def plan(self) -> LinkPlan:
+        """The plan that was executed. Where a kept one was, it is made anew, from the files as they are now."""
+        return self._make_plan()
+
     @property
     def path(self) -> str:
         """The file it was loaded from."""
-        return self._closure[0].resident.path
+        return self._closure[0].path
 
     @property
     def role(self) -> Role:

@@ -5,24 +5,36 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from latebind.elf import Elf
+from latebind.search import Resident
+
 if TYPE_CHECKING:
     from latebind import _core
-    from latebind.elf import Elf
     from latebind.elf.bytesource import RuntimeAddress
+    from latebind.elf.file import FileIdentity
     from latebind.linker.interpose import Interposition
+    from latebind.linker.process import SystemObject
     from latebind.linkplan import Role
-    from latebind.search import Resident
 
 
 @dataclass(eq=False, slots=True)
 class LoadedObject:
-    """An object in the process, as a namespace sees it. `image` is the core's handle where it is our own."""
+    """An object in the process, as a namespace sees it.
 
-    resident: Resident
+    `image` is the core's handle where it is our own. `file` is its file: the `Elf` where that was read, else what maps
+    it, to be read when somebody asks; None where `system` says which of the system linker's objects it is.
+    """
+
+    path: str
     role: Role
     base: RuntimeAddress
+    identity: FileIdentity | None = None
+    file: Elf | _core.FileMapping | None = None
+    system: SystemObject | None = None
     image: _core.Object | None = None
     system_handle: int | None = None
+    names: frozenset[str] = frozenset()
+    """The names that it was asked for by."""
     opened: int = 0
     global_scope: bool = False
     pinned: bool = False
@@ -37,13 +49,36 @@ class LoadedObject:
     """What its references go through where it was loaded with hooks; released when it is unmapped."""
     unique: tuple[tuple[LoadedObject, str], ...] = ()
     """The unique symbols of other objects that it is bound to, each with its owner."""
+    _resident: Resident | None = None
 
     @property
     def elf(self) -> Elf:
-        """Its file."""
-        return self.resident.elf
+        """Its file, read at the first question."""
+        if self.system is not None:
+            return self.system.elf
+        if not isinstance(self.file, Elf):
+            if self.file is None:
+                raise AssertionError(f"{self.path} has no file")
+            self.file = Elf(self.path, memoryview(self.file), self.identity)
+        return self.file
+
+    @property
+    def resident(self) -> Resident:
+        """What later plans bind to."""
+        if self.system is not None and self.system.resident is not None:
+            return self.system.resident
+        if self._resident is None:
+            self._resident = Resident(self.path, self.elf, self.names)
+        return self._resident
 
     @property
     def lingers(self) -> bool:
         """Whether running threads still have to run destructors in its code."""
         return self.image is not None and self.image.thread_destructors != 0
+
+    def fingerprint(self) -> str | None:
+        """What tells it from every other object of a namespace; None for one that is no file."""
+        if self.identity is None:
+            return None
+        names = " ".join(sorted(self.names))
+        return f"{self.path} {' '.join(map(str, self.identity))} {names} {self.global_scope}"

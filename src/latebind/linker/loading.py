@@ -10,12 +10,14 @@ from latebind.elf.archive import is_archive
 from latebind.elf.header import ET_REL
 from latebind.errors import NotFound, Tried
 from latebind.linker.descriptor import read_descriptor
-from latebind.linker.interpose import interpose, type_of_hook, type_of_wrap
+from latebind.linker.interpose import Interposition, interpose, type_of_hook, type_of_wrap
+from latebind.linker.keeping import keep_plan, question_for
 from latebind.linker.library import Library
 from latebind.linker.lifetime import lock
-from latebind.linker.namespace import Namespace, running_program, this_process
+from latebind.linker.namespace import Namespace, check_complete, running_program, this_process
 from latebind.linker.static import is_relocatable, is_static_input, link
-from latebind.linkplan import LinkPlan, Surroundings, make_plan
+from latebind.linkplan import LinkPlan, Surroundings, make_plan, prepare
+from latebind.linkplan.kept import store_for
 from latebind.search import Files, locate
 from latebind.search.environment import environment_for
 
@@ -51,8 +53,17 @@ def plan(
     Raises `NotFound`, `MalformedElf` or `Unsupported`. Needed objects that are not found and references without a
     definition are part of the plan (`missing`, `unresolved`).
     """
-    files = Files(root)
     around = into.surroundings() if into is not None else None
+    return _plan_in(target, Files(root), around, library_path, loader)
+
+
+def _plan_in(
+    target: type_of_target,
+    files: Files,
+    around: Surroundings | None,
+    library_path: tuple[str, ...],
+    loader: Elf | None = None,
+) -> LinkPlan:
     elf = _read_target(target, files, around, library_path, loader)
     return make_plan(elf, files, surroundings=around, library_path=library_path)
 
@@ -110,6 +121,7 @@ def load(
     library_path: tuple[str, ...] = (),
     binding: str | None = None,
     scope: str = "local",
+    keep: bool = True,
 ) -> Library:
     """Load a library with our own linker and run its constructors.
 
@@ -130,6 +142,9 @@ def load(
     127 and a message that names symbol and library, as under ld.so: a native caller cannot be told otherwise. A
     *variable* without a definition, and a function whose address is taken, raise here.
 
+    The plan is kept in the user's cache folder, and used again while everything that it rests on is as it was
+    (`latebind.linkplan.kept`); not with `keep` False, for relative paths, or with hooks, wraps and traces.
+
     Raises `NotFound`, `MalformedElf`, `UnresolvedSymbol`, `Unsupported` or `SystemFailure`; then nothing is left
     behind: no mapping, no descriptor.
     """
@@ -137,18 +152,52 @@ def load(
         raise ValueError(f"scope is {scope!r}, must be 'local' or 'global'")
     where = namespace or this_process()
     with lock:  # what is there must not change between planning and loading
+        if not isinstance(target, LinkPlan) and not hooks and not wrap and trace is None:
+            return _load_kept(target, where, library_path, binding, is_global=scope == "global", keep=keep)
         ready = target if isinstance(target, LinkPlan) else plan(target, into=where, library_path=library_path)
-        if binding is not None:
-            ready = ready.with_binding(binding)
-        if ready.lazy and os.environ.get("LD_BIND_NOW"):
-            ready = ready.with_binding("now")
-        ready, interposition = interpose(ready, hooks or {}, wrap or {}, _as_trace(trace))
+        ready, interposition = interpose(_bound_when(ready, binding), hooks or {}, wrap or {}, _as_trace(trace))
+        check_complete(ready, interposition.addresses)
         try:
-            closure = where.open(ready, interposition, global_scope=scope == "global")
+            closure = where.open(prepare(ready), interposition, global_scope=scope == "global")
         except BaseException:
             interposition.abandon()
             raise
-        return Library(ready, closure, where)
+        return Library(lambda: ready, closure, where)
+
+
+def _bound_when(ready: LinkPlan, binding: str | None) -> LinkPlan:
+    """`ready` with its calls bound as asked for; LD_BIND_NOW, where it is set, has the last word (ld.so(8))."""
+    if binding is not None:
+        ready = ready.with_binding(binding)
+    return ready.with_binding("now") if ready.lazy and os.environ.get("LD_BIND_NOW") else ready
+
+
+def _load_kept(
+    target: type_of_target,
+    where: Namespace,
+    library_path: tuple[str, ...],
+    binding: str | None,
+    *,
+    is_global: bool,
+    keep: bool,
+) -> Library:
+    """Load `target`, by its kept plan where there is one that holds; else keep the plan that is made."""
+    store = store_for(os.environ) if keep else None
+    snapshot = where.snapshot()
+    question = question_for(target, snapshot, library_path, binding) if store is not None else None
+    entry = store.find(question) if store is not None and question is not None else None
+    if entry is not None and entry.stale() is None:
+        closure = where.open(entry.plan, Interposition(), global_scope=is_global, there=snapshot.system)
+        around = snapshot.surroundings
+        return Library(lambda: _bound_when(_plan_in(target, Files(), around(), library_path), binding), closure, where)
+    files = Files()
+    made = _bound_when(_plan_in(target, files, snapshot.surroundings(), library_path), binding)
+    check_complete(made, {})
+    prepared = prepare(made)
+    closure = where.open(prepared, Interposition(), global_scope=is_global, there=snapshot.system)
+    if store is not None and question is not None:
+        keep_plan(store, question, prepared, files)
+    return Library(lambda: made, closure, where)
 
 
 def _as_trace(trace: Trace | type_of_sink | None) -> Trace | None:

@@ -43,7 +43,7 @@ def address_of(place: Place) -> RuntimeAddress:
     if place.type == STT_TLS:
         module = owner.image.tls_module if owner.image is not None else _core.tls_of(owner.base)[0]
         if not module:
-            raise Unsupported(owner.resident.path, "defines a thread-local variable, but has no TLS block")
+            raise Unsupported(owner.path, "defines a thread-local variable, but has no TLS block")
         return RuntimeAddress(_core.tls_address(module, place.value))
     address = RuntimeAddress(owner.base + place.value)
     return RuntimeAddress(_core.call_resolver(address)) if place.type == STT_GNU_IFUNC else address

@@ -7,9 +7,10 @@ That is one mark-and-sweep over a small graph, so that cycles need no special ca
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from latebind.elf.dynamic import DF_1_NODELETE, DF_1_NOOPEN, DF_1_PIE
+from latebind.elf.dynamic import DF_1_NOOPEN, DF_1_PIE
 from latebind.elf.header import ELFOSABI_GNU, ET_EXEC
 from latebind.elf.segment import PF_X, PT_GNU_STACK, PT_LOAD
 from latebind.errors import NotFound, UnresolvedSymbol, Unsupported
@@ -17,7 +18,7 @@ from latebind.linker.execute import execute
 from latebind.linker.lifetime import live, lock, reachable, sweep_later, sweep_lingering
 from latebind.linker.loaded import LoadedObject
 from latebind.linker.process import Process, SystemObject
-from latebind.linkplan import Binding, Definition, LinkPlan, Role, Surroundings
+from latebind.linkplan import Binding, Definition, LinkPlan, PreparedObject, PreparedPlan, Role, Surroundings
 from latebind.linkplan.near import near_misses
 from latebind.linkplan.roles import is_c_library
 
@@ -26,6 +27,42 @@ if TYPE_CHECKING:
 
     from latebind.elf import Elf
     from latebind.linker.interpose import Interposition
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """What is in a namespace at one moment: the system linker's objects that it sees, and latebind's own."""
+
+    system: tuple[SystemObject, ...]
+    shared: tuple[SystemObject, ...]
+    own: tuple[LoadedObject, ...]
+    of_process: bool
+
+    def surroundings(self) -> Surroundings:
+        """The same for a plan: with every object's file."""
+        shared = [r for o in self.shared if (r := o.resident) is not None]
+        own = [o.resident for o in self.own]
+        scope = [o.resident for o in self._startup_scope()] if self.of_process else []
+        scope += [o.resident for o in self.own if o.global_scope]
+        unique = [r for r in shared if _may_have_unique(r.elf) and not is_c_library(r.elf.soname or "")]
+        return Surroundings(
+            residents=(*own, *shared),
+            own=frozenset(id(r.elf) for r in own),
+            global_scope=tuple([r for r in scope if r is not None]),
+            executable=self.system[0].resident,
+            unique=(*unique, *(r for r in own if _may_have_unique(r.elf))),
+        )
+
+    def _startup_scope(self) -> list[SystemObject]:
+        return _startup_scope([o for o in self.shared if o.resident is not None])
+
+    def fingerprint(self) -> str | None:
+        """What tells this moment from every other; None where something is there that is no file."""
+        own = [o.fingerprint() for o in self.own]
+        if None in own:
+            return None
+        seen = [self.system[0].fingerprint(), *(o.fingerprint() for o in self.shared), "own", *map(str, own)]
+        return "\n".join([str(self.of_process), *seen])
 
 
 class Namespace:
@@ -48,7 +85,7 @@ class Namespace:
     def objects(self) -> tuple[str, ...]:
         """The paths of the objects that latebind has loaded here, in the order of their constructors."""
         with lock:
-            return tuple(o.resident.path for o in self._own)
+            return tuple(o.path for o in self._own)
 
     @property
     def members(self) -> tuple[LoadedObject, ...]:
@@ -58,45 +95,46 @@ class Namespace:
     def owner_of(self, address: int) -> str | None:
         """The path of the object, here or of the system's linker, that holds the runtime address; None if none does."""
         with lock:
-            live = [(o.elf, o.base, o.resident.path) for o in self._own]
-            live += [(o.elf, o.base, o.resident.path) for o in _process.objects()]
+            live = [(o.elf, o.base, o.path) for o in self._own]
+            live += [(o.elf, o.base, o.path) for o in _process.objects()]
         for elf, base, path in live:
             if any(s.type == PT_LOAD and 0 <= address - base - s.vaddr < s.memsz for s in elf.segments):
                 return path
         return None
 
+    def snapshot(self) -> Snapshot:
+        """What is there now. Reads no file."""
+        with lock:
+            system = _process.link_map()
+            shared = system if self._of_process else tuple([o for o in system if o.shared_by_all])
+            return Snapshot(system, shared, tuple([o for o in self._own if o.image is not None]), self._of_process)
+
     def surroundings(self) -> Surroundings:
         """What a plan for this namespace finds there already."""
         with lock:
-            system = _process.objects()
-            shared = [o for o in system if self._of_process or o.shared_by_all]
-            own = [o.resident for o in self._own if o.image is not None]
-            scope = [o.resident for o in _startup_scope(system)] if self._of_process else []
-            scope += [o.resident for o in self._own if o.global_scope]
-            shared_unique = [
-                o.resident for o in shared if _may_have_unique(o.elf) and not is_c_library(o.elf.soname or "")
-            ]
-            return Surroundings(
-                residents=(*own, *(o.resident for o in shared)),
-                own=frozenset(id(r.elf) for r in own),
-                global_scope=tuple(scope),
-                executable=system[0].resident,
-                unique=(*shared_unique, *(r for r in own if _may_have_unique(r.elf))),
-            )
+            return self.snapshot().surroundings()
 
-    def open(self, plan: LinkPlan, hooks: Interposition, *, global_scope: bool) -> tuple[LoadedObject, ...]:
+    def open(
+        self,
+        plan: PreparedPlan,
+        hooks: Interposition,
+        *,
+        global_scope: bool,
+        there: Sequence[SystemObject] | None = None,
+    ) -> tuple[LoadedObject, ...]:
         """Execute `plan` here and run the constructors of what is new. Returns the plan's closure, the root first.
+
+        `there` are the system linker's objects, where they are known already.
 
         Whole or not at all: an error leaves the process as it was.
         """
         with lock:
             sweep_lingering()
-            check_complete(plan, hooks.addresses)
-            here = self._present(plan)
+            here = self._present(plan, _process.link_map() if there is None else there)
             loaded = execute(plan, here, hooks.addresses, _process)
             hooks.attach(plan, loaded)
             self._register(plan, loaded)
-            closure = tuple(loaded[o.index] for o in plan.closure)
+            closure = tuple([loaded[i] for i in range(plan.closure_size)])
             closure[0].opened += 1
             for o in closure if global_scope else ():
                 o.global_scope = True
@@ -107,24 +145,32 @@ class Namespace:
                     image.initialize()
             return closure
 
-    def _present(self, plan: LinkPlan) -> dict[int, LoadedObject]:
+    def _present(self, plan: PreparedPlan, there: Sequence[SystemObject]) -> dict[int, LoadedObject]:
         """The live object for each object of the plan that is there already."""
-        live = {id(o.elf): o for o in self._own}
-        system = {id(o.elf): o for o in _process.objects()}
+        own = {o.path: o for o in self._own}
+        system = {o.path: o for o in there}
         found = {}
-        for item in plan.objects:
+        for index, item in enumerate(plan.objects):
             if not item.present:
                 continue
-            key = id(item.elf)
-            if key in live:
-                found[item.index] = live[key]
-            elif key in system:
-                found[item.index] = LoadedObject(system[key].resident, Role.RESIDENT, system[key].base)
+            ours = self._same_file(own, item) if item.role is not Role.RESIDENT else None
+            if ours is not None:
+                found[index] = ours
+            elif item.path in system:
+                at = system[item.path]
+                found[index] = LoadedObject(at.path, Role.RESIDENT, at.base, system=at)
             else:
                 raise Unsupported(
                     item.path, "was in the process when the plan was made and is gone now", "make the plan again"
                 )
         return found
+
+    def _same_file(self, by_path: Mapping[str, LoadedObject], item: PreparedObject) -> LoadedObject | None:
+        """The one of ours that `item` stands for: the very file; two that were loaded from memory may share a name."""
+        there = by_path.get(item.path)
+        if there is not None and item.identity is not None and there.identity == item.identity:
+            return there
+        return next((o for o in self._own if item.elf is not None and o.file is item.elf), None)
 
     def scope_of(self, at: LoadedObject) -> list[LoadedObject]:
         """Where a name that the object `at` asks for at run time is looked up: the global scope, then its own."""
@@ -136,22 +182,22 @@ class Namespace:
         """What everybody sees: the program and what it needs, and what was loaded here with global scope."""
         with lock:
             system = _startup_scope(_process.objects()) if self._of_process else []
-            known = [LoadedObject(o.resident, Role.RESIDENT, o.base) for o in system]
+            known = [LoadedObject(o.path, Role.RESIDENT, o.base, system=o) for o in system]
             return known + [o for o in self._own if o.global_scope]
 
-    def _register(self, plan: LinkPlan, loaded: Mapping[int, LoadedObject]) -> None:
-        for item in plan.loaded:
-            at = loaded[item.index]
-            bound = plan.targets_of(item.index)
-            at.needs = [loaded[i] for i in item.needs]
-            at.scope = tuple(loaded[i] for i in plan.scope)
-            live[at.base] = at, self
-            at.pinned = bool(item.elf.dynamic.flags_1 & DF_1_NODELETE)
-            at.unique = tuple((loaded[t], name) for t, name in plan.unique_uses(item.index))
-            at.holds = [loaded[i] for i in bound | set(item.needs) if i != item.index]
+    def _register(self, plan: PreparedPlan, loaded: Mapping[int, LoadedObject]) -> None:
+        scope = tuple([loaded[i] for i in plan.scope])
+        for index, item in enumerate(plan.objects):
+            if item.is_new:
+                at = loaded[index]
+                at.needs = [loaded[i] for i in item.needs]
+                at.holds = [loaded[i] for i in item.holds]
+                at.scope = scope
+                at.pinned = item.nodelete
+                at.unique = tuple([(loaded[owner], name) for owner, name in item.unique])
+                live[at.base] = at, self
         for index in plan.init_order:
-            item = plan.objects[index]
-            if not item.present and item.role is not Role.RESIDENT:
+            if not plan.objects[index].present and plan.objects[index].role is not Role.RESIDENT:
                 self._own.append(loaded[index])
 
     def retain(self, root: LoadedObject) -> None:
@@ -230,7 +276,7 @@ def unresolved_error(plan: LinkPlan, binding: Binding) -> UnresolvedSymbol:
 
 def _startup_scope(system: Sequence[SystemObject]) -> list[SystemObject]:
     """The global scope of the process: the program and, breadth-first, what it needs."""
-    by_name = {o.elf.soname or o.resident.path: o for o in system}
+    by_name = {o.elf.soname or o.path: o for o in system}
     scope = [system[0]]
     for at in scope:
         for name in at.elf.dynamic.needed:

@@ -9,87 +9,129 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from functools import cached_property
 
 from latebind import _core
 from latebind.elf import Elf, read
 from latebind.elf.bytesource import RuntimeAddress
+from latebind.elf.segment import PT_LOAD
 from latebind.errors import NotFound, Unsupported
 from latebind.linkplan.roles import is_c_library, is_shared
 from latebind.search import Resident
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(eq=False, slots=True)
 class SystemObject:
-    """One object of the link map. `base` is its load bias: runtime address = base + virtual address."""
+    """One object of the link map. `base` is its load bias: runtime address = base + virtual address.
 
-    resident: Resident
+    `soname` and `build_id` are what its memory says; its file is read when somebody asks for it.
+    """
+
+    path: str
     base: RuntimeAddress
+    soname: str | None
+    build_id: bytes
+    _resident: Resident | None = None
+    was_read: bool = False
+
+    @property
+    def resident(self) -> Resident | None:
+        """Its file, as something that plans bind to; None where the file on disk is not the one that is mapped.
+
+        Raises `Unsupported` where nothing can stand in for it (the C library family).
+        """
+        if not self.was_read:
+            self.read(_mapped_inodes())
+        return self._resident
+
+    def read(self, mapped: dict[int, int]) -> None:
+        """Read its file, unless that was done. `mapped` says which inode is mapped at each address."""
+        if not self.was_read:
+            self._resident = _read_resident(self.path, self.base, mapped)
+            self.was_read = True
 
     @property
     def elf(self) -> Elf:
-        """Its file."""
+        """Its file. Raises `Unsupported` where that was replaced."""
+        if self.resident is None:
+            raise _replaced(self.path)
         return self.resident.elf
 
     @property
     def shared_by_all(self) -> bool:
         """Whether every namespace shares it: the C library family and the toolchain's runtimes."""
-        return is_shared(self.elf)
+        return is_shared(self.soname)
+
+    def fingerprint(self) -> str:
+        """What tells it from every other object: its path, what its memory says, and the file that is there now."""
+        try:
+            status = os.stat(self.path)
+            file = f"{status.st_dev} {status.st_ino} {status.st_size} {status.st_mtime_ns}"
+        except OSError:
+            file = "gone"
+        if not self.build_id and self.resident is None:  # without a build-id, only the inode tells
+            file = "replaced"
+        return f"{self.path} {self.build_id.hex()} {file}"
 
 
 class Process:
-    """A reader of the link map that remembers the files: `objects` is asked for at every load, and mostly unchanged."""
+    """A reader of the link map that remembers the files: it is asked for at every load, and mostly unchanged."""
 
     def __init__(self) -> None:
-        self._known: dict[tuple[str, int], SystemObject | None] = {}
-
-    @cached_property
-    def executable_path(self) -> str:
+        self._known: dict[tuple[str, int], SystemObject] = {}
+        self.executable_path = os.readlink("/proc/self/exe")
         """The running program's file."""
-        return os.readlink("/proc/self/exe")
+
+    def link_map(self) -> tuple[SystemObject, ...]:
+        """The link map now, the program first, without the objects that have no file (the vdso). Reads no file."""
+        present: dict[tuple[str, int], SystemObject] = {}
+        for number, (path, base, _dynamic, _tls, soname, build_id) in enumerate(_core.link_map()):
+            name = path or (self.executable_path if number == 0 else "")
+            if name.startswith("/"):
+                key = (name, base)
+                present[key] = self._known.get(key) or SystemObject(name, RuntimeAddress(base), soname, build_id)
+        self._known = present
+        return tuple(present.values())
 
     def objects(self) -> tuple[SystemObject, ...]:
-        """The link map now, the program first; objects without a file (the vdso) are left out."""
-        present: dict[tuple[str, int], SystemObject | None] = {}
-        mapped: dict[int, tuple[int, int]] | None = None
-        for number, (path, base, *_rest) in enumerate(_core.link_map()):
-            key = (path or (self.executable_path if number == 0 else ""), base)
-            if not key[0].startswith("/"):
-                continue
-            if key not in self._known:
-                mapped = mapped if mapped is not None else _mapped_inodes()
-                self._known[key] = _system_object(key[0], base, mapped)
-            present[key] = self._known[key]
-        self._known = present
-        return tuple(o for o in present.values() if o is not None)
+        """The same without those whose file on disk is another one now: nothing can be bound to them."""
+        there = self.link_map()
+        mapped: dict[int, int] = {}
+        for o in there:
+            if not o.was_read:
+                mapped = mapped or _mapped_inodes()
+                o.read(mapped)
+        return tuple([o for o in there if o.resident is not None])
 
     def executable(self) -> SystemObject:
         """The running program."""
-        return self.objects()[0]
+        return self.link_map()[0]
 
 
-def _mapped_inodes() -> dict[int, tuple[int, int]]:
-    """Start address of each file mapping of this process → (device, inode); proc(5), /proc/pid/maps."""
+def _mapped_inodes() -> dict[int, int]:
+    """Start address of each file mapping of this process → inode; proc(5), /proc/pid/maps."""
     found = {}
     with open("/proc/self/maps", encoding="utf-8", errors="surrogateescape") as f:
         for line in f:
-            addresses, _permissions, _offset, device, inode, *_ = line.split(None, 5)
+            addresses, _permissions, _offset, _device, inode, *_ = line.split(None, 5)
             if inode != "0":
-                major, minor = device.split(":")
-                found[int(addresses.split("-")[0], 16)] = (os.makedev(int(major, 16), int(minor, 16)), int(inode))
+                found[int(addresses.split("-")[0], 16)] = int(inode)
     return found
 
 
-def _system_object(path: str, base: int, mapped: dict[int, tuple[int, int]]) -> SystemObject | None:
+def _replaced(path: str) -> Unsupported:
+    return Unsupported(path, "was replaced on disk after this process mapped it", "restart the process")
+
+
+def _read_resident(path: str, base: int, mapped: dict[int, int]) -> Resident | None:
     try:
         elf = read(path)
     except NotFound:
         elf = None
     if elf is not None and elf.identity is not None:
-        low = min((s.vaddr for s in elf.segments if s.type == 1), default=0) & -4096
-        inode = mapped.get(base + low, (0, 0))[1]
-        if inode == elf.identity.inode:  # the device number of a mapping differs from stat's on overlay file systems
-            return SystemObject(Resident(path, elf), RuntimeAddress(base))
+        low = min((s.vaddr for s in elf.segments if s.type == PT_LOAD), default=0) & -4096
+        # The device number of a mapping differs from stat's on overlay file systems: the inode must do.
+        if mapped.get(base + low) == elf.identity.inode:
+            return Resident(path, elf)
     if is_c_library(os.path.basename(path)):
-        raise Unsupported(path, "was replaced on disk after this process mapped it", "restart the process")
+        raise _replaced(path)
     return None

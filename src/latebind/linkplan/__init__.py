@@ -5,6 +5,7 @@ from latebind.linkplan.diff import Change, Difference, PlanDiff, compare
 from latebind.linkplan.document import PlanRecord, record
 from latebind.linkplan.format import pack
 from latebind.linkplan.plan import Import, LinkPlan, PlannedObject, Surroundings, make_plan
+from latebind.linkplan.prepared import PreparedObject, PreparedPlan, prepare
 from latebind.linkplan.roles import Role
 
 __all__ = [
@@ -19,10 +20,13 @@ __all__ = [
     "PlanDiff",
     "PlanRecord",
     "PlannedObject",
+    "PreparedObject",
+    "PreparedPlan",
     "Role",
     "Surroundings",
     "compare",
     "make_plan",
     "pack",
+    "prepare",
     "record",
 ]

@@ -46,10 +46,9 @@ def is_runtime(name: str) -> bool:
     return _RUNTIMES.fullmatch(name) is not None
 
 
-def is_shared(elf: Elf) -> bool:
-    """Whether every namespace shares it: the C library family and the toolchain's runtimes."""
-    name = elf.soname or ""
-    return is_c_library(name) or is_runtime(name)
+def is_shared(soname: str | None) -> bool:
+    """Whether every namespace shares the object of this name: the C library family and the toolchain's runtimes."""
+    return soname is not None and (is_c_library(soname) or is_runtime(soname))
 
 
 def stays_with_the_system(elf: Elf, name: str) -> bool:

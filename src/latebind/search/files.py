@@ -8,9 +8,13 @@ from __future__ import annotations
 
 import os
 import stat
+from typing import TYPE_CHECKING
 
 from latebind.elf import Elf, read
 from latebind.errors import LatebindError, MalformedElf, NotFound
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 _MOST_LINKS = 40  # Linux's own limit on symbolic links in one path (path_resolution(7))
 
@@ -24,6 +28,7 @@ class Files:
         self._by_identity: dict[tuple[int, int], Elf] = {}
         self._folders: dict[str, bool] = {}
         self._settings: dict[str, bytes | None] = {}
+        self._seen: dict[str, os.stat_result | None] = {}
 
     @property
     def is_native(self) -> bool:
@@ -58,6 +63,20 @@ class Files:
         """Where `path` lies on this machine: below the root, where there is one."""
         return path if self.root is None else self.root + self.canonical(path)
 
+    @property
+    def seen(self) -> Mapping[str, os.stat_result | None]:
+        """Every path that was looked at, with what was there (None: nothing): what an answer of the search rests on."""
+        return self._seen
+
+    def _look(self, path: str) -> os.stat_result | None:
+        """What is at `path` (of this machine); remembered in `seen`."""
+        if path not in self._seen:
+            try:
+                self._seen[path] = os.stat(path)
+            except (OSError, ValueError):  # ValueError: a zero byte in the path
+                self._seen[path] = None
+        return self._seen[path]
+
     def elf(self, path: str) -> Elf:
         """The ELF file at `path`. Raises `NotFound`, `MalformedElf` or `SystemFailure`, each time the same."""
         known = self._by_path.get(path)
@@ -69,9 +88,8 @@ class Files:
 
     def _open(self, path: str) -> Elf | LatebindError:
         real = self.real(path)
-        try:
-            status = os.stat(real)
-        except OSError:
+        status = self._look(real)
+        if status is None:
             return NotFound(path)
         if not stat.S_ISREG(status.st_mode):
             return MalformedElf(path, None, "not a regular file")
@@ -85,7 +103,7 @@ class Files:
         return elf
 
     def add(self, elf: Elf) -> None:
-        """Remember a file that was read elsewhere."""
+        """Remember a file that was read elsewhere. It counts as seen when it is looked for by its path."""
         self._by_path.setdefault(elf.path, elf)
         if elf.identity is not None:
             self._by_identity.setdefault((elf.identity.device, elf.identity.inode), elf)
@@ -94,19 +112,19 @@ class Files:
         """Whether `folder` exists; asked once."""
         known = self._folders.get(folder)
         if known is None:
-            known = self._folders[folder] = os.path.isdir(self.real(folder))
+            status = self._look(self.real(folder))
+            known = self._folders[folder] = status is not None and stat.S_ISDIR(status.st_mode)
         return known
 
     def is_setuid(self, path: str) -> bool:
         """Whether the file at `path` has the set-user-ID bit: in secure mode only such objects are preloaded."""
-        try:
-            return bool(os.stat(self.real(path)).st_mode & stat.S_ISUID)
-        except OSError:
-            return False
+        status = self._look(self.real(path))
+        return status is not None and bool(status.st_mode & stat.S_ISUID)
 
     def setting(self, path: str) -> bytes | None:
         """The text of a small file of settings, read once; None where it is not there or not readable."""
         if path not in self._settings:
+            self._look(self.real(path))
             try:
                 with open(self.real(path), "rb") as f:
                     self._settings[path] = f.read()

@@ -1,0 +1,43 @@
+"""What a kept plan is the answer to: the question that a load asks, and the evidence that its answer rests on."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Final
+
+from latebind import _core
+from latebind.linkplan.kept import Entry, Store, identity_of
+
+if TYPE_CHECKING:
+    from latebind.linker.namespace import Snapshot
+    from latebind.linkplan import PreparedPlan
+    from latebind.search import Files
+
+_VARIABLES: Final = ("LD_LIBRARY_PATH", "LD_PRELOAD", "LD_BIND_NOW")  # what searching and planning look at
+
+
+def question_for(target: object, snapshot: Snapshot, library_path: tuple[str, ...], binding: str | None) -> str | None:
+    """Everything that the plan for `target` depends on besides the files that are found; None where none is kept.
+
+    Plans are kept for names and absolute paths: what a relative one means changes with the current folder. Static
+    archives and relocatable objects are linked each time.
+    """
+    if not isinstance(target, (str, os.PathLike)):
+        return None
+    name = os.fspath(target)
+    if not isinstance(name, str) or name.endswith((".o", ".a", ")")) or ("/" in name and not name.startswith("/")):
+        return None
+    around = snapshot.fingerprint()
+    settings = [os.environ.get(variable, "") for variable in _VARIABLES]
+    if around is None or "\0" in name:
+        return None
+    parts = (_core.version, _core.cpu_features().hex(), name, *library_path, "now" if binding is None else binding)
+    return "\n".join((*parts, *settings, around))
+
+
+def keep_plan(store: Store, question: str, plan: PreparedPlan, files: Files) -> None:
+    """Keep `plan` as the answer to `question`, with what `files` has seen as its evidence."""
+    seen = files.seen
+    if all(path.startswith("/") for path in seen) and all(o.path.startswith("/") for o in plan.objects):
+        evidence = tuple([(path, identity_of(status)) for path, status in seen.items()])
+        store.keep(Entry(question, evidence, plan))

@@ -1,0 +1,74 @@
+"""A plan made ready: what executing it needs and nothing else, so that it can be kept (kept.py) without its files.
+
+`prepare` makes one of a `LinkPlan`. The packed block is the core's; what stands beside it is what the namespace keeps
+book of: who needs whom, who is bound to whom, which unique symbols are used.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from latebind.elf.dynamic import DF_1_NODELETE
+from latebind.linkplan.format import pack
+from latebind.linkplan.roles import Role
+
+if TYPE_CHECKING:
+    from latebind.elf import Elf
+    from latebind.elf.file import FileIdentity
+    from latebind.linkplan.binding import Definition
+    from latebind.linkplan.plan import LinkPlan, PlannedObject
+
+
+class PreparedObject(NamedTuple):
+    """One object of a prepared plan; all numbers are object indexes.
+
+    `holds` are the objects that it needs or is bound to, and which must therefore not go before it; `unique` the unique
+    symbols of others that it is bound to, each with its owner; `gives_tls` says that others refer to its thread-local
+    variables. `elf` is None where the plan was kept: the file is then read when somebody asks for it.
+    """
+
+    name: str
+    path: str
+    role: Role
+    present: bool
+    identity: FileIdentity | None
+    gives_tls: bool
+    nodelete: bool
+    needs: tuple[int, ...]
+    holds: tuple[int, ...]
+    unique: tuple[tuple[int, str], ...]
+    elf: Elf | None = None
+
+    @property
+    def is_new(self) -> bool:
+        """Whether we map it."""
+        return self.role is Role.OWN and not self.present
+
+
+class PreparedPlan(NamedTuple):
+    """What `execute` takes: see the module. `hooks` and `redirects` are as in `LinkPlan`."""
+
+    packed: bytes
+    objects: tuple[PreparedObject, ...]
+    scope: tuple[int, ...]
+    init_order: tuple[int, ...]
+    closure_size: int
+    hooks: tuple[str, ...] = ()
+    redirects: tuple[Definition, ...] = ()
+
+
+def prepare(plan: LinkPlan) -> PreparedPlan:
+    """`plan`, ready to be executed. Raises what `pack` raises."""
+    gives_tls = plan.gives_tls()
+    objects = tuple([_prepared(plan, item, gives_tls=item.index in gives_tls) for item in plan.objects])
+    return PreparedPlan(pack(plan), objects, plan.scope, plan.init_order, plan.closure_size, plan.hooks, plan.redirects)
+
+
+def _prepared(plan: LinkPlan, item: PlannedObject, *, gives_tls: bool) -> PreparedObject:
+    is_new = item.role is Role.OWN and not item.present
+    holds = (plan.targets_of(item.index) | set(item.needs)) - {item.index} if is_new else ()
+    return PreparedObject(
+        item.name, item.path, item.role, item.present, item.elf.identity, gives_tls,
+        is_new and bool(item.elf.dynamic.flags_1 & DF_1_NODELETE), item.needs, tuple(sorted(holds)),
+        plan.unique_uses(item.index) if is_new else (), item.elf,
+    )  # fmt: skip
