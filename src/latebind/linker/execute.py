@@ -39,11 +39,7 @@ def execute(
             if item.role is Role.SYSTEM and not item.present:
                 loaded[index] = _open_with_system(item, process, handles)
         sources = [_source(item, loaded.get(index), opened) for index, item in enumerate(plan.objects)]
-        files = {
-            index: item.elf if item.elf is not None else _core.FileMapping(source)
-            for index, (item, source) in enumerate(zip(plan.objects, sources, strict=True))
-            if isinstance(source, int) or item.elf is not None
-        }
+        files = [_file(item, source) for item, source in zip(plan.objects, sources, strict=True)]
         addresses = [*(hooks[name] for name in plan.hooks), *(hooks[found] for found in plan.redirects)]
         images = _core.execute(plan.packed, sources, addresses)
     except BaseException as e:
@@ -61,7 +57,12 @@ def execute(
     return loaded
 
 
-def _loaded(item: PreparedObject, image: _core.Object | None, file: Elf | _core.FileMapping) -> LoadedObject:
+def _file(item: PreparedObject, source: type_of_source) -> Elf | _core.FileMapping | None:
+    """The file of an object that is mapped: what was read of it, or what keeps it until somebody reads it."""
+    return _core.FileMapping(source) if item.elf is None and isinstance(source, int) else item.elf
+
+
+def _loaded(item: PreparedObject, image: _core.Object | None, file: Elf | _core.FileMapping | None) -> LoadedObject:
     if image is None:
         raise AssertionError(f"the core returned no image for {item.path}")
     base, names = RuntimeAddress(image.base), frozenset({item.name})
