@@ -148,10 +148,11 @@ void lb_announce(struct lb_image *image, const struct lb_unwinder *unwinder)
     uint64_t eh_frame;
     if (image->frames.address != 0 || !find_eh_frame(image, &eh_frame))
         return;
-    if (!is_sound(image, eh_frame)) {
+    if (!image->frames_are_sound && !is_sound(image, eh_frame)) {
         image->eh_frame_header.size = 0; /* do not walk it again */
         return;
     }
+    image->frames_are_sound = true;
     image->frames = (struct lb_frames){image->base + eh_frame, unwinder->delist};
     unwinder->enlist(lb_pointer(image->frames.address));
 }

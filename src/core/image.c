@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "image.h"
 
@@ -41,28 +42,59 @@ const char *lb_image_symbol_name(const struct lb_image *image, uint32_t symbol)
     return lb_pointer(image->base + image->strtab.address + row.st_name);
 }
 
+#define HUGE_PAGE (UINT64_C(2) << 20)
+
+/* Whether relocation will write to most pages of a segment of the file anyway. */
+static bool is_rewritten(const struct lb_execution *run, const struct lb_plan_object *o, const struct lb_plan_segment *s)
+{
+    uint64_t relocations = (o->rela.size + o->jmprel.size) / sizeof(Elf64_Rela) + o->relr.size;
+    return (s->protection & PF_W) && relocations / 4 >= s->file_size / run->page;
+}
+
+/* The segment that is read into huge pages instead of being mapped: a large one that is rewritten.  A page fault and a
+ * copy for each of thousands of small pages is most of what loading a large library costs. */
+static const struct lb_plan_segment *find_huge(const struct lb_execution *run, const struct lb_member *member)
+{
+    const struct lb_plan_object *o = member->record;
+    if (member->source->kind != LB_SOURCE_FILE)
+        return NULL;
+    for (uint32_t i = 0; i < o->segments; i++) {
+        const struct lb_plan_segment *s = &run->plan.segments[o->first_segment + i];
+        bool is_last = i == o->segments - 1;
+        if (is_last && s->file_size >= HUGE_PAGE && is_rewritten(run, o, s) && (o->align == run->page))
+            return s;
+    }
+    return NULL;
+}
+
 /* Reserves `span` bytes at a runtime address congruent to `low` modulo `align`: more than a page of alignment is had
- * by reserving too much and giving the ends back. */
+ * by reserving too much and giving the ends back.  A segment that will have huge pages begins at a multiple of them, and
+ * ends with one. */
 static int reserve(struct lb_execution *run, struct lb_member *member)
 {
     const struct lb_plan_object *o = member->record;
     struct lb_image *image = member->image;
-    uint64_t size;
-    if (__builtin_add_overflow(o->span, o->align - run->page, &size))
+    const struct lb_plan_segment *huge = find_huge(run, member);
+    uint64_t align = huge != NULL ? HUGE_PAGE : o->align, span = o->span, size;
+    uint64_t place = huge != NULL ? o->low - (huge->address & ~(run->page - 1)) : o->low; /* what `start` is congruent to */
+    if (huge != NULL && __builtin_add_overflow(span, (0 - place - span) & (HUGE_PAGE - 1), &span))
+        span = o->span;
+    if (__builtin_add_overflow(span, align - run->page, &size))
         return lb_fail(run->error, LB_MALFORMED, member->index, o->low, "its span and alignment exceed the address space");
     void *got = mmap(NULL, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (got == MAP_FAILED)
         return lb_fail_errno(run->error, member->index, o->low, "reserving its address range");
     uint64_t first = (uint64_t)(uintptr_t)got;
-    uint64_t start = first + ((o->low - first) & (o->align - 1));
+    uint64_t start = first + ((place - first) & (align - 1));
     if (start != first)
         munmap(got, start - first);
-    if (first + size != start + o->span)
-        munmap(lb_pointer(start + o->span), first + size - (start + o->span));
+    if (first + size != start + span)
+        munmap(lb_pointer(start + span), first + size - (start + span));
     image->start = start;
-    image->span = o->span;
+    image->span = span;
     image->base = start - o->low;
     member->base = image->base;
+    member->huge = huge;
     return 0;
 }
 
@@ -71,11 +103,27 @@ static int map_failed(struct lb_execution *run, struct lb_member *member, const 
     return lb_fail_errno(run->error, member->index, s->address, "mapping a segment");
 }
 
-/* MAP_POPULATE when relocation will write to most pages anyway: one call instead of a page fault for each. */
-static int populate_flag(const struct lb_execution *run, const struct lb_plan_object *o, const struct lb_plan_segment *s)
+/* The segment in huge pages: anonymous memory to the end of the reserved range, and the file's bytes read into it. */
+static int read_huge(struct lb_execution *run, struct lb_member *member, const struct lb_plan_segment *s)
 {
-    uint64_t relocations = (o->rela.size + o->jmprel.size) / sizeof(Elf64_Rela) + o->relr.size;
-    return (s->protection & PF_W) && relocations / 4 >= s->file_size / run->page ? MAP_POPULATE : 0;
+    uint64_t head = s->address & (run->page - 1), first = member->base + s->address - head;
+    uint64_t size = member->image->start + member->image->span - first, done = 0, wanted = head + s->file_size;
+    if (mmap(lb_pointer(first), size, READ_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == MAP_FAILED)
+        return map_failed(run, member, s);
+    (void)madvise(lb_pointer(first), size, MADV_HUGEPAGE); /* advice: where there are none, small pages do */
+    while (done < wanted) {
+        ssize_t got = pread(member->source->fd, lb_pointer(first + done), wanted - done, (off_t)(s->file_offset - head + done));
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got < 0)
+            return lb_fail_errno(run->error, member->index, s->address, "reading a segment");
+        if (got == 0)
+            return lb_fail(run->error, LB_MALFORMED, member->index, s->address, "its file became shorter");
+        done += (uint64_t)got;
+    }
+    if (mmap_protection(s->protection) != READ_WRITE && mprotect(lb_pointer(first), size, mmap_protection(s->protection)) < 0)
+        return map_failed(run, member, s);
+    return 0;
 }
 
 static int map_file_part(struct lb_execution *run, struct lb_member *member, const struct lb_plan_segment *s)
@@ -85,7 +133,8 @@ static int map_file_part(struct lb_execution *run, struct lb_member *member, con
     int wanted = mmap_protection(s->protection);
     bool has_tail = s->memory_size > s->file_size && end != rounded;
     int early = has_tail && !(wanted & PROT_WRITE) ? READ_WRITE : wanted;
-    if (mmap(lb_pointer(first), rounded - first, early, MAP_PRIVATE | MAP_FIXED | populate_flag(run, member->record, s),
+    int populate = is_rewritten(run, member->record, s) ? MAP_POPULATE : 0; /* one call instead of a fault a page */
+    if (mmap(lb_pointer(first), rounded - first, early, MAP_PRIVATE | MAP_FIXED | populate,
              member->source->fd, (off_t)(s->file_offset - head)) == MAP_FAILED)
         return map_failed(run, member, s);
     if (has_tail)
@@ -99,6 +148,8 @@ static int map_from_file(struct lb_execution *run, struct lb_member *member, con
 {
     uint64_t mask = run->page - 1, first = member->base + (s->address & ~mask);
     uint64_t end = (member->base + s->address + s->memory_size + mask) & ~mask;
+    if (s == member->huge)
+        return read_huge(run, member, s);
     if (s->file_size != 0) {
         if (map_file_part(run, member, s) < 0)
             return -1;
@@ -205,6 +256,7 @@ int lb_image_map(struct lb_execution *run, struct lb_member *member)
     image->init = o->init;
     image->fini = o->fini;
     image->eh_frame_header = o->eh_frame_header;
+    image->frames_are_sound = (o->flags & LB_OBJECT_FRAMES_SOUND) != 0;
     if (reserve(run, member) < 0 || map_segments(run, member) < 0)
         return -1;
     take_names(image, o);

@@ -135,6 +135,7 @@ struct lb_image { /* one object that we mapped; owns everything it points to */
     struct lb_range init_array, fini_array;
     uint64_t init, fini; /* virtual addresses; 0: none */
     struct lb_range eh_frame_header;
+    bool frames_are_sound; /* .eh_frame was walked, now or before */
     struct lb_frames frames;
     struct lb_tls tls;
     struct lb_lazy lazy;
@@ -186,6 +187,7 @@ struct lb_member { /* one object of a plan while the plan is being executed */
     const struct lb_source *source;
     struct lb_image *image; /* NULL: present before */
     uint64_t base;
+    const struct lb_plan_segment *huge; /* the segment that gets huge pages, or NULL */
     struct lb_tls tls;
     bool wants_static_tls;     /* code reaches its block at a fixed offset */
     bool would_use_static_tls; /* descriptors do, which can do without */

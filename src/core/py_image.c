@@ -87,7 +87,7 @@ static const char object_doc[] =
     "base: runtime address = base + virtual address (modulo 2**64).  start, span: the reserved range, in bytes.\n"
     "tls_module: for __tls_get_addr, 0 without TLS.  tls_offset: from the thread pointer, None unless static.\n"
     "handle: what dlopen returns for it to native code.  thread_destructors: how many destructors of its thread_local\n"
-    "objects wait for their threads to end.";
+    "objects wait for their threads to end.  frames_are_sound: whether its .eh_frame was walked and may be registered.";
 
 static bool is_mapped(const struct object *self) { return self->image->span != 0; }
 
@@ -171,7 +171,14 @@ static PyMemberDef object_members[] = {
     {NULL, 0, 0, 0, NULL},
 };
 
+static PyObject *object_frames_are_sound(struct object *self, void *unused)
+{
+    (void)unused;
+    return PyBool_FromLong(self->image->frames_are_sound);
+}
+
 static PyGetSetDef object_getset[] = {
+    {"frames_are_sound", (getter)object_frames_are_sound, NULL, NULL, NULL},
     {"tls_offset", (getter)object_tls_offset, NULL, NULL, NULL},
     {"thread_destructors", (getter)object_thread_destructors, NULL, NULL, NULL},
     {NULL, NULL, NULL, NULL, NULL},

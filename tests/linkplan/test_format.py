@@ -9,7 +9,7 @@ from pathlib import Path
 from latebind.linkplan import Kind, format  # noqa: A004 - the module is called so
 from latebind.linkplan.roles import Role
 
-_FLAGS = ("TEXTREL", "STATIC_TLS", "ROOT", "NODELETE", "LAZY", "GIVES_TLS")
+_FLAGS = ("TEXTREL", "STATIC_TLS", "ROOT", "NODELETE", "LAZY", "GIVES_TLS", "FRAMES_SOUND")
 CORE = Path(__file__).parents[2] / "src" / "core"
 
 

@@ -6,9 +6,11 @@ import os
 from typing import TYPE_CHECKING, Final
 
 from latebind import _core
+from latebind.linkplan.format import with_sound_frames
 from latebind.linkplan.kept import Entry, Store, identity_of
 
 if TYPE_CHECKING:
+    from latebind.linker.loaded import LoadedObject
     from latebind.linker.namespace import Snapshot
     from latebind.linkplan import PreparedPlan
     from latebind.search import Files
@@ -35,9 +37,17 @@ def question_for(target: object, snapshot: Snapshot, library_path: tuple[str, ..
     return "\n".join((*parts, *settings, around))
 
 
-def keep_plan(store: Store, question: str, plan: PreparedPlan, files: Files) -> None:
-    """Keep `plan` as the answer to `question`, with what `files` has seen as its evidence."""
+def keep_plan(
+    store: Store, question: str, plan: PreparedPlan, files: Files, closure: tuple[LoadedObject, ...]
+) -> None:
+    """Keep `plan`, which has just been loaded as `closure`, as the answer to `question`.
+
+    What `files` has seen is its evidence.
+    """
     seen = files.seen
-    if all(path.startswith("/") for path in seen) and all(o.path.startswith("/") for o in plan.objects):
-        evidence = tuple([(path, identity_of(status)) for path, status in seen.items()])
-        store.keep(Entry(question, evidence, plan))
+    if not all(path.startswith("/") for path in seen) or not all(o.path.startswith("/") for o in plan.objects):
+        return
+    images = [(index, o.image) for index, o in enumerate(closure) if plan.objects[index].is_new]
+    sound = [index for index, image in images if image is not None and image.frames_are_sound]
+    evidence = tuple([(path, identity_of(status)) for path, status in seen.items()])
+    store.keep(Entry(question, evidence, plan._replace(packed=with_sound_frames(plan.packed, sound))))

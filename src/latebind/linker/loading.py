@@ -196,7 +196,7 @@ def _load_kept(
     prepared = prepare(made)
     closure = where.open(prepared, Interposition(), global_scope=is_global, there=snapshot.system)
     if store is not None and question is not None:
-        keep_plan(store, question, prepared, files)
+        keep_plan(store, question, prepared, files, closure)
     return Library(lambda: made, closure, where)
 
 

@@ -16,6 +16,8 @@ from latebind.errors import Unsupported
 from latebind.linkplan.roles import Role
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from latebind.linkplan.plan import LinkPlan, PlannedObject
 
 MAGIC: Final = b"LBPLAN\r\n"
@@ -26,6 +28,7 @@ PAGE: Final = 4096  # the smallest page of every machine that the core runs on; 
 
 ROLE_NUMBERS: Final = {Role.RESIDENT: 0, Role.SYSTEM: 1, Role.OWN: 2}
 OBJECT_TEXTREL, OBJECT_STATIC_TLS, OBJECT_ROOT, OBJECT_NODELETE, OBJECT_LAZY, OBJECT_GIVES_TLS = 1, 2, 4, 8, 16, 32
+OBJECT_FRAMES_SOUND = 64
 
 
 def _range(name: str) -> tuple[tuple[str, str], ...]:
@@ -134,6 +137,16 @@ def _assemble(root: Elf, *parts: bytearray) -> bytes:
         body += part
     header["size"] = start + len(body)
     return _record("lb_plan_header", header) + bytes(body)
+
+
+def with_sound_frames(packed: bytes, indexes: Iterable[int]) -> bytes:
+    """The packed plan with a note that the .eh_frame sections of objects `indexes` need not be walked again."""
+    header = dict(zip([n for n, _ in LAYOUTS["lb_plan_header"]], _STRUCTS["lb_plan_header"].unpack_from(packed), strict=True))
+    changed = bytearray(packed)
+    for index in indexes:
+        at = header["objects.offset"] + index * record_size("lb_plan_object") + 4  # `flags` is the second word
+        struct.pack_into("<I", changed, at, struct.unpack_from("<I", changed, at)[0] | OBJECT_FRAMES_SOUND)
+    return bytes(changed)
 
 
 def _identity(item: PlannedObject, strings: _Strings) -> dict[str, int | bytes]:
