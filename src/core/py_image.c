@@ -220,7 +220,9 @@ static PyObject *new_object(PyTypeObject *type, struct lb_image *image)
 /* ---- execute ------------------------------------------------------------------------------------------------------------- */
 
 struct request { /* the arguments in C's terms */
-    void *plan;
+    Py_buffer plan_view; /* obj is NULL where `copy` is the plan */
+    void *copy;
+    const void *plan;
     size_t plan_size;
     Py_ssize_t source_count, hook_count;
     struct lb_source *sources;
@@ -233,26 +235,32 @@ static void release_request(struct request *r)
 {
     for (Py_ssize_t i = 0; r->buffers != NULL && i < r->source_count; i++)
         PyBuffer_Release(&r->buffers[i]);
-    free(r->plan);
+    PyBuffer_Release(&r->plan_view);
+    free(r->copy);
     free(r->sources);
     free(r->buffers);
     free(r->hooks);
     free(r->images);
 }
 
+/* A plan must be aligned to 8 bytes and must not change while it is executed: what is read-only is used where it is. */
 static int take_plan(struct request *r, PyObject *plan)
 {
-    Py_buffer view;
-    if (PyObject_GetBuffer(plan, &view, PyBUF_SIMPLE) < 0)
+    Py_buffer *view = &r->plan_view;
+    if (PyObject_GetBuffer(plan, view, PyBUF_SIMPLE) < 0)
         return -1;
-    r->plan_size = (size_t)view.len;
-    r->plan = malloc(r->plan_size + 1);
-    if (r->plan != NULL && view.len != 0)
-        memcpy(r->plan, view.buf, r->plan_size);
-    PyBuffer_Release(&view);
-    if (r->plan == NULL)
+    r->plan = view->buf;
+    r->plan_size = (size_t)view->len;
+    if (view->readonly && (uintptr_t)view->buf % 8 == 0 && view->len != 0)
+        return 0;
+    r->copy = malloc(r->plan_size + 1);
+    if (r->copy != NULL && view->len != 0)
+        memcpy(r->copy, view->buf, r->plan_size);
+    PyBuffer_Release(view);
+    r->plan = r->copy;
+    if (r->copy == NULL)
         PyErr_NoMemory();
-    return r->plan == NULL ? -1 : 0;
+    return r->copy == NULL ? -1 : 0;
 }
 
 static int take_present(struct lb_source *source, PyObject *tuple)

@@ -76,9 +76,12 @@ def _open_with_system(item: PreparedObject, process: Process, handles: list[int]
     except _core.ExecuteError as e:
         raise Unsupported(item.path, f"the system's linker refuses it: {e.detail}") from e
     handles.append(handle)
-    for there in process.link_map():
-        if there.path == path or os.path.samefile(there.path, path):
-            return LoadedObject(there.path, Role.SYSTEM, there.base, system=there, system_handle=handle)
+    objects = process.link_map()
+    # The link map has it under the path that was asked for, or, where it was there before, under another.
+    there = next((o for o in objects if o.path == path), None)
+    there = there or next((o for o in objects if os.path.samefile(o.path, path)), None)
+    if there is not None:
+        return LoadedObject(there.path, Role.SYSTEM, there.base, system=there, system_handle=handle)
     raise Unsupported(item.path, "the system's linker loaded it from another file", "check LD_LIBRARY_PATH")
 
 

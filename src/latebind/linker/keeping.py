@@ -37,9 +37,7 @@ def question_for(target: object, snapshot: Snapshot, library_path: tuple[str, ..
     return "\n".join((*parts, *settings, around))
 
 
-def keep_plan(
-    store: Store, question: str, plan: PreparedPlan, files: Files, closure: tuple[LoadedObject, ...]
-) -> None:
+def keep_plan(store: Store, question: str, plan: PreparedPlan, files: Files, closure: tuple[LoadedObject, ...]) -> None:
     """Keep `plan`, which has just been loaded as `closure`, as the answer to `question`.
 
     What `files` has seen is its evidence.

@@ -139,12 +139,13 @@ def _assemble(root: Elf, *parts: bytearray) -> bytes:
     return _record("lb_plan_header", header) + bytes(body)
 
 
-def with_sound_frames(packed: bytes, indexes: Iterable[int]) -> bytes:
+def with_sound_frames(packed: bytes | memoryview, indexes: Iterable[int]) -> bytes:
     """The packed plan with a note that the .eh_frame sections of objects `indexes` need not be walked again."""
-    header = dict(zip([n for n, _ in LAYOUTS["lb_plan_header"]], _STRUCTS["lb_plan_header"].unpack_from(packed), strict=True))
+    fields = [name for name, _ in LAYOUTS["lb_plan_header"]]
+    objects = _STRUCTS["lb_plan_header"].unpack_from(packed)[fields.index("objects.offset")]
     changed = bytearray(packed)
     for index in indexes:
-        at = header["objects.offset"] + index * record_size("lb_plan_object") + 4  # `flags` is the second word
+        at = objects + index * record_size("lb_plan_object") + 4  # `flags` is the second word
         struct.pack_into("<I", changed, at, struct.unpack_from("<I", changed, at)[0] | OBJECT_FRAMES_SOUND)
     return bytes(changed)
 

@@ -142,12 +142,12 @@ def decode(data: bytes) -> Entry:
     numbers = array("q")
     try:
         numbers.frombytes(body[text_size : text_size + numbers_size])
-        return _read(texts, numbers.tolist(), bytes(body[text_size + numbers_size :]))
+        return _read(texts, numbers.tolist(), body[text_size + numbers_size :])
     except (ValueError, IndexError) as e:
         raise Damaged(f"has fields that contradict each other: {e}") from e
 
 
-def _read(texts: list[str], numbers: list[int], packed: bytes) -> Entry:
+def _read(texts: list[str], numbers: list[int], packed: memoryview) -> Entry:
     paths, count, closure_size, scope, order = numbers[:5]
     at = 5 + 4 * paths
     identities = zip(*[iter(numbers[5:at])] * 4, strict=True)

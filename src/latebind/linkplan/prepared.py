@@ -48,7 +48,7 @@ class PreparedObject(NamedTuple):
 class PreparedPlan(NamedTuple):
     """What `execute` takes: see the module. `hooks` and `redirects` are as in `LinkPlan`."""
 
-    packed: bytes
+    packed: bytes | memoryview
     objects: tuple[PreparedObject, ...]
     scope: tuple[int, ...]
     init_order: tuple[int, ...]
