@@ -9,8 +9,17 @@ from __future__ import annotations
 import os
 import stat
 
-from latebind.elf import Elf, read
+from latebind.elf.summary import Summary, read_summary
 from latebind.errors import LatebindError, MalformedElf, NotFound
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any, TypeVar
+
+    from latebind.elf import Elf
+
+    Kept = TypeVar("Kept")
 
 _MOST_LINKS = 40  # Linux's own limit on symbolic links in one path (path_resolution(7))
 
@@ -20,8 +29,9 @@ class Files:
 
     def __init__(self, root: str | None = None) -> None:
         self.root = os.path.abspath(root) if root and os.path.abspath(root) != "/" else None
-        self._by_path: dict[str, Elf | LatebindError] = {}
-        self._by_identity: dict[tuple[int, int], Elf] = {}
+        self._by_path: dict[str, Summary | LatebindError] = {}
+        self._by_identity: dict[tuple[int, int], Summary] = {}
+        self._kept: dict[Any, Any] = {}
         self._folders: dict[str, bool] = {}
         self._settings: dict[str, bytes | None] = {}
 
@@ -58,37 +68,39 @@ class Files:
         """Where `path` lies on this machine: below the root, where there is one."""
         return path if self.root is None else self.root + self.canonical(path)
 
-    def elf(self, path: str) -> Elf:
-        """The ELF file at `path`. Raises `NotFound`, `MalformedElf` or `SystemFailure`, each time the same."""
+    def summary(self, path: str) -> Summary:
+        """What is to be known of the file at `path`.
+
+        Raises `NotFound`, `MalformedElf` or `SystemFailure`; the first two each time the same.
+        """
         known = self._by_path.get(path)
         if known is None:
-            known = self._by_path[path] = self._open(path)
+            try:
+                known = read_summary(self.real(path), path, self._by_identity)
+            except (NotFound, MalformedElf) as e:
+                known = e
+            self._by_path[path] = known
         if isinstance(known, LatebindError):
             raise known
         return known
 
-    def _open(self, path: str) -> Elf | LatebindError:
-        real = self.real(path)
-        try:
-            status = os.stat(real)
-        except OSError:
-            return NotFound(path)
-        if not stat.S_ISREG(status.st_mode):
-            return MalformedElf(path, None, "not a regular file")
-        if (status.st_dev, status.st_ino) in self._by_identity:
-            return self._by_identity[status.st_dev, status.st_ino]
-        try:
-            elf = read(real, name=path)
-        except (NotFound, MalformedElf) as e:
-            return e
-        self._by_identity[status.st_dev, status.st_ino] = elf
-        return elf
+    def elf(self, path: str) -> Elf:
+        """The whole ELF file at `path`; raises what `summary` does."""
+        return self.summary(path).elf
 
     def add(self, elf: Elf) -> None:
         """Remember a file that was read elsewhere."""
-        self._by_path.setdefault(elf.path, elf)
+        self._by_path.setdefault(elf.path, elf.summary)
         if elf.identity is not None:
-            self._by_identity.setdefault((elf.identity.device, elf.identity.inode), elf)
+            self._by_identity.setdefault((elf.identity.device, elf.identity.inode), elf.summary)
+
+    def kept(self, key: object, make: Callable[[], Kept]) -> Kept:
+        """What `make` returned when it was first asked for `key`: for what the search works out from these files."""
+        try:
+            value: Kept = self._kept[key]
+        except KeyError:
+            value = self._kept[key] = make()
+        return value
 
     def has_folder(self, folder: str) -> bool:
         """Whether `folder` exists; asked once."""
