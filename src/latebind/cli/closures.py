@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 
 from latebind.cli.files import for_each, open_summary, print_document, print_lines
-from latebind.search import Files, fresh_closure
+from latebind.search import Files, fresh_closure, graph_for
 from latebind.search.environment import environment_for
+from latebind.search.fresh import check_loadable
 from latebind.view.deps import Trees, document, listing
 
 TYPE_CHECKING = False
@@ -29,7 +30,15 @@ def print_closures(
 
     def report(name: str) -> bool:
         file = open_summary(name, known, library_path)
-        closure = fresh_closure(file, known, environment_for(file, known, variables).with_library_path(library_path))
+        check_loadable(file)
+        env = environment_for(file, known, variables).with_library_path(library_path)
+        if style == "tree" and look.is_plain:
+            graph = graph_for(file, known, env)
+            root = None if graph is None else graph.root(file)
+            if root is not None:
+                print_lines([trees.text(root)])
+                return True
+        closure = fresh_closure(file, known, env)
         if style == "json":
             print_document(document(closure))
         else:

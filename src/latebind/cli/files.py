@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 
 from latebind.cli.boundary import FINDING, SUCCESS, complain
 from latebind.cli.progress import with_progress
@@ -53,7 +54,7 @@ def for_each(files: Sequence[str], report: Callable[[str], bool]) -> int:
 
 def print_lines(lines: Iterable[str]) -> None:
     """Print text, all of it at once: half a report of a broken file would be worse than none."""
-    print("\n".join(lines))
+    sys.stdout.write("\n".join((*lines, "")))
 
 
 def print_document(document: dict[str, Any]) -> None:

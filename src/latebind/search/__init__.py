@@ -8,6 +8,7 @@ from latebind.search.closure import Closure, Found, Missing, Place, Resident, fi
 from latebind.search.environment import Environment
 from latebind.search.files import Files
 from latebind.search.fresh import fresh_closure
+from latebind.search.graph import Graph, Node, graph_for
 from latebind.search.rules import Via
 
 __all__ = [
@@ -15,12 +16,15 @@ __all__ = [
     "Environment",
     "Files",
     "Found",
+    "Graph",
     "LoaderCache",
     "Missing",
+    "Node",
     "Place",
     "Resident",
     "Via",
     "find_closure",
     "fresh_closure",
+    "graph_for",
     "locate",
 ]

@@ -54,6 +54,13 @@ class Resident(Value):
         """Its whole file."""
         return self.summary.elf
 
+    def is_file(self, file: Summary) -> bool:
+        """Whether `file` is the same one, perhaps by another path."""
+        own = self.summary
+        return own is file or (
+            own.identity is not None and file.identity is not None and own.identity[:2] == file.identity[:2]
+        )
+
 
 class Place:
     """Where a name leads: to the file at `path`, by the rule `via` and for the reason `why`. Not to be changed."""
@@ -158,7 +165,7 @@ def find_closure(
     `residents` are objects that are already there (the dynamic linker in a fresh process; the link map of a running
     one): they come into the closure only where something needs them.
     """
-    return _Search(summary_of(root), files, env, residents).run()
+    return Search(summary_of(root), files, env, residents).run()
 
 
 def locate(name: str, requester: Elf | Summary, files: Files, env: Environment) -> Summary:
@@ -169,7 +176,7 @@ def locate(name: str, requester: Elf | Summary, files: Files, env: Environment) 
     program = summary_of(requester)
     if program.soname == name:
         return program
-    search = _Search(program, files, env, ())
+    search = Search(program, files, env, ())
     found = search.place_of(name, search.add_root())
     if not isinstance(found, Place):
         raise NotFound(name, None, found)
@@ -180,7 +187,7 @@ _PARTS_OF_MUSL: Final = tuple([f"lib{part}." for part in ("c", "pthread", "rt", 
 """How names begin that musl's linker answers to itself, since it is the C library (ldso/dynlink.c, `load_library`)."""
 
 
-class _Search:
+class Search:
     """The state of one closure; `run` is the loop, everything else answers "which file is this name?"."""
 
     def __init__(self, root: Summary, files: Files, env: Environment, residents: Sequence[Resident]) -> None:
@@ -266,14 +273,13 @@ class _Search:
         return None if resident is None else self._take_resident(resident, name)
 
     def _resident_of(self, file: Summary) -> Resident | None:
-        return next((r for r in self.residents if _same_file(r.summary, file)), None)
+        return next((r for r in self.residents if r.is_file(file)), None)
 
     def _take_resident(self, resident: Resident, name: str) -> Found:
         known = self._by_file.get(resident.summary)
         if known is not None:
             return self._alias(known, name)
-        why = "the program's interpreter" if resident.via is Via.INTERP else "already in the process"
-        return self._add(Place(name, resident.path, resident.via, why, resident.summary), None, resident)
+        return self._add(place_of_resident(name, resident), None, resident)
 
     def _alias(self, found: Found, name: str) -> Found:
         if found._aliases is None:  # noqa: SLF001  (they are one thing)
@@ -368,6 +374,12 @@ class _Search:
         return None
 
 
+def place_of_resident(name: str, resident: Resident) -> Place:
+    """Where `name` leads when `resident` answers to it."""
+    why = "the program's interpreter" if resident.via is Via.INTERP else "already in the process"
+    return Place(name, resident.path, resident.via, why, resident.summary)
+
+
 def _names_of(residents: Sequence[Resident]) -> dict[str, Resident]:
     """Name → the first resident that answers to it."""
     found: dict[str, Resident] = {}
@@ -376,7 +388,3 @@ def _names_of(residents: Sequence[Resident]) -> dict[str, Resident]:
             if name is not None:
                 found.setdefault(name, resident)
     return found
-
-
-def _same_file(a: Summary, b: Summary) -> bool:
-    return a is b or (a.identity is not None and b.identity is not None and a.identity[:2] == b.identity[:2])

@@ -23,17 +23,18 @@ def fresh_closure(root: Elf | Summary, files: Files, env: Environment) -> Closur
     """
     file = summary_of(root)
     check_loadable(file)
-    residents = []
-    if env.interpreter:
-        linker = files.kept(("linker", env.interpreter), lambda: _linker(files, env.interpreter or ""))
-        if linker is not None and linker.summary is not file:
-            residents.append(linker)
-    return find_closure(file, files, env, residents)
+    linker = linker_of(files, env)
+    return find_closure(file, files, env, [] if linker is None or linker.summary is file else [linker])
 
 
-def _linker(files: Files, path: str) -> Resident | None:
+def linker_of(files: Files, env: Environment) -> Resident | None:
+    """The dynamic linker of `env`, which is there when it loads a program; None where it is not among `files`."""
+    return files.kept(("linker", env.interpreter), lambda: _open_linker(files, env.interpreter))
+
+
+def _open_linker(files: Files, path: str | None) -> Resident | None:
     try:
-        return Resident(path, files.summary(path), via=Via.INTERP)
+        return Resident(path, files.summary(path), via=Via.INTERP) if path else None
     except NotFound:
         return None
 

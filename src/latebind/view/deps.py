@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Any, TypeAlias
 
-    from latebind.search import Closure, Found, Place
+    from latebind.search import Closure, Found, Node, Place
 
     Parts: TypeAlias = tuple[tuple[str, str], ...]
     """Pieces of a line with their roles (view.look)."""
@@ -32,6 +32,7 @@ class Trees:
         self._look = look
         self._opened: dict[Place, Any] = {}  # the rest of a line behind its branches, as `_rest` makes it
         self._named: dict[Place, Any] = {}
+        self._blocks: dict[tuple[Node, int], str] = {}
 
     def lines(self, closure: Closure) -> list[str]:
         """The lines of one tree, as `tree` says."""
@@ -56,6 +57,35 @@ class Trees:
                     pending += _children(closure, child, deeper)
             lines.append(branch + rest if plain else fit(("dim", branch), *rest))
         return lines
+
+    def text(self, root: Node) -> str:
+        """The same tree from a graph that many files share, where nothing is coloured or cut.
+
+        What hangs below a node depends on what has been met before; below most it is the same again and again.
+        """
+        assert self._look.is_plain
+        # Lines are separated by zero bytes until the end: no name can have one.
+        return (root.place.path + self._below(root, 0)).replace("\0", "\n")
+
+    def _below(self, node: Node, seen: int) -> str:
+        """The lines below `node`, each behind a separator; `seen` has the bits of the nodes that were met."""
+        parts = []
+        children = node.children
+        for child in children:
+            branch, deeper = ("\0├─ ", "\0│  ") if child is not children[-1] else ("\0└─ ", "\0   ")
+            place = child.place
+            if child.bit & seen:
+                parts += (branch, self._named.get(place) or self._name(place))
+                continue
+            parts += (branch, self._opened.get(place) or self._open(place))
+            if child.children:
+                key = child, child.reach & seen
+                below = self._blocks.get(key)
+                if below is None:
+                    below = self._blocks[key] = self._below(child, seen | child.bit)
+                parts.append(below.replace("\0", deeper))
+            seen |= child.reach
+        return "".join(parts)
 
     def _open(self, place: Place) -> Any:
         where = (("name", place.name), ("", " → "), ("path", place.path), ("dim", f"  [{place.via}: {place.why}]"))
