@@ -13,6 +13,7 @@ int lb_add_system(PyObject *module);
 int lb_add_context(PyObject *module);
 int lb_add_callback(PyObject *module);
 int lb_add_stubs(PyObject *module);
+int lb_add_summary(PyObject *module);
 
 struct lb_error;
 

@@ -1,11 +1,12 @@
 from collections.abc import Callable, Sequence
-from typing import TypeAlias, final
+from typing import TypeAlias, TypeVar, final
 
 _Buffer: TypeAlias = bytes | bytearray | memoryview
 _Match: TypeAlias = tuple[int, int, int, int, int, int, int]
 _Row: TypeAlias = tuple[int, str, str | None, bool, tuple[int, ...], int, int, int, int, int, int, bool]
 
 version: str
+_Known = TypeVar("_Known")
 
 @final
 class SymbolTable:
@@ -27,6 +28,17 @@ class SymbolTable:
     ) -> Bindings: ...
     def find(self, name: str, version: str | None = None) -> _Match | None: ...
     def references(self, tables: tuple[tuple[int, int, bool], ...], relative: int) -> list[tuple[int, int]]: ...
+
+# identity (device, inode, size, mtime in ns); class, data, OS ABI, type, machine; interpreter, needed, soname, rpath,
+# runpath, flags, flags_1, whether it is dynamic, whether it may have one of FDO's notes
+_Identity: TypeAlias = tuple[int, int, int, int]
+_Summary: TypeAlias = tuple[
+    _Identity, int, int, int, int, int,
+    str | None, tuple[str, ...], str | None, str | None, str | None, int, int, bool, bool,
+]  # fmt: skip
+
+def summarize(path: str, known: dict[tuple[int, int], _Known], /) -> _Summary | _Known | None: ...
+def summarize_bytes(data: _Buffer, identity: _Identity | None, /) -> _Summary | None: ...
 
 @final
 class Bindings:

@@ -7,14 +7,16 @@ once, at the boundary where it enters, with the original as its `__cause__`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from latebind.value import Value
 
 
 class LatebindError(Exception):
     """The base of all of latebind's errors. Raised only through its subclasses."""
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in vars(self).items())})"
 
-@dataclass(eq=False)
+
 class MalformedElf(LatebindError):
     """A file is not ELF, is cut off, or contradicts itself.
 
@@ -22,33 +24,37 @@ class MalformedElf(LatebindError):
     does not exist raises `NotFound`.
     """
 
-    file: str
-    offset: int | None
-    what: str
+    def __init__(self, file: str, offset: int | None, what: str) -> None:
+        self.file = file
+        self.offset = offset
+        self.what = what
 
     def __str__(self) -> str:
         where = "" if self.offset is None else f" at offset {self.offset:#x}"
         return f"{self.file}: {self.what}{where}"
 
 
-@dataclass(frozen=True, slots=True)
-class Tried:
+class Tried(Value):
     """One place that a search looked at, and why it was not taken."""
 
+    __slots__ = ("path", "why")
     path: str
     why: str
 
+    def __init__(self, path: str, why: str) -> None:
+        self._set(path, why)
 
-@dataclass(eq=False)
+
 class NotFound(LatebindError):
     """A library, program or plugin was looked for and is nowhere.
 
     `tried` holds every place and why it was rejected. A symbol that is nowhere raises `UnresolvedSymbol`.
     """
 
-    name: str
-    needed_by: str | None = None
-    tried: tuple[Tried, ...] = ()
+    def __init__(self, name: str, needed_by: str | None = None, tried: tuple[Tried, ...] = ()) -> None:
+        self.name = name
+        self.needed_by = needed_by
+        self.tried = tried
 
     def __str__(self) -> str:
         who = f", needed by {self.needed_by}" if self.needed_by else ""
@@ -56,7 +62,6 @@ class NotFound(LatebindError):
         return "\n".join([head, *(f"  tried {t.path}: {t.why}" for t in self.tried)])
 
 
-@dataclass(eq=False)
 class UnresolvedSymbol(LatebindError):
     """A reference, or a name asked for, has no definition in the scope where it was looked up.
 
@@ -64,10 +69,13 @@ class UnresolvedSymbol(LatebindError):
     that come close. A *library* that is nowhere raises `NotFound`.
     """
 
-    symbol: str
-    version: str | None = None
-    referrer: str | None = None
-    near: tuple[str, ...] = ()
+    def __init__(
+        self, symbol: str, version: str | None = None, referrer: str | None = None, near: tuple[str, ...] = ()
+    ) -> None:
+        self.symbol = symbol
+        self.version = version
+        self.referrer = referrer
+        self.near = near
 
     def __str__(self) -> str:
         name = f"{self.symbol}@{self.version}" if self.version else self.symbol
@@ -75,11 +83,11 @@ class UnresolvedSymbol(LatebindError):
         return f"{text}; did you mean {', '.join(self.near)}?" if self.near else text
 
 
-@dataclass(eq=False)
 class ClosedLibrary(LatebindError):
     """A library handle was used after its `close`. A name that an open one does not have raises `UnresolvedSymbol`."""
 
-    path: str
+    def __init__(self, path: str) -> None:
+        self.path = path
 
     def __str__(self) -> str:
         return (
@@ -87,22 +95,21 @@ class ClosedLibrary(LatebindError):
         )
 
 
-@dataclass(eq=False)
 class Unsupported(LatebindError):
     """The input is well-formed, but latebind (or this machine) cannot do what was asked with it.
 
     Broken input raises `MalformedElf` instead.
     """
 
-    what: str
-    why: str
-    do: str = ""
+    def __init__(self, what: str, why: str, do: str = "") -> None:
+        self.what = what
+        self.why = why
+        self.do = do
 
     def __str__(self) -> str:
         return f"{self.what}: {self.why}" + (f"; {self.do}" if self.do else "")
 
 
-@dataclass(eq=False)
 class SystemFailure(LatebindError):
     """The operating system refused something that latebind needed: memory, a mapping, a descriptor.
 
@@ -110,9 +117,10 @@ class SystemFailure(LatebindError):
     `OSError`, where there was one, is the cause.
     """
 
-    operation: str
-    errno: int
-    where: str = ""
+    def __init__(self, operation: str, errno: int, where: str = "") -> None:
+        self.operation = operation
+        self.errno = errno
+        self.where = where
 
     def __str__(self) -> str:
         import os
@@ -121,17 +129,17 @@ class SystemFailure(LatebindError):
         return f"{self.where + ': ' if self.where else ''}{self.operation}{reason}"
 
 
-@dataclass(eq=False)
 class ContractError(LatebindError):
     """A contract cannot be defined, or a plugin's compiled form does not fulfil the one it claims.
 
     Versions that do not fit raise `VersionConflict` instead.
     """
 
-    contract: str
-    what: str
-    method: str | None = None
-    parameter: str | None = None
+    def __init__(self, contract: str, what: str, method: str | None = None, parameter: str | None = None) -> None:
+        self.contract = contract
+        self.what = what
+        self.method = method
+        self.parameter = parameter
 
     def __str__(self) -> str:
         place = self.contract + (f".{self.method}" if self.method else "")
@@ -139,76 +147,77 @@ class ContractError(LatebindError):
         return f"{place}{where}: {self.what}"
 
 
-@dataclass(eq=False)
 class VersionConflict(LatebindError):
     """Two sides ask for versions that cannot both be had. `chain` lists who asked for what, outermost first."""
 
-    what: str
-    chain: tuple[str, ...] = ()
+    def __init__(self, what: str, chain: tuple[str, ...] = ()) -> None:
+        self.what = what
+        self.chain = chain
 
     def __str__(self) -> str:
         return "\n  because ".join([self.what, *self.chain])
 
 
-@dataclass(eq=False)
 class CapabilityDenied(LatebindError):
     """A plugin's imports (or its manifest) ask for a capability that was not granted.
 
     Raised before any instruction of the plugin runs. `symbols` are the imports that imply the capability.
     """
 
-    plugin: str
-    capability: str
-    symbols: tuple[str, ...] = ()
-    why: str = "not granted"
+    def __init__(self, plugin: str, capability: str, symbols: tuple[str, ...] = (), why: str = "not granted") -> None:
+        self.plugin = plugin
+        self.capability = capability
+        self.symbols = symbols
+        self.why = why
 
     def __str__(self) -> str:
         through = f" (implied by its import of {', '.join(self.symbols)})" if self.symbols else ""
         return f"plugin {self.plugin}: capability {self.capability!r}{through} is {self.why}"
 
 
-@dataclass(eq=False)
 class PluginError(LatebindError):
     """A plugin was reached and said no, or answered with something that breaks its contract.
 
     A plugin that ended its process raises `PluginCrashed`; one that took too long `PluginTimeout`.
     """
 
-    plugin: str
-    version: str
-    method: str
-    message: str
+    def __init__(self, plugin: str, version: str, method: str, message: str) -> None:
+        self.plugin = plugin
+        self.version = version
+        self.method = method
+        self.message = message
 
     def __str__(self) -> str:
         return f"plugin {self.plugin} {self.version}, {self.method}: {self.message}"
 
 
-@dataclass(eq=False)
 class NotProvided(PluginError):
     """The loaded plugin was built against an older contract that does not have this method yet."""
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
+class Problem(Value):
     """One mistake in a document: its `path` there (as `provides[0].version`) and what was `expected`."""
 
+    __slots__ = ("path", "expected")
     path: str
     expected: str
 
+    def __init__(self, path: str, expected: str) -> None:
+        self._set(path, expected)
 
-@dataclass(eq=False)
+
 class ManifestError(LatebindError):
     """A manifest cannot be read or breaks its schema. `problems` holds *every* mistake, not only the first."""
 
-    file: str
-    problems: tuple[Problem, ...] = field(default=())
+    def __init__(self, file: str, problems: tuple[Problem, ...] = ()) -> None:
+        self.file = file
+        self.problems = problems
 
     def __str__(self) -> str:
         lines = [f"{self.file}: {len(self.problems)} problem{'s' if len(self.problems) != 1 else ''} in the manifest"]
         return "\n".join(lines + [f"  {p.path or 'document'}: {p.expected}" for p in self.problems])
 
 
-@dataclass(eq=False)
 class PluginTimeout(LatebindError):
     """A plugin's running calls did not end in the time that an operation on it may take.
 
@@ -216,15 +225,15 @@ class PluginTimeout(LatebindError):
     raises `PluginError`.
     """
 
-    plugin: str
-    operation: str
-    seconds: float
+    def __init__(self, plugin: str, operation: str, seconds: float) -> None:
+        self.plugin = plugin
+        self.operation = operation
+        self.seconds = seconds
 
     def __str__(self) -> str:
         return f"plugin {self.plugin}: {self.operation} waited {self.seconds:g} s for its running calls to end"
 
 
-@dataclass(eq=False)
 class LifecycleError(LatebindError):
     """An operation does not fit the state that a plugin is in.
 
@@ -232,34 +241,35 @@ class LifecycleError(LatebindError):
     A plugin that is nowhere raises `NotFound`.
     """
 
-    plugin: str
-    operation: str
-    why: str
+    def __init__(self, plugin: str, operation: str, why: str) -> None:
+        self.plugin = plugin
+        self.operation = operation
+        self.why = why
 
     def __str__(self) -> str:
         return f"plugin {self.plugin}: cannot {self.operation}: {self.why}"
 
 
-@dataclass(eq=False)
 class DependencyCycle(LatebindError):
     """Plugins require each other in a circle, so none can be loaded before the others.
 
     `plugins` is the circle, its first member again at the end. Versions that do not fit raise `VersionConflict`.
     """
 
-    plugins: tuple[str, ...]
+    def __init__(self, plugins: tuple[str, ...]) -> None:
+        self.plugins = plugins
 
     def __str__(self) -> str:
         return f"plugins require each other in a circle: {' → '.join(self.plugins)}"
 
 
-@dataclass(eq=False)
 class BuildFailed(LatebindError):
     """A compiler refused a plugin's source. `command` is what was run, `output` what it printed."""
 
-    command: str
-    status: int
-    output: str
+    def __init__(self, command: str, status: int, output: str) -> None:
+        self.command = command
+        self.status = status
+        self.output = output
 
     def __str__(self) -> str:
         return f"{self.command}: exit status {self.status}\n{self.output.rstrip()}"

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-import latebind
+from latebind.search import Closure, Files, fresh_closure
+from latebind.search.environment import environment_for
 from latebind.view import deps
 
 if TYPE_CHECKING:
@@ -27,8 +28,14 @@ def root(cc: Compiler, tmp_path: Path) -> Path:
     return cc.shared("", name="libroot.so", flags=[*here, "-la", "-lb", "-Wl,--allow-shlib-undefined"])
 
 
+def closure(root: Path) -> Closure:
+    files = Files()
+    file = files.summary(str(root))
+    return fresh_closure(file, files, environment_for(file, files, {}))
+
+
 def test_a_cycle_is_opened_once_and_what_is_missing_stands_where_it_is_needed(root: Path) -> None:
-    lines = [line.partition("  [")[0] for line in deps.tree(latebind.plan(root)) if "tried" not in line]
+    lines = [line.partition("  [")[0] for line in deps.tree(closure(root)) if "tried" not in line]
     folder = root.parent
     assert lines == [
         str(root),
@@ -41,11 +48,11 @@ def test_a_cycle_is_opened_once_and_what_is_missing_stands_where_it_is_needed(ro
 
 
 def test_the_places_that_were_tried_hang_below_what_is_missing(root: Path) -> None:
-    tried = [line for line in deps.tree(latebind.plan(root)) if "tried" in line]
+    tried = [line for line in deps.tree(closure(root)) if "tried" in line]
     assert tried[0] == f"│        tried {root.parent}/libgone.so: no such file"
     assert any("ld.so.cache: has no entry" in line for line in tried)
 
 
 def test_the_list_names_who_needs_what_is_missing(root: Path) -> None:
-    lines = list(deps.listing(latebind.plan(root)))
+    lines = list(deps.listing(closure(root)))
     assert f"  libgone.so is missing, needed by {root.parent}/libb.so" in lines

@@ -11,11 +11,16 @@ import sys
 
 def main() -> int:
     """Run the command line of this process and return its exit status."""
-    if sys.argv[1:] == ["--version"]:  # answered before anything is imported
+    arguments = sys.argv[1:]
+    if arguments == ["--version"]:  # answered before anything is imported
         from latebind import __version__
 
         print(f"latebind {__version__}")
         return 0
-    from latebind.cli.group import run
+    from latebind.cli.boundary import guarded
+    from latebind.cli.plain import plain_form
 
-    return run()
+    action = plain_form(arguments)
+    if action is None:
+        from latebind.cli.group import call as action  # type: ignore[assignment]
+    return guarded(action)

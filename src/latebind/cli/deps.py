@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from latebind.cli.files import for_each, open_file, print_document, print_lines, write_page
+from latebind.cli.files import for_each, open_file, print_lines, write_page
 from latebind.cli.look import look_options
 
 if TYPE_CHECKING:
@@ -43,11 +43,16 @@ def command(
     FILE is a path, or the name of a library (libz.so.1) that is searched for as dlopen does.
     The exit status is 1 where a FILE cannot be read or something that it needs is missing.
     """
+    if (svg or html) and len(files) > 1:
+        raise click.UsageError("--svg and --html take one FILE")
+    if not svg and not html and style != "dot":
+        from latebind.cli.closures import print_closures
+
+        return print_closures(files, style, look, root=root, library_path=library_path)
+
     from latebind.linkplan import make_plan
     from latebind.search import Files
 
-    if (svg or html) and len(files) > 1:
-        raise click.UsageError("--svg and --html take one FILE")
     known = Files(root)  # shared by all FILEs, so that each object is read once
 
     def report(file: str) -> bool:
@@ -61,21 +66,10 @@ def command(
 
             write_page(html, page(plan, (b for o in plan.closure for b in plan.bindings_of(o.index)), look))
         if not svg and not html:
-            _print(plan, style, look)
+            print_lines(_dot(plan))
         return not plan.missing
 
     return for_each(files, report)
-
-
-def _print(plan: LinkPlan, style: str, look: Look) -> None:
-    from latebind.view import deps
-
-    if style == "json":
-        print_document(deps.document(plan))
-    elif style == "dot":
-        print_lines(_dot(plan))
-    else:
-        print_lines(deps.tree(plan, look) if style == "tree" else deps.listing(plan, look))
 
 
 def _dot(plan: LinkPlan) -> Iterator[str]:

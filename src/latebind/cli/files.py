@@ -2,32 +2,39 @@
 
 from __future__ import annotations
 
-import json
 import os
-from typing import TYPE_CHECKING, Any
+import sys
 
-from latebind.cli.group import FINDING, SUCCESS, complain
+from latebind.cli.boundary import FINDING, SUCCESS, complain
 from latebind.cli.progress import with_progress
 from latebind.errors import LatebindError, SystemFailure
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
+    from typing import Any
 
     from latebind.elf import Elf
+    from latebind.elf.summary import Summary
     from latebind.search import Files
 
 
 def open_file(name: str, files: Files, library_path: tuple[str, ...] = ()) -> Elf:
+    """As `open_summary`, the whole file."""
+    return open_summary(name, files, library_path).elf
+
+
+def open_summary(name: str, files: Files, library_path: tuple[str, ...] = ()) -> Summary:
     """The file that `name` means on a command line: a path or, as for dlopen(3), the name of a library to search for.
 
     `library_path` holds the folders to search first. Raises NotFound with every place that was tried.
     """
     if "/" in name or files.root is not None or os.path.exists(name):
-        return files.elf(name)
+        return files.summary(name)
     from latebind.search import locate
     from latebind.search.environment import environment_for
 
-    program = files.elf(os.readlink("/proc/self/exe"))  # on whose behalf a name is looked up
+    program = files.summary(os.readlink("/proc/self/exe"))  # on whose behalf a name is looked up
     return locate(name, program, files, environment_for(program, files).with_library_path(library_path))
 
 
@@ -47,11 +54,13 @@ def for_each(files: Sequence[str], report: Callable[[str], bool]) -> int:
 
 def print_lines(lines: Iterable[str]) -> None:
     """Print text, all of it at once: half a report of a broken file would be worse than none."""
-    print("\n".join(lines))
+    sys.stdout.write("\n".join((*lines, "")))
 
 
 def print_document(document: dict[str, Any]) -> None:
     """Print one JSON document on one line."""
+    import json
+
     print(json.dumps(document, separators=(",", ":"), ensure_ascii=True))
 
 

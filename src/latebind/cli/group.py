@@ -1,24 +1,14 @@
-"""The group of all verbs: names and one line each, so that `--help` imports none of them.
-
-`run` is the boundary where exceptions become one message and an exit status.
-"""
+"""The group of all verbs: names and one line each, so that `--help` imports none of them."""
 
 from __future__ import annotations
 
-import os
-import sys
 from importlib import import_module
 from typing import Final
 
 import click
 
 from latebind import __version__
-from latebind.errors import LatebindError
-
-SUCCESS: Final = 0
-FINDING: Final = 1
-USAGE: Final = 2
-INTERRUPTED: Final = 130  # 128 + SIGINT, as a shell reports it
+from latebind.cli.boundary import INTERRUPTED
 
 VERBS: Final = {
     # verb: (module in this package, what it does)
@@ -78,36 +68,15 @@ def latebind() -> None:
     """A dynamic linker and native-plugin host: look into files, plan what loading them does, load and call them."""
 
 
-def run(arguments: list[str] | None = None) -> int:
-    """Run `arguments` (default: the process's) and return the exit status. Errors are reported here, once."""
-    _accept_any_text()
+def call(arguments: list[str] | None = None) -> object:
+    """Call the verb that `arguments` (default: the process's) name. What click has to say ends here.
+
+    To be called inside `boundary.guarded`.
+    """
     try:
-        result = latebind.main(arguments, prog_name="latebind", standalone_mode=False)
-        sys.stdout.flush()
+        return latebind.main(arguments, prog_name="latebind", standalone_mode=False)
     except click.ClickException as error:
         error.show()
         return error.exit_code
-    except (click.Abort, KeyboardInterrupt):
+    except click.Abort:
         return INTERRUPTED
-    except BrokenPipeError:  # in the last flush; click ends the same way when the pipe closes earlier
-        # Python would try to flush again at exit and complain; there is nobody left to write to.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return FINDING
-    except (LatebindError, OSError) as error:
-        complain(error)
-        return FINDING
-    return result if isinstance(result, int) else SUCCESS
-
-
-def complain(error: Exception | str) -> None:
-    """One message on standard error, after everything that was printed before."""
-    sys.stdout.flush()
-    print(f"latebind: {error}", file=sys.stderr)
-
-
-def _accept_any_text() -> None:
-    """Names of files are bytes, and not every terminal speaks UTF-8: printing must not fail on either."""
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
-            encoding = (stream.encoding or "").lower().replace("-", "")
-            stream.reconfigure(errors="surrogateescape" if encoding == "utf8" else "backslashreplace")

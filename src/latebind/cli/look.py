@@ -6,21 +6,22 @@ Lines are cut to fit and names demangled on a terminal only: what goes into a fi
 
 from __future__ import annotations
 
-import functools
 import os
 import sys
-from typing import TYPE_CHECKING, Any
 
-import click
+from latebind.view.look import Look
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from latebind.view.look import Look
+    from typing import Any
 
 
 def look_options(function: Callable[..., int]) -> Callable[..., int]:
     """Give a verb the options `--color` and `--demangle`; it gets what they come to as the keyword `look`."""
+    import functools
+
+    import click
 
     @click.option(
         "--color",
@@ -41,8 +42,6 @@ def look_options(function: Callable[..., int]) -> Callable[..., int]:
 
 def chosen_look(color: str, *, demangle: bool | None) -> Look:
     """How to print on this process's standard output."""
-    from latebind.view.look import Look
-
     terminal = sys.stdout.isatty()
     colour = color == "always" or (color == "auto" and terminal and _colours_are_welcome())
     return Look(colour, _columns() if terminal else None, terminal if demangle is None else demangle)

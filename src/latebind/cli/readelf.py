@@ -10,7 +10,7 @@ from getopt import GetoptError
 
 import click
 
-from latebind.cli.group import FINDING, SUCCESS
+from latebind.cli.boundary import FINDING, SUCCESS
 
 
 @click.command(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from latebind.compat.ldd_versions import version_information, version_problems
@@ -134,7 +134,7 @@ def _answer(elf: Elf, path: str, linker: str, run: _Run) -> Iterator[str]:
     if not elf.dynamic.needed:
         yield "\tstatically linked\n"
         return
-    env = replace(environment_for(elf, run.files, run.environment, interpreter=linker), invoked=True)
+    env = environment_for(elf, run.files, run.environment, interpreter=linker).replaced(invoked=True)
     resident = Resident(linker, run.files.elf(linker), frozenset({elf.interpreter} - {None}), Via.INTERP)  # type: ignore[arg-type]
     closure = find_closure(elf, run.files, env, [resident])
     for missing in closure.missing:
@@ -187,7 +187,7 @@ def _refusal(path: str) -> str | None:
 
 def _not_preloaded(closure: Closure, environment: Mapping[str, str]) -> list[str]:
     """The names of LD_PRELOAD for which there is no object."""
-    known = {name for o in closure.objects for name in (o.name, o.path, o.elf.soname, *o.names)}
+    known = {name for o in closure.objects for name in (o.name, o.path, o.summary.soname, *o.names)}
     return [name for name in re.split("[ :]+", environment.get("LD_PRELOAD", "")) if name and name not in known]
 
 
@@ -236,7 +236,7 @@ def _loads(closure: Closure) -> Iterator[Line]:
     for loader in objects:
         if loader.via is Via.INTERP:
             continue
-        for name in loader.elf.dynamic.needed:
+        for name in loader.summary.needed:
             if (name, loader.index) in missing:
                 yield Line(name, None)
             elif following < len(objects) and objects[following].name == name:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from functools import cached_property
 
+from latebind.elf import numbers
 from latebind.elf.bytesource import ByteSource, StringTable
 from latebind.elf.machine_names import DYNAMIC_TAGS_OF
 from latebind.elf.names import DYNAMIC_FLAGS, DYNAMIC_FLAGS_1, DYNAMIC_TAGS
@@ -25,7 +26,8 @@ DT_ANDROID_RELR, DT_ANDROID_RELRSZ, DT_CREL = 0x6FFFE000, 0x6FFFE001, 0x40000026
 DT_MIPS_SYMTABNO, DT_MIPS_LOCAL_GOTNO, DT_MIPS_GOTSYM = 0x70000011, 0x7000000A, 0x70000013
 
 DF_SYMBOLIC, DF_TEXTREL, DF_BIND_NOW, DF_STATIC_TLS = 0x2, 0x4, 0x8, 0x10
-DF_1_NOW, DF_1_NODELETE, DF_1_NOOPEN, DF_1_NODEFLIB, DF_1_PIE = 0x1, 0x8, 0x40, 0x800, 0x08000000
+DF_1_NODEFLIB = numbers.DF_1_NODEFLIB
+DF_1_NOW, DF_1_NODELETE, DF_1_NOOPEN, DF_1_PIE = 0x1, 0x8, 0x40, 0x08000000
 
 # Also AUXILIARY, USED and FILTER, CONFIG, DEPAUDIT and AUDIT.
 _LOWEST_PROCESSOR_TAG = 0x60000000  # DT_LOOS; what is below means the same everywhere

@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from latebind.elf.known_note import AbiTag, OptionalDependency, PluginRecord
     from latebind.elf.plt import PltEntry
     from latebind.elf.section_relocation import SectionRelocations
+    from latebind.elf.summary import Summary
 
 
 class FileIdentity(NamedTuple):
@@ -70,6 +71,13 @@ class Elf:
     def __repr__(self) -> str:
         h = self.header
         return f"<Elf {self.path}: {h.type_name} {h.machine_name} {h.bits}-bit>"
+
+    @cached_property
+    def summary(self) -> Summary:
+        """What searching for shared objects needs of it."""
+        from latebind.elf.summary import summarize_elf
+
+        return summarize_elf(self)
 
     @cached_property
     def segments(self) -> tuple[Segment, ...]:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from latebind.elf import numbers
 from latebind.elf.bytesource import ByteSource, FileOffset, VirtualAddress, type_of_bytes
 from latebind.elf.machine_names import MACHINES
 from latebind.elf.names import FILE_TYPES
 from latebind.errors import MalformedElf
 
-ELFCLASS32, ELFCLASS64 = 1, 2
+ELFCLASS32, ELFCLASS64 = numbers.ELFCLASS32, numbers.ELFCLASS64
 ELFDATA2LSB, ELFDATA2MSB = 1, 2
-ET_REL, ET_EXEC, ET_DYN, ET_CORE = 1, 2, 3, 4
+ET_REL, ET_EXEC, ET_DYN, ET_CORE = numbers.ET_REL, numbers.ET_EXEC, numbers.ET_DYN, numbers.ET_CORE
 ELFOSABI_GNU = 3
 EM_386, EM_MIPS, EM_X86_64, EM_AARCH64 = 3, 8, 62, 183
 PN_XNUM = 0xFFFF  # the real number of program headers is in section 0's sh_info

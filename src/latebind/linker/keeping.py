@@ -40,12 +40,11 @@ def question_for(target: object, snapshot: Snapshot, library_path: tuple[str, ..
 def keep_plan(store: Store, question: str, plan: PreparedPlan, files: Files, closure: tuple[LoadedObject, ...]) -> None:
     """Keep `plan`, which has just been loaded as `closure`, as the answer to `question`.
 
-    What `files` has seen is its evidence.
+    What `files` has looked at is its evidence.
     """
-    seen = files.seen
-    if not all(path.startswith("/") for path in seen) or not all(o.path.startswith("/") for o in plan.objects):
+    evidence = tuple([(path, identity_of(status)) for path, status in files.evidence()])
+    if not all(path.startswith("/") for path in (*dict(evidence), *(o.path for o in plan.objects))):
         return
     images = [(index, o.image) for index, o in enumerate(closure) if plan.objects[index].is_new]
     sound = [index for index, image in images if image is not None and image.frames_are_sound]
-    evidence = tuple([(path, identity_of(status)) for path, status in seen.items()])
     store.keep(Entry(question, evidence, plan._replace(packed=with_sound_frames(plan.packed, sound))))

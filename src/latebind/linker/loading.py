@@ -103,7 +103,7 @@ def _search(name: str, files: Files, around: Surroundings | None, library_path: 
             return resident.elf
     environment = environment_for(program, files).with_library_path(library_path)
     try:
-        return locate(name, program, files, environment)
+        return locate(name, program, files, environment).elf
     except NotFound as e:
         if not os.path.exists(name):
             raise

@@ -89,9 +89,9 @@ def _libraries(names: Sequence[str], library_path: tuple[str, ...]) -> Iterator[
     files, program = Files(), running_program()
     environment = environment_for(program, files).with_library_path(library_path)
     for name in names:
-        yield files.elf(name) if "/" in name else locate(name, program, files, environment)
+        yield files.elf(name) if "/" in name else locate(name, program, files, environment).elf
     for name in _USUAL:
         try:
-            yield locate(name, program, files, environment)
+            yield locate(name, program, files, environment).elf
         except NotFound:
             continue

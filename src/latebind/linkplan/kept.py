@@ -78,10 +78,12 @@ def look(path: str) -> tuple[int, int, int, int]:
         return NOTHING
 
 
-def identity_of(status: os.stat_result | None) -> tuple[int, int, int, int]:
-    """Evidence for what `os.stat` says. What changes in a folder does not matter, only whether it is there."""
+def identity_of(status: os.stat_result | tuple[int, int, int, int] | None) -> tuple[int, int, int, int]:
+    """Evidence for what `Files.evidence` says. What changes in a folder does not matter, only whether it is there."""
     if status is None:
         return NOTHING
+    if not isinstance(status, os.stat_result):
+        return status
     if S_ISDIR(status.st_mode):
         return status.st_dev, status.st_ino, 0, 0
     return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns

@@ -12,9 +12,7 @@ from typing import TYPE_CHECKING
 
 from latebind.elf import Elf
 from latebind.elf import dynamic as dyn
-from latebind.elf.header import ET_CORE, ET_REL
 from latebind.elf.symbol import STB_GNU_UNIQUE
-from latebind.errors import NotFound, Unsupported
 from latebind.linkplan.binding import Binding, Definition, How, Kind, why
 from latebind.linkplan.machines import MACHINES, UNKNOWN
 from latebind.linkplan.order import constructor_order
@@ -22,8 +20,9 @@ from latebind.linkplan.resolve import BoundReferences, bind_references, objects_
 from latebind.linkplan.roles import Role, is_c_library, is_runtime, stays_with_the_system
 from latebind.linkplan.services import SERVICES
 from latebind.linkplan.table import symbol_table
-from latebind.search import Environment, Files, Found, Missing, Resident, Via, find_closure
+from latebind.search import Environment, Files, Found, Missing, Resident, Via, find_closure, fresh_closure
 from latebind.search.environment import environment_for
+from latebind.search.fresh import check_loadable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -386,7 +385,7 @@ def make_plan(
     Needed objects that are not found are in `LinkPlan.missing`; loading such a plan raises `NotFound`. Raises
     `Unsupported` for a file that no dynamic linker can load (relocatable, static, a core dump).
     """
-    _check_loadable(root)
+    check_loadable(root.summary)
     files = files or Files()
     files.add(root)
     env = (environment or environment_for(root, files, variables)).with_library_path(library_path)
@@ -395,31 +394,9 @@ def make_plan(
     return _inside(root, files, env, surroundings)
 
 
-def _check_loadable(elf: Elf) -> None:
-    kind = elf.header.type
-    if kind == ET_REL:
-        raise Unsupported(elf.path, "is a relocatable object (ET_REL)", "link it to a shared object with `cc -shared`")
-    if kind == ET_CORE:
-        raise Unsupported(elf.path, "is a core dump", "inspect it instead")
-    if not elf.is_dynamic:
-        raise Unsupported(
-            elf.path,
-            "is statically linked: it has no dynamic section, so there is nothing to bind",
-            "inspect it instead",
-        )
-
-
 def _fresh(root: Elf, files: Files, env: Environment) -> LinkPlan:
     """What ld.so does in a new process: it is there itself, and everything else is loaded."""
-    residents: list[Resident] = []
-    if env.interpreter:
-        try:
-            linker = files.elf(env.interpreter)
-        except NotFound:
-            linker = None
-        if linker is not None and linker is not root:
-            residents.append(Resident(env.interpreter, linker, via=Via.INTERP))
-    closure = find_closure(root, files, env, residents)
+    closure = fresh_closure(root, files, env)
     objects = tuple(_planned(f, Role.OWN, present=False) for f in closure.objects)
     scope = _scope(closure.objects)
     order = constructor_order([o.needs for o in objects])

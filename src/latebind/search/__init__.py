@@ -1,9 +1,14 @@
-"""Name → file: ld.so's search order, its cache, hwcaps, $ORIGIN, and the closure of DT_NEEDED."""
+"""Name → file: ld.so's search order, its cache, hwcaps, $ORIGIN, and the closure of DT_NEEDED.
+
+Everything here reads files through `latebind.elf.summary` and imports nothing heavy: `latebind deps` starts with it.
+"""
 
 from latebind.search.cache import LoaderCache
-from latebind.search.closure import Closure, Found, Missing, Resident, find_closure, locate
+from latebind.search.closure import Closure, Found, Missing, Place, Resident, find_closure, locate
 from latebind.search.environment import Environment
 from latebind.search.files import Files
+from latebind.search.fresh import fresh_closure
+from latebind.search.graph import Graph, Node, graph_for
 from latebind.search.rules import Via
 
 __all__ = [
@@ -11,10 +16,15 @@ __all__ = [
     "Environment",
     "Files",
     "Found",
+    "Graph",
     "LoaderCache",
     "Missing",
+    "Node",
+    "Place",
     "Resident",
     "Via",
     "find_closure",
+    "fresh_closure",
+    "graph_for",
     "locate",
 ]

@@ -7,10 +7,16 @@ ABI a library is for); the new format's may name a glibc-hwcaps subdirectory thr
 from __future__ import annotations
 
 import struct
-from typing import TYPE_CHECKING, Final, NamedTuple
 
+from latebind.value import Value
+
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import Final, TypeAlias
+
+    _Row: TypeAlias = tuple[int, int, int, str | None]
+    """One entry as the file has it: flags, the positions of key and value, the glibc-hwcaps subdirectory."""
 
 _MAGIC_NEW: Final = b"glibc-ld.so.cache1.1"
 _MAGIC_OLD: Final = b"ld.so-1.7.0\0"
@@ -37,21 +43,16 @@ CACHE_FLAGS: Final = {
 }
 
 
-class CacheEntry(NamedTuple):
+class CacheEntry(Value):
     """One library: which ABI it is for, where it is, and the glibc-hwcaps subdirectory that it is in, if any."""
 
+    __slots__ = ("flags", "path", "hwcaps")
     flags: int
     path: str
     hwcaps: str | None
 
-
-class _Row(NamedTuple):
-    """One entry as the file has it; `key` and `value` are positions of strings."""
-
-    flags: int
-    key: int
-    value: int
-    hwcaps: str | None
+    def __init__(self, flags: int, path: str, hwcaps: str | None) -> None:
+        self._set(flags, path, hwcaps)
 
 
 class LoaderCache:
@@ -68,7 +69,7 @@ class LoaderCache:
             rows: dict[int, list[_Row]] = {}
             try:
                 for row in _rows(self._data):
-                    rows.setdefault(row.key, []).append(row)
+                    rows.setdefault(row[1], []).append(row)
             except (struct.error, ValueError, IndexError):
                 rows = {}
             self._rows = rows
@@ -79,20 +80,20 @@ class LoaderCache:
         """Soname → its entries, in file order; those whose strings lie outside the file are left out."""
         found: dict[str, list[CacheEntry]] = {}
         for rows in self._by_key().values():
-            for row in rows:
-                name, path = _string(self._data, row.key), _string(self._data, row.value)
+            for flags, key, value, hwcaps in rows:
+                name, path = _string(self._data, key), _string(self._data, value)
                 if name is not None and path is not None:
-                    found.setdefault(name, []).append(CacheEntry(row.flags, path, row.hwcaps))
+                    found.setdefault(name, []).append(CacheEntry(flags, path, hwcaps))
         return found
 
     def lookup(self, name: str, flags: int, hwcaps: tuple[str, ...]) -> str | None:
         """The path of library `name` for the ABI `flags`; `hwcaps` are the usable subdirectories, best first."""
         best: tuple[int, str] | None = None
-        for row in self._rows_of(name):
-            if row.flags != flags or (row.hwcaps is not None and row.hwcaps not in hwcaps):
+        for row_flags, _key, value, row_hwcaps in self._rows_of(name):
+            if row_flags != flags or (row_hwcaps is not None and row_hwcaps not in hwcaps):
                 continue
-            rank = len(hwcaps) if row.hwcaps is None else hwcaps.index(row.hwcaps)
-            path = _string(self._data, row.value)
+            rank = len(hwcaps) if row_hwcaps is None else hwcaps.index(row_hwcaps)
+            path = _string(self._data, value)
             if path is not None and (best is None or rank < best[0]):
                 best = rank, path
         return best[1] if best else None
@@ -123,7 +124,7 @@ def _rows(data: bytes) -> Iterator[_Row]:
     elif base:
         strings = _OLD_HEADER_SIZE + old * _OLD_ENTRY.size
         for flags, key, value in _OLD_ENTRY.iter_unpack(data[_OLD_HEADER_SIZE:strings]):
-            yield _Row(flags, strings + key, strings + value, None)
+            yield flags, strings + key, strings + value, None
 
 
 def _new_rows(data: bytes, base: int) -> Iterator[_Row]:
@@ -136,7 +137,7 @@ def _new_rows(data: bytes, base: int) -> Iterator[_Row]:
         subdirectory = None
         if hwcap & ~_HWCAP_ISA_LEVEL_MASK & ~0xFFFFFFFF == _HWCAP_EXTENSION:
             subdirectory = names[hwcap & 0xFFFFFFFF]
-        yield _Row(flags, base + key, base + value, subdirectory)
+        yield flags, base + key, base + value, subdirectory
 
 
 def _hwcaps_names(data: bytes, base: int, extensions: int) -> list[str | None]:

@@ -3,237 +3,386 @@
 This is `_dl_map_object` and `_dl_map_object_deps` of glibc's elf/dl-load.c and dl-deps.c as a function of files: the
 list grows breadth-first, a name that an object already answers to is not searched again, and two paths to one inode
 are one object.
+
+In a run over many files the same names are looked for again and again. Where a name leads depends on the environment
+and on the search paths of the objects that ask for it, and most have none: what was found once is remembered.
 """
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
-
-from latebind.elf.header import ET_DYN, ET_EXEC
+from latebind.elf.numbers import DF_1_NODEFLIB, ET_DYN, ET_EXEC
+from latebind.elf.summary import summary_of
 from latebind.errors import MalformedElf, NotFound, Tried
 from latebind.search.rules import Rules, Via
+from latebind.value import Value
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import Final, TypeAlias
 
     from latebind.elf import Elf
+    from latebind.elf.summary import Summary
     from latebind.search.environment import Environment
     from latebind.search.files import Files
 
+    Owners: TypeAlias = tuple[tuple[str, Summary], ...]
+    """The objects whose own search paths count, with the paths that $ORIGIN depends on."""
 
-@dataclass(frozen=True, slots=True)
-class Resident:
-    """An object that is there before the search starts: it answers to its soname and by its inode."""
 
+class Resident(Value):
+    """An object that is there before the search starts: it answers to its soname, its `names` and by its inode."""
+
+    __slots__ = ("path", "file", "names", "via")
     path: str
-    elf: Elf
-    names: frozenset[str] = frozenset()
-    via: Via = Via.RESIDENT
+    file: Elf | Summary
+    names: frozenset[str]
+    via: Via
+
+    def __init__(
+        self, path: str, file: Elf | Summary, names: frozenset[str] = frozenset(), via: Via = Via.RESIDENT
+    ) -> None:
+        self._set(path, file, names, via)
+
+    @property
+    def summary(self) -> Summary:
+        """What searching knows of its file."""
+        return summary_of(self.file)
+
+    @property
+    def elf(self) -> Elf:
+        """Its whole file."""
+        return self.summary.elf
+
+    def is_file(self, file: Summary) -> bool:
+        """Whether `file` is the same one, perhaps by another path."""
+        own = self.summary
+        return own is file or (
+            own.identity is not None and file.identity is not None and own.identity[:2] == file.identity[:2]
+        )
 
 
-@dataclass(slots=True)
+class Place:
+    """Where a name leads: to the file at `path`, by the rule `via` and for the reason `why`. Not to be changed."""
+
+    __slots__ = ("name", "path", "summary", "via", "why")
+
+    def __init__(self, name: str, path: str, via: Via, why: str, summary: Summary) -> None:
+        self.name = name
+        self.path = path
+        self.via = via
+        self.why = why
+        self.summary = summary
+
+
 class Found:
     """One object of the closure: `name` is how it was first asked for, `needed_by` holds indexes of objects."""
 
-    index: int
-    name: str
-    path: str
-    via: Via
-    elf: Elf
-    why: str
-    loader: int | None
-    needed_by: list[int] = field(default_factory=list)
-    needs: list[int] = field(default_factory=list)
-    names: set[str] = field(default_factory=set)
-    resident: Resident | None = None
+    __slots__ = ("_aliases", "_owners", "index", "loader", "needed_by", "needs", "place", "resident")
+
+    def __init__(self, index: int, place: Place, loader: int | None, resident: Resident | None) -> None:
+        self.index = index
+        self.place = place
+        self.loader = loader
+        self.resident = resident
+        self.needed_by: list[int] = []
+        self.needs: list[int] = []
+        self._aliases: list[str] | None = None
+        self._owners: Owners | None = None
+
+    @property
+    def name(self) -> str:
+        """How it was first asked for."""
+        return self.place.name
+
+    @property
+    def names(self) -> set[str]:
+        """Every name that it was asked for by."""
+        return {*([] if self.place.via is Via.ROOT else [self.place.name]), *(self._aliases or ())}
+
+    @property
+    def path(self) -> str:
+        """Where it was found."""
+        return self.place.path
+
+    @property
+    def via(self) -> Via:
+        """The rule by which it was found."""
+        return self.place.via
+
+    @property
+    def why(self) -> str:
+        """The reason in words."""
+        return self.place.why
+
+    @property
+    def summary(self) -> Summary:
+        """What searching knows of its file."""
+        return self.place.summary
+
+    @property
+    def elf(self) -> Elf:
+        """Its whole file, opened when it is first asked for."""
+        return self.place.summary.elf
+
+    def __repr__(self) -> str:
+        return f"<Found {self.index}: {self.name} at {self.path}>"
 
 
-@dataclass(frozen=True, slots=True)
-class Missing:
+class Missing(Value):
     """A needed name that no rule led to a file for."""
 
+    __slots__ = ("name", "needed_by", "tried")
     name: str
     needed_by: tuple[int, ...]
     tried: tuple[Tried, ...]
 
+    def __init__(self, name: str, needed_by: tuple[int, ...], tried: tuple[Tried, ...]) -> None:
+        self._set(name, needed_by, tried)
 
-@dataclass(frozen=True, slots=True)
-class Closure:
+
+class Closure(Value):
     """The objects in load order, the root first, and the names that were not found."""
 
+    __slots__ = ("objects", "missing")
     objects: tuple[Found, ...]
     missing: tuple[Missing, ...]
 
+    def __init__(self, objects: tuple[Found, ...], missing: tuple[Missing, ...]) -> None:
+        self._set(objects, missing)
 
-def find_closure(root: Elf, files: Files, env: Environment, residents: Sequence[Resident] = ()) -> Closure:
+    @property
+    def root(self) -> Found:
+        """The object that was asked for."""
+        return self.objects[0]
+
+
+def find_closure(root: Elf | Summary, files: Files, env: Environment, residents: Sequence[Resident] = ()) -> Closure:
     """Everything that loading `root` pulls in.
 
     `residents` are objects that are already there (the dynamic linker in a fresh process; the link map of a running
     one): they come into the closure only where something needs them.
     """
-    return _Search(root, files, env, residents).run()
+    return Search(summary_of(root), files, env, residents).run()
 
 
-def locate(name: str, requester: Elf, files: Files, env: Environment) -> Elf:
+def locate(name: str, requester: Elf | Summary, files: Files, env: Environment) -> Summary:
     """The file that `dlopen(name)` called from `requester` (the running program) would load.
 
     A name with a slash is a path. Raises `NotFound` with every place that was tried.
     """
-    search = _Search(requester, files, env, ())
-    program = search._add(requester.path, requester.path, Via.ROOT, requester, "the program", None, None)  # noqa: SLF001
-    if requester.soname == name:
-        return requester
-    tried: list[Tried] = []
-    found = search._search(name, program, tried)  # noqa: SLF001
-    if found is None:
-        raise NotFound(name, None, tuple(tried))
-    return found.elf
+    program = summary_of(requester)
+    if program.soname == name:
+        return program
+    search = Search(program, files, env, ())
+    found = search.place_of(name, search.add_root())
+    if not isinstance(found, Place):
+        raise NotFound(name, None, found)
+    return found.summary
 
 
-_PART_OF_MUSL: Final = re.compile(r"lib(c|pthread|rt|m|dl|util|xnet)\.")
-"""Names that musl's linker answers to itself, since it is the C library (ldso/dynlink.c, `load_library`)."""
+_PARTS_OF_MUSL: Final = tuple([f"lib{part}." for part in ("c", "pthread", "rt", "m", "dl", "util", "xnet")])
+"""How names begin that musl's linker answers to itself, since it is the C library (ldso/dynlink.c, `load_library`)."""
 
 
-def _same_file(a: Elf, b: Elf) -> bool:
-    return a is b or (a.identity is not None and b.identity is not None and a.identity[:2] == b.identity[:2])
-
-
-class _Search:
+class Search:
     """The state of one closure; `run` is the loop, everything else answers "which file is this name?"."""
 
-    def __init__(self, root: Elf, files: Files, env: Environment, residents: Sequence[Resident]) -> None:
+    def __init__(self, root: Summary, files: Files, env: Environment, residents: Sequence[Resident]) -> None:
         self.files = files
         self.env = env
-        self.rules = Rules(env, files)
         self.root = root
         self.residents = residents
         self.objects: list[Found] = []
         self.missing: dict[str, Missing] = {}
         self._by_name: dict[str, Found] = {}
-        self._by_elf: dict[int, Found] = {}
+        self._by_file: dict[Summary, Found] = {}
+        self._residents = _names_of(residents)
+        self._has_tokens = any("$" in folder for folder in env.library_path)  # $ORIGIN there is the loader's
+        wanted = (root.elf_class, root.machine, root.data)
+        self._places: dict[object, Place | tuple[Tried, ...]] = files.kept(("places", env, wanted), dict)
 
     def run(self) -> Closure:
-        there = next((r for r in self.residents if _same_file(r.elf, self.root)), None)
-        root = there.elf if there is not None else self.root
-        self._add(self.root.path, self.root.path, Via.ROOT, root, "the file itself", None, there)
+        """The loop: each object's needs in turn, and behind all others those of what they pull in."""
+        objects, by_name = self.objects, self._by_name
+        self.add_root()
         for name in self.env.preload:
             self._preload(name)
-        for loader in self.objects:  # grows while it is walked: breadth-first
+        for loader in objects:  # grows while it is walked
             if loader.resident is not None and loader.resident.via is Via.INTERP:
                 continue
-            for name in loader.elf.dynamic.needed:
-                self._need(name, loader)
-        return Closure(tuple(self.objects), tuple(self.missing.values()))
+            number, needs = loader.index, loader.needs
+            for name in loader.place.summary.needed:
+                found = by_name.get(name) or self._find(name, loader)
+                if found is None:
+                    continue
+                needed_by = found.needed_by
+                if not needed_by or needed_by[-1] != number:  # it may be needed under two names
+                    needed_by.append(number)
+                    needs.append(found.index)
+        return Closure(tuple(objects), tuple(self.missing.values()))
+
+    def add_root(self) -> Found:
+        """The first object."""
+        resident = self._resident_of(self.root)
+        root = self.root if resident is None else resident.summary
+        return self._add(Place(self.root.path, self.root.path, Via.ROOT, "the file itself", root), None, resident)
 
     def _preload(self, name: str) -> None:
         """One object of LD_PRELOAD. As in ld.so, one that cannot be had is passed over (ld.so(8), "LD_PRELOAD")."""
-        if self._known(name) is None and not (self.env.secure and "/" in name):
-            found = self._search(name, self.objects[0], [], Via.PRELOAD)
-            if found is not None and self.env.secure and not self.files.is_setuid(found.path):
-                self._forget(found)
-
-    def _forget(self, found: Found) -> None:
-        """Take back the object that was added last."""
-        self.objects.pop()
-        del self._by_elf[id(found.elf)]
-        self._by_name = {name: f for name, f in self._by_name.items() if f is not found}
-
-    def _need(self, name: str, loader: Found) -> None:
-        # A name that one object did not find is looked for again for the next: that may have another search path.
-        tried: list[Tried] = []
-        found = self._known(name) or self._search(name, loader, tried)
-        if found is None:
-            before = self.missing.get(name, Missing(name, (), ()))
-            places = dict.fromkeys((*before.tried, *tried))
-            self.missing[name] = Missing(name, (*before.needed_by, loader.index), tuple(places))
+        if name in self._by_name or self._known_resident(name) is not None or (self.env.secure and "/" in name):
             return
-        if found.index not in loader.needs:
-            loader.needs.append(found.index)
-            found.needed_by.append(loader.index)
+        place = self.place_of(name, self.objects[0])
+        if not isinstance(place, Place) or (self.env.secure and not self.files.is_setuid(place.path)):
+            return
+        self._take(Place(name, place.path, Via.PRELOAD, place.why, place.summary), self.objects[0])
+
+    def _find(self, name: str, loader: Found) -> Found | None:
+        """The object that `name` means where none has it for its name yet; a missing one is put on the list."""
+        found = self._known_resident(name)
+        if found is not None:
+            return found
+        place = self.place_of(name, loader)
+        if isinstance(place, Place):
+            return self._take(place, loader)
+        # A name that one object did not find is looked for again for the next: that may have another search path.
+        before = self.missing.get(name, Missing(name, (), ()))
+        tried = tuple(dict.fromkeys((*before.tried, *place)))
+        self.missing[name] = Missing(name, (*before.needed_by, loader.index), tried)
+        return None
 
     # which object is it -------------------------------------------------------------------------------------
 
-    def _known(self, name: str) -> Found | None:
-        """An object that answers to `name`: it was asked for by it, or its DT_SONAME says so (`_dl_name_match_p`)."""
-        found = self._by_name.get(name)
-        if found is None and self.env.is_musl and _PART_OF_MUSL.match(name):
+    def _take(self, place: Place, loader: Found) -> Found:
+        """The object for the file at `place`: one that is there already, or a new one."""
+        found = self._by_file.get(place.summary)
+        if found is not None:
+            return self._alias(found, place.name)
+        resident = self._resident_of(place.summary)
+        if resident is not None:
+            return self._take_resident(resident, place.name)
+        return self._add(place, loader.index, None)
+
+    def _known_resident(self, name: str) -> Found | None:
+        """A resident that answers to `name`: its DT_SONAME says so, for example (`_dl_name_match_p`)."""
+        if self.env.is_musl and name.startswith(_PARTS_OF_MUSL):
             return next((self._take_resident(r, name) for r in self.residents if r.via is Via.INTERP), None)
-        if found is None:
-            for resident in self.residents:
-                if name in resident.names or name in (resident.elf.soname, resident.path):
-                    return self._take_resident(resident, name)
-        return found
+        resident = self._residents.get(name)
+        return None if resident is None else self._take_resident(resident, name)
+
+    def _resident_of(self, file: Summary) -> Resident | None:
+        return next((r for r in self.residents if r.is_file(file)), None)
 
     def _take_resident(self, resident: Resident, name: str) -> Found:
-        known = self._by_elf.get(id(resident.elf))
+        known = self._by_file.get(resident.summary)
         if known is not None:
             return self._alias(known, name)
-        why = "the program's interpreter" if resident.via is Via.INTERP else "already in the process"
-        return self._add(name, resident.path, resident.via, resident.elf, why, None, resident)
+        return self._add(place_of_resident(name, resident), None, resident)
 
     def _alias(self, found: Found, name: str) -> Found:
-        found.names.add(name)
+        if found._aliases is None:  # noqa: SLF001  (they are one thing)
+            found._aliases = []  # noqa: SLF001
+        found._aliases.append(name)  # noqa: SLF001
         self._by_name.setdefault(name, found)
         return found
 
-    def _add(
-        self, name: str, path: str, via: Via, elf: Elf, why: str, loader: int | None, resident: Resident | None
-    ) -> Found:
-        found = Found(len(self.objects), name, path, via, elf, why, loader, resident=resident)
+    def _add(self, place: Place, loader: int | None, resident: Resident | None) -> Found:
+        found = Found(len(self.objects), place, loader, resident)
         self.objects.append(found)
-        self._by_elf[id(elf)] = found
-        if via is not Via.ROOT:
-            self._alias(found, name)
+        self._by_file[place.summary] = found
+        by_name = self._by_name
+        if place.via is not Via.ROOT:
+            by_name.setdefault(place.name, found)
         # musl knows an object by the name it was searched under, and by its inode; DT_SONAME means nothing to it.
-        for other in (None if self.env.is_musl else elf.soname, path):
-            if other:
-                self._by_name.setdefault(other, found)
+        soname = None if self.env.is_musl else place.summary.soname
+        if soname:
+            by_name.setdefault(soname, found)
+        by_name.setdefault(place.path, found)
         return found
-
-    def _chain(self, loader: Found) -> list[Found]:
-        """The loading object, its loader, and so on; at the end the root, whose DT_RPATH serves everyone."""
-        chain = [loader]
-        while chain[-1].index and chain[-1].loader is not None:
-            chain.append(self.objects[chain[-1].loader])
-        if chain[-1].index:
-            chain.append(self.objects[0])
-        return chain
 
     # which file is it ---------------------------------------------------------------------------------------
 
-    def _search(self, name: str, loader: Found, tried: list[Tried], preload: Via | None = None) -> Found | None:
-        for path, via, why in self.rules.candidates(name, self._chain(loader), tried):
-            elf = self._acceptable(path, tried)
-            if elf is None:
-                continue
-            known = self._by_elf.get(id(elf))
-            if known is not None:
-                return self._alias(known, name)
-            for resident in self.residents:
-                if _same_file(resident.elf, elf):
-                    return self._take_resident(resident, name)
-            return self._add(name, path, preload or via, elf, why, loader.index, None)
-        return None
+    def place_of(self, name: str, loader: Found) -> Place | tuple[Tried, ...]:
+        """Where `name` leads when `loader` asks for it, or every place that was tried and why it was rejected."""
+        owners = self._owners_for(name, loader)
+        key = (name, owners) if owners else name
+        known = self._places.get(key)
+        if known is None:
+            known = self._places[key] = self._look_for(name, loader)
+        return known
 
-    def _acceptable(self, path: str, tried: list[Tried]) -> Elf | None:
+    def _owners_for(self, name: str, loader: Found) -> Owners:
+        """The objects on which it depends where `name` leads when `loader` asks; rules.py says why these."""
+        file = loader.place.summary
+        if self.env.is_musl or file.runpath is None:
+            owners = self._inherited(loader)
+        else:
+            owners = ((loader.path, file),)
+        if file.flags_1 & DF_1_NODEFLIB or self._has_tokens or "$" in name:
+            owners = ((loader.path, file), *owners)
+        return owners
+
+    def _inherited(self, loader: Found) -> Owners:
+        """Those in the chain of loaders that begins with `loader`."""
+        if loader._owners is None:  # noqa: SLF001  (they are one thing)
+            file = loader.summary
+            above = self._above(loader)
+            owners = () if above is None else self._inherited(above)
+            if file.rpath is not None or (self.env.is_musl and file.runpath is not None):
+                owners = ((loader.path, file), *owners)
+            loader._owners = owners  # noqa: SLF001
+        return loader._owners  # noqa: SLF001
+
+    def _above(self, found: Found) -> Found | None:
+        """Who loaded it; at the end the root, whose DT_RPATH serves everyone."""
+        return self.objects[found.loader or 0] if found.index else None
+
+    def _look_for(self, name: str, loader: Found) -> Place | tuple[Tried, ...]:
+        chain, above = [loader], self._above(loader)
+        while above is not None:
+            chain.append(above)
+            above = self._above(above)
+        tried: list[Tried] = []
+        for path, via, why in Rules(self.env, self.files).candidates(name, chain, tried):
+            file = self._acceptable(path, tried)
+            if file is not None:
+                return Place(name, path, via, why, file)
+        return tuple(tried)
+
+    def _acceptable(self, path: str, tried: list[Tried]) -> Summary | None:
         """The file at `path`, where it is one that ld.so would take; else the reason in `tried`."""
         try:
-            elf = self.files.elf(path)
+            file = self.files.summary(path)
         except NotFound:
             tried.append(Tried(path, "no such file"))
             return None
         except MalformedElf as e:
             tried.append(Tried(path, e.what))
             return None
-        header, wanted = elf.header, self.root.header
-        if header.elf_class != wanted.elf_class:
-            tried.append(Tried(path, f"wrong class: {header.bits}-bit, {wanted.bits}-bit is needed"))
-        elif header.machine != wanted.machine or header.data != wanted.data:
-            tried.append(Tried(path, f"wrong machine: {header.machine_name}, {wanted.machine_name} is needed"))
-        elif header.type not in (ET_DYN, ET_EXEC):
-            tried.append(Tried(path, f"not a shared object: {header.type_name}"))
+        wanted = self.root
+        if file.elf_class != wanted.elf_class:
+            tried.append(Tried(path, f"wrong class: {file.bits}-bit, {wanted.bits}-bit is needed"))
+        elif file.machine != wanted.machine or file.data != wanted.data:
+            names = (file.elf.header.machine_name, wanted.elf.header.machine_name)
+            tried.append(Tried(path, "wrong machine: {}, {} is needed".format(*names)))
+        elif file.type not in (ET_DYN, ET_EXEC):
+            tried.append(Tried(path, f"not a shared object: {file.elf.header.type_name}"))
         else:
-            return elf
+            return file
         return None
+
+
+def place_of_resident(name: str, resident: Resident) -> Place:
+    """Where `name` leads when `resident` answers to it."""
+    why = "the program's interpreter" if resident.via is Via.INTERP else "already in the process"
+    return Place(name, resident.path, resident.via, why, resident.summary)
+
+
+def _names_of(residents: Sequence[Resident]) -> dict[str, Resident]:
+    """Name → the first resident that answers to it."""
+    found: dict[str, Resident] = {}
+    for resident in residents:
+        for name in (*resident.names, resident.summary.soname, resident.path):
+            if name is not None:
+                found.setdefault(name, resident)
+    return found

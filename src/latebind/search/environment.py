@@ -7,17 +7,16 @@ done for another machine.
 from __future__ import annotations
 
 import os
-import re
-from dataclasses import dataclass, field, replace
-from functools import lru_cache
-from typing import TYPE_CHECKING, Final
-from weakref import WeakKeyDictionary
 
+from latebind.elf.summary import Summary, summary_of
 from latebind.errors import LatebindError
 from latebind.search.cache import CACHE_FLAGS, LoaderCache
+from latebind.value import Value
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from typing import Final
 
     from latebind.elf import Elf
     from latebind.search.files import Files
@@ -66,11 +65,11 @@ _LEVELS: Final = (
 )
 _HASWELL: Final = frozenset("avx2 bmi1 bmi2 abm movbe popcnt fma".split())  # glibc 2.36's AT_PLATFORM override
 
-_SYSTEM_DIRS = re.compile(rb"(?:/[\w./+-]*lib[\w./+-]*/\0){2,}")
+_IN_FOLDERS: Final = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_./+-"
+_NO_CACHE: Final = LoaderCache(None)
 
 
-@dataclass(frozen=True, slots=True)
-class Environment:
+class Environment(Value):
     """The search's parameters for one kind of object (machine and class).
 
     `library_path` is LD_LIBRARY_PATH split; `hwcaps` the glibc-hwcaps subdirectories that the CPU can use, best
@@ -80,31 +79,59 @@ class Environment:
     then does not tell where the file is.
     """
 
-    library_path: tuple[str, ...] = ()
-    preload: tuple[str, ...] = ()
-    hwcaps: tuple[str, ...] = ()
-    system_dirs: tuple[str, ...] = ("/lib", "/usr/lib")
-    lib: str = "lib"
-    platform: str = ""
-    cache: LoaderCache = field(default_factory=lambda: LoaderCache(None))
-    cache_flags: int = 0
-    interpreter: str | None = None
-    secure: bool = False
-    is_musl: bool = False
-    invoked: bool = False
+    __slots__ = (
+        "library_path", "preload", "hwcaps", "system_dirs", "lib", "platform", "cache", "cache_flags", "interpreter",
+        "secure", "is_musl", "invoked",
+    )  # fmt: skip
+    library_path: tuple[str, ...]
+    preload: tuple[str, ...]
+    hwcaps: tuple[str, ...]
+    system_dirs: tuple[str, ...]
+    lib: str
+    platform: str
+    cache: LoaderCache
+    cache_flags: int
+    interpreter: str | None
+    secure: bool
+    is_musl: bool
+    invoked: bool
+
+    def __init__(
+        self,
+        library_path: tuple[str, ...] = (),
+        preload: tuple[str, ...] = (),
+        hwcaps: tuple[str, ...] = (),
+        system_dirs: tuple[str, ...] = ("/lib", "/usr/lib"),
+        lib: str = "lib",
+        platform: str = "",
+        cache: LoaderCache = _NO_CACHE,
+        cache_flags: int = 0,
+        interpreter: str | None = None,
+        *,
+        secure: bool = False,
+        is_musl: bool = False,
+        invoked: bool = False,
+    ) -> None:
+        self._set(
+            library_path, preload, hwcaps, system_dirs, lib, platform, cache, cache_flags, interpreter, secure, is_musl,
+            invoked,
+        )  # fmt: skip
+
+    def __hash__(self) -> int:
+        return hash((self.library_path, self.preload, self.interpreter))  # what differs between those of one run
 
     def with_library_path(self, folders: tuple[str, ...]) -> Environment:
         """The same, with `folders` searched before LD_LIBRARY_PATH's."""
-        return replace(self, library_path=folders + self.library_path) if folders else self
+        return self.replaced(library_path=folders + self.library_path) if folders else self
 
 
 def split_path_list(text: str) -> tuple[str, ...]:
     """LD_LIBRARY_PATH's folders: separated by colons or semicolons, an empty one is the current folder (ld.so(8))."""
-    return tuple(part or "." for part in re.split("[:;]", text)) if text else ()
+    return tuple([part or "." for part in text.replace(";", ":").split(":")]) if text else ()
 
 
 def environment_for(
-    elf: Elf,
+    elf: Elf | Summary,
     files: Files,
     variables: Mapping[str, str] | None = None,
     *,
@@ -120,38 +147,47 @@ def environment_for(
     """
     if variables is None:
         variables = os.environ if files.is_native else {}
-    key = (elf.header.machine, elf.header.bits)
-    interpreter = interpreter or elf.interpreter or _usual_interpreter(elf, key)
+    file = summary_of(elf)
+    abi = (file.machine, file.bits)
+    interpreter = interpreter or file.interpreter or _usual_interpreter(file, abi)
+    library_path, preload = variables.get("LD_LIBRARY_PATH", ""), variables.get("LD_PRELOAD", "")
+    key = ("environment", abi, interpreter, library_path, preload, secure)
+    return files.kept(key, lambda: _environment(files, abi, interpreter, library_path, preload, secure=secure))
+
+
+def _environment(
+    files: Files, abi: tuple[int, int], interpreter: str | None, library_path: str, preload: str, *, secure: bool
+) -> Environment:
     is_musl = interpreter is not None and os.path.basename(interpreter).startswith("ld-musl-")
-    dirs = _musl_dirs(files, interpreter or "") if is_musl else _system_dirs(files, interpreter, key)
-    hwcaps, haswell = _cpu_level() if key == (62, 64) and not is_musl else ((), False)
+    dirs = _musl_dirs(files, interpreter or "") if is_musl else _system_dirs(files, interpreter, abi)
+    hwcaps, haswell = _cpu_level() if abi == (62, 64) and not is_musl else ((), False)
     return Environment(
-        library_path=() if secure else split_path_list(variables.get("LD_LIBRARY_PATH", "")),
-        preload=_preload_list(files, variables, is_musl=is_musl),
+        library_path=() if secure else split_path_list(library_path),
+        preload=_preload_list(files, preload, is_musl=is_musl),
         hwcaps=hwcaps,
         system_dirs=dirs,
         lib=dirs[0].strip("/"),
-        platform="haswell" if haswell else _PLATFORMS.get(key[0], ""),
-        cache=LoaderCache(None) if is_musl else _cache(files),
-        cache_flags=CACHE_FLAGS.get(key, 0x0003),
+        platform="haswell" if haswell else _PLATFORMS.get(abi[0], ""),
+        cache=_NO_CACHE if is_musl else _cache(files),
+        cache_flags=CACHE_FLAGS.get(abi, 0x0003),
         interpreter=interpreter,
         secure=secure,
         is_musl=is_musl,
     )
 
 
-def _usual_interpreter(elf: Elf, key: tuple[int, int]) -> str | None:
+def _usual_interpreter(file: Summary, abi: tuple[int, int]) -> str | None:
     """The dynamic linker of a file that names none (a library): musl's where the file asks for musl's C library."""
-    if any(name == "libc.so" or name.startswith("libc.musl-") for name in elf.dynamic.needed):
-        return f"/lib/ld-musl-{_MUSL_NAMES.get(key[0], 'x86_64')}.so.1"
-    return INTERPRETERS.get(key)
+    if any(name == "libc.so" or name.startswith("libc.musl-") for name in file.needed):
+        return f"/lib/ld-musl-{_MUSL_NAMES.get(abi[0], 'x86_64')}.so.1"
+    return INTERPRETERS.get(abi)
 
 
-def _preload_list(files: Files, variables: Mapping[str, str], *, is_musl: bool) -> tuple[str, ...]:
+def _preload_list(files: Files, preload: str, *, is_musl: bool) -> tuple[str, ...]:
     """LD_PRELOAD's names, separated by spaces or colons, and behind them those of /etc/ld.so.preload (glibc only)."""
     system = b"" if is_musl else files.setting("/etc/ld.so.preload") or b""
-    text = re.sub(r"#.*", "", system.decode("utf-8", "surrogateescape"))
-    return tuple(name for part in (variables.get("LD_PRELOAD", ""), text) for name in re.split(r"[:\s]+", part) if name)
+    lines = [line.partition("#")[0] for line in system.decode("utf-8", "surrogateescape").split("\n")]
+    return tuple("\n".join([preload, *lines]).replace(":", " ").split())
 
 
 def _musl_dirs(files: Files, interpreter: str) -> tuple[str, ...]:
@@ -160,51 +196,72 @@ def _musl_dirs(files: Files, interpreter: str) -> tuple[str, ...]:
     listed = files.setting(f"/etc/ld-musl-{arch}.path")
     if listed is None:
         return ("/lib", "/usr/local/lib", "/usr/lib")
-    return tuple(d for d in re.split(r"[:\n]", listed.decode("utf-8", "surrogateescape")) if d) or ("/lib",)
-
-
-# Weak: a `Files` that nobody uses any more must not stay, since it keeps every file that it read mapped.
-_caches: WeakKeyDictionary[Files, LoaderCache] = WeakKeyDictionary()
+    text = listed.decode("utf-8", "surrogateescape").replace("\n", ":")
+    return tuple([folder for folder in text.split(":") if folder]) or ("/lib",)
 
 
 def _cache(files: Files) -> LoaderCache:
     """The cache of this file system, read once for each `Files`."""
-    known = _caches.get(files)
-    if known is None:
-        known = _caches[files] = LoaderCache(files.setting("/etc/ld.so.cache"))
-    return known
+    return files.kept("ld.so.cache", lambda: LoaderCache(files.setting("/etc/ld.so.cache")))
 
 
-def _system_dirs(files: Files, interpreter: str | None, key: tuple[int, int]) -> tuple[str, ...]:
+def _system_dirs(files: Files, interpreter: str | None, abi: tuple[int, int]) -> tuple[str, ...]:
     """The trusted folders that were compiled into this dynamic linker: read from its file, not guessed.
 
     glibc keeps them as consecutive strings, each with a slash at its end (elf/dl-load.c, `system_dirs`).
     """
-    found: tuple[str, ...] = ()
-    if interpreter:
-        try:
-            found = _dirs_inside(files.elf(interpreter))
-        except LatebindError:
-            found = ()  # no such linker here: the ABI's usual folders stand in for it
-    if found:
+    if interpreter and (found := files.kept(("folders", interpreter), lambda: _folders_inside(files, interpreter))):
         return found
-    triple = _TRIPLES.get(key)
+    triple = _TRIPLES.get(abi)
     if triple and files.has_folder(f"/usr/lib/{triple}"):
         return (f"/lib/{triple}", f"/usr/lib/{triple}", "/lib", "/usr/lib")
-    return ("/lib64", "/usr/lib64", "/lib", "/usr/lib") if key[1] == 64 else ("/lib", "/usr/lib")
+    return ("/lib64", "/usr/lib64", "/lib", "/usr/lib") if abi[1] == 64 else ("/lib", "/usr/lib")
 
 
-@lru_cache(maxsize=8)
-def _dirs_inside(linker: Elf) -> tuple[str, ...]:
-    section = linker.section(".rodata")
-    data = bytes(linker.data) if section is None else linker.source.take(section.offset, section.size, ".rodata")
-    match = max(_SYSTEM_DIRS.finditer(data), key=lambda m: len(m.group()), default=None)
-    return tuple(d.decode().rstrip("/") for d in match.group().split(b"\0") if d) if match else ()
+def _folders_inside(files: Files, linker: str) -> tuple[str, ...]:
+    """The longest row of folders in the bytes of `linker`; none where there is no such linker."""
+    try:
+        files.summary(linker)
+    except LatebindError:
+        return ()  # then the ABI's usual folders stand in for it
+    data = files.setting(linker) or b""
+    best: list[bytes] = []
+    at = data.find(b"/\0/")
+    while at >= 0:
+        row = [_tail(data[data.rfind(b"\0", 0, at) + 1 : at + 1])]
+        at += 2
+        while _is_folder(row[-1]):
+            end = data.find(b"\0", at)
+            row.append(data[at : max(end, at)])
+            at = end + 1 if end >= 0 else len(data)
+        row.pop()
+        if len(row) > 1 and sum(map(len, row)) + len(row) > sum(map(len, best)) + len(best):
+            best = row
+        at = data.find(b"/\0/", max(at - 2, 0))
+    return tuple([folder.decode().rstrip("/") for folder in best])
 
 
-@lru_cache(maxsize=1)
+def _is_folder(text: bytes) -> bool:
+    return text[:1] == text[-1:] == b"/" and b"lib" in text and not text.translate(None, _IN_FOLDERS)
+
+
+def _tail(text: bytes) -> bytes:
+    """What may be a folder's name at the end of `text`, which need not begin with it."""
+    name = text[len(text.rstrip(_IN_FOLDERS)) :]
+    return name[max(name.find(b"/"), 0) :]
+
+
+_cpu_levels: list[tuple[tuple[str, ...], bool]] = []  # of this CPU, asked once
+
+
 def _cpu_level() -> tuple[tuple[str, ...], bool]:
     """The usable glibc-hwcaps subdirectories, best first, and whether glibc calls this CPU a Haswell."""
+    if not _cpu_levels:
+        _cpu_levels.append(_read_cpu_level())
+    return _cpu_levels[0]
+
+
+def _read_cpu_level() -> tuple[tuple[str, ...], bool]:
     try:
         with open("/proc/cpuinfo", encoding="ascii", errors="replace") as f:
             flags = next((set(line.split(":", 1)[1].split()) for line in f if line.startswith("flags")), set())

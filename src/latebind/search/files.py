@@ -8,13 +8,18 @@ from __future__ import annotations
 
 import os
 import stat
-from typing import TYPE_CHECKING
 
-from latebind.elf import Elf, read
+from latebind.elf.summary import Summary, read_summary
 from latebind.errors import LatebindError, MalformedElf, NotFound
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Iterator
+    from typing import Any, TypeVar
+
+    from latebind.elf import Elf
+
+    Kept = TypeVar("Kept")
 
 _MOST_LINKS = 40  # Linux's own limit on symbolic links in one path (path_resolution(7))
 
@@ -24,11 +29,12 @@ class Files:
 
     def __init__(self, root: str | None = None) -> None:
         self.root = os.path.abspath(root) if root and os.path.abspath(root) != "/" else None
-        self._by_path: dict[str, Elf | LatebindError] = {}
-        self._by_identity: dict[tuple[int, int], Elf] = {}
+        self._by_path: dict[str, Summary | LatebindError] = {}
+        self._by_identity: dict[tuple[int, int], Summary] = {}
+        self._kept: dict[Any, Any] = {}
         self._folders: dict[str, bool] = {}
         self._settings: dict[str, bytes | None] = {}
-        self._seen: dict[str, os.stat_result | None] = {}
+        self._looked_at: dict[str, os.stat_result | None] = {}
 
     @property
     def is_native(self) -> bool:
@@ -63,71 +69,84 @@ class Files:
         """Where `path` lies on this machine: below the root, where there is one."""
         return path if self.root is None else self.root + self.canonical(path)
 
-    @property
-    def seen(self) -> Mapping[str, os.stat_result | None]:
-        """Every path that was looked at, with what was there (None: nothing): what an answer of the search rests on."""
-        return self._seen
+    def summary(self, path: str) -> Summary:
+        """What is to be known of the file at `path`.
 
-    def _look(self, path: str) -> os.stat_result | None:
-        """What is at `path` (of this machine); remembered in `seen`."""
-        if path not in self._seen:
-            try:
-                self._seen[path] = os.stat(path)
-            except (OSError, ValueError):  # ValueError: a zero byte in the path
-                self._seen[path] = None
-        return self._seen[path]
-
-    def elf(self, path: str) -> Elf:
-        """The ELF file at `path`. Raises `NotFound`, `MalformedElf` or `SystemFailure`, each time the same."""
+        Raises `NotFound`, `MalformedElf` or `SystemFailure`; the first two each time the same.
+        """
         known = self._by_path.get(path)
         if known is None:
-            known = self._by_path[path] = self._open(path)
+            try:
+                known = read_summary(self.real(path), path, self._by_identity)
+            except (NotFound, MalformedElf) as e:
+                known = e
+            self._by_path[path] = known
         if isinstance(known, LatebindError):
             raise known
         return known
 
-    def _open(self, path: str) -> Elf | LatebindError:
-        real = self.real(path)
-        status = self._look(real)
-        if status is None:
-            return NotFound(path)
-        if not stat.S_ISREG(status.st_mode):
-            return MalformedElf(path, None, "not a regular file")
-        if (status.st_dev, status.st_ino) in self._by_identity:
-            return self._by_identity[status.st_dev, status.st_ino]
-        try:
-            elf = read(real, name=path)
-        except (NotFound, MalformedElf) as e:
-            return e
-        self._by_identity[status.st_dev, status.st_ino] = elf
-        return elf
+    def elf(self, path: str) -> Elf:
+        """The whole ELF file at `path`; raises what `summary` does."""
+        return self.summary(path).elf
 
     def add(self, elf: Elf) -> None:
-        """Remember a file that was read elsewhere. It counts as seen when it is looked for by its path."""
-        self._by_path.setdefault(elf.path, elf)
+        """Remember a file that was read elsewhere."""
+        self._by_path.setdefault(elf.path, elf.summary)
         if elf.identity is not None:
-            self._by_identity.setdefault((elf.identity.device, elf.identity.inode), elf)
+            self._by_identity.setdefault((elf.identity.device, elf.identity.inode), elf.summary)
+
+    def kept(self, key: object, make: Callable[[], Kept]) -> Kept:
+        """What `make` returned when it was first asked for `key`: for what the search works out from these files."""
+        try:
+            value: Kept = self._kept[key]
+        except KeyError:
+            value = self._kept[key] = make()
+        return value
+
+    def evidence(self) -> Iterator[tuple[str, os.stat_result | tuple[int, int, int, int] | None]]:
+        """Every path of this machine that was looked at and what was there: what an answer of the search rests on.
+
+        What was there is the identity of a file that was read, else what stat(2) said, or None where nothing was.
+        """
+        for path, known in self._by_path.items():
+            if isinstance(known, Summary):
+                yield self.real(path), known.identity
+            else:
+                yield self.real(path), None if isinstance(known, NotFound) else _look(self.real(path))
+        yield from self._looked_at.items()
 
     def has_folder(self, folder: str) -> bool:
         """Whether `folder` exists; asked once."""
         known = self._folders.get(folder)
         if known is None:
-            status = self._look(self.real(folder))
+            real = self.real(folder)
+            status = self._looked_at[real] = _look(real)
             known = self._folders[folder] = status is not None and stat.S_ISDIR(status.st_mode)
         return known
 
     def is_setuid(self, path: str) -> bool:
         """Whether the file at `path` has the set-user-ID bit: in secure mode only such objects are preloaded."""
-        status = self._look(self.real(path))
-        return status is not None and bool(status.st_mode & stat.S_ISUID)
+        try:
+            return bool(os.stat(self.real(path)).st_mode & stat.S_ISUID)
+        except OSError:
+            return False
 
     def setting(self, path: str) -> bytes | None:
         """The text of a small file of settings, read once; None where it is not there or not readable."""
         if path not in self._settings:
-            self._look(self.real(path))
+            real = self.real(path)
+            self._looked_at[real] = _look(real)
             try:
-                with open(self.real(path), "rb") as f:
+                with open(real, "rb") as f:
                     self._settings[path] = f.read()
             except OSError:
                 self._settings[path] = None
         return self._settings[path]
+
+
+def _look(path: str) -> os.stat_result | None:
+    """What is at `path` of this machine, or None."""
+    try:
+        return os.stat(path)
+    except (OSError, ValueError):  # ValueError: a zero byte in the path
+        return None

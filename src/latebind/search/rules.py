@@ -9,55 +9,58 @@ of the loader alone, the cache, the default folders; each folder first with its 
 from __future__ import annotations
 
 import os
-from enum import StrEnum
-from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from latebind.elf.dynamic import DF_1_NODEFLIB
+from latebind.elf.numbers import DF_1_NODEFLIB
 from latebind.errors import Tried
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from typing import ClassVar, Protocol, TypeAlias
 
-    from latebind.elf import Elf
+    from latebind.elf.summary import Summary
     from latebind.search.environment import Environment
     from latebind.search.files import Files
 
+    class Owner(Protocol):
+        """An object whose search path counts: its path on disk and what its dynamic section says."""
 
-class Via(StrEnum):
-    """The rule that led to an object (ld.so(8))."""
+        @property
+        def path(self) -> str:
+            """Its path, as the linker sees it."""
+            ...
 
-    RPATH = "rpath"
-    RUNPATH = "runpath"
-    ENV = "env"
-    CACHE = "cache"
-    DEFAULT = "default"
-    PATH = "path"
-    INTERP = "interp"
-    PRELOAD = "preload"
-    RESIDENT = "resident"
-    ROOT = "root"
+        @property
+        def summary(self) -> Summary:
+            """Its file."""
+            ...
 
 
-class Candidate(NamedTuple):
+class Via(str):
+    """The rule that led to an object (ld.so(8)); the rules are the attributes below, compared with `is`.
+
+    Not an enum, whose import would take longer than the search for everything that a program needs.
+    """
+
+    __slots__ = ()
+    RPATH: ClassVar[Via]
+    RUNPATH: ClassVar[Via]
+    ENV: ClassVar[Via]
+    CACHE: ClassVar[Via]
+    DEFAULT: ClassVar[Via]
+    PATH: ClassVar[Via]
+    INTERP: ClassVar[Via]
+    PRELOAD: ClassVar[Via]
+    RESIDENT: ClassVar[Via]
+    ROOT: ClassVar[Via]
+
+
+for _name in Via.__annotations__:
+    setattr(Via, _name, Via(_name.lower()))
+
+if TYPE_CHECKING:
+    Candidate: TypeAlias = tuple[str, Via, str]
     """One place to try: the path, the rule that leads there and the reason in words."""
-
-    path: str
-    via: Via
-    why: str
-
-
-class Owner(Protocol):
-    """An object whose search path counts: its path on disk and what its dynamic section says."""
-
-    @property
-    def path(self) -> str:
-        """Its path, as the linker sees it."""
-        ...
-
-    @property
-    def elf(self) -> Elf:
-        """Its file."""
-        ...
 
 
 class Rules:
@@ -74,7 +77,7 @@ class Rules:
             if path is None:
                 tried.append(Tried(name, "$ORIGIN is not expanded in secure mode"))
             else:
-                yield Candidate(path, Via.PATH, "its name is a path")
+                yield path, Via.PATH, "its name is a path"
         elif self.env.is_musl:
             yield from self._musl(name, chain)
         else:
@@ -84,35 +87,35 @@ class Rules:
 
     def _glibc(self, name: str, chain: Sequence[Owner], tried: list[Tried]) -> Iterator[Candidate]:
         loader = chain[0]
-        if loader.elf.dynamic.runpath is None:
+        if loader.summary.runpath is None:
             for owner in chain:
-                yield from self._listed(name, owner, owner.elf.dynamic.rpath, Via.RPATH, "DT_RPATH")
+                yield from self._listed(name, owner, owner.summary.rpath, Via.RPATH, "DT_RPATH")
         yield from self._library_path(name, loader)
-        yield from self._listed(name, loader, loader.elf.dynamic.runpath, Via.RUNPATH, "DT_RUNPATH")
-        use_default = not loader.elf.dynamic.flags_1 & DF_1_NODEFLIB
+        yield from self._listed(name, loader, loader.summary.runpath, Via.RUNPATH, "DT_RUNPATH")
+        use_default = not loader.summary.flags_1 & DF_1_NODEFLIB
         cached = self.env.cache.lookup(name, self.env.cache_flags, self.env.hwcaps)
         if cached is None:
             tried.append(Tried("/etc/ld.so.cache", "has no entry for it"))
         elif use_default or os.path.dirname(cached) not in self.env.system_dirs:
-            yield Candidate(cached, Via.CACHE, "ld.so.cache says so")
+            yield cached, Via.CACHE, "ld.so.cache says so"
         else:
             tried.append(Tried(cached, "in a default folder, which DF_1_NODEFLIB excludes"))
         if use_default:
             for folder in self.env.system_dirs:
                 for path in self._in(folder, name):
-                    yield Candidate(path, Via.DEFAULT, f"{folder} is a default folder")
+                    yield path, Via.DEFAULT, f"{folder} is a default folder"
 
     # musl ---------------------------------------------------------------------------------------------------
 
     def _musl(self, name: str, chain: Sequence[Owner]) -> Iterator[Candidate]:
         yield from self._library_path(name, chain[0])
         for owner in chain:
-            d = owner.elf.dynamic
+            d = owner.summary
             folders, tag = (d.runpath, "DT_RUNPATH") if d.runpath is not None else (d.rpath, "DT_RPATH")
             yield from self._listed(name, owner, folders, Via.RUNPATH if tag == "DT_RUNPATH" else Via.RPATH, tag)
         for folder in self.env.system_dirs:
             for path in self._in(folder, name):
-                yield Candidate(path, Via.DEFAULT, f"{folder} is in musl's path")
+                yield path, Via.DEFAULT, f"{folder} is in musl's path"
 
     # common -------------------------------------------------------------------------------------------------
 
@@ -120,13 +123,13 @@ class Rules:
         for folder in self.env.library_path:
             place = self.substitute(folder, loader)
             for path in self._in(place, name) if place is not None else ():
-                yield Candidate(path, Via.ENV, f"LD_LIBRARY_PATH has {folder}")
+                yield path, Via.ENV, f"LD_LIBRARY_PATH has {folder}"
 
     def _listed(self, name: str, owner: Owner, folders: str | None, via: Via, tag: str) -> Iterator[Candidate]:
         for folder in folders.split(":") if folders else ():
             place = self.substitute(folder or ".", owner)
             for path in self._in(place, name) if place is not None else ():
-                yield Candidate(path, via, f"{tag} {folder} of {owner.path}")
+                yield path, via, f"{tag} {folder} of {owner.path}"
 
     def _in(self, folder: str, name: str) -> Iterator[str]:
         base = folder.rstrip("/")
@@ -156,7 +159,7 @@ class Rules:
 
         The kernel tells a program's real path; everything else counts where it was found, symbolic links and all.
         """
-        if owner.elf.interpreter is not None and not self.env.invoked:
+        if owner.summary.interpreter is not None and not self.env.invoked:
             return os.path.dirname(self.files.canonical(owner.path))
         path = owner.path if os.path.isabs(owner.path) else f"{os.getcwd()}/{owner.path}"
         return path.rpartition("/")[0] or "/"

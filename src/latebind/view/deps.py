@@ -1,87 +1,153 @@
-"""The closure of a plan: as a tree with the reason for each place, as a list in load order, as a JSON document."""
+"""A closure: as a tree with the reason for each place, as a list in load order, as a JSON document."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
-from latebind.linkplan import Role
 from latebind.search import Missing
 from latebind.view.look import PLAIN, Look
 from latebind.view.table import table
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import Any, TypeAlias
 
-    from latebind.linkplan import LinkPlan, PlannedObject
+    from latebind.search import Closure, Found, Node, Place
+
+    Parts: TypeAlias = tuple[tuple[str, str], ...]
+    """Pieces of a line with their roles (view.look)."""
 
 
-def tree(plan: LinkPlan, look: Look = PLAIN) -> Iterator[str]:
+def tree(closure: Closure, look: Look = PLAIN) -> list[str]:
     """The lines of the tree: who needs whom, where each object is, and by which rule it was found.
 
     An object is opened where it is first met; further down it is only named.
     """
-    yield look.fit(("head", plan.root.path))
-    opened = {0}
-    yield from _below(plan, plan.root, "", opened, look)
+    return Trees(look).lines(closure)
 
 
-def _below(plan: LinkPlan, parent: PlannedObject, indent: str, opened: set[int], look: Look) -> Iterator[str]:
-    children: list[PlannedObject | Missing] = [plan.objects[index] for index in parent.needs]
-    children += [missing for missing in plan.missing if parent.index in missing.needed_by]
-    for number, child in enumerate(children, 1):
-        last = number == len(children)
-        branch, deeper = ("└─ ", indent + "   ") if last else ("├─ ", indent + "│  ")
-        yield look.fit(("dim", f"{indent}{branch}"), *_line(child, opened))
-        if isinstance(child, Missing):
-            yield from (look.fit(("dim", deeper), ("", f"tried {place.path}: {place.why}")) for place in child.tried)
-        elif child.index not in opened:
-            opened.add(child.index)
-            yield from _below(plan, child, deeper, opened, look)
+class Trees:
+    """Trees of many closures: what is said about a place in many of them is put together once."""
+
+    def __init__(self, look: Look = PLAIN) -> None:
+        self._look = look
+        self._opened: dict[Place, Any] = {}  # the rest of a line behind its branches, as `_rest` makes it
+        self._named: dict[Place, Any] = {}
+        self._blocks: dict[tuple[Node, int], str] = {}
+
+    def lines(self, closure: Closure) -> list[str]:
+        """The lines of one tree, as `tree` says."""
+        plain, fit = self._look.is_plain, self._look.fit
+        opened, named = self._opened, self._named
+        lines = [fit(("head", closure.root.path))]
+        seen = {0}
+        pending = _children(closure, closure.root, "")  # what is still to come, the next one last
+        while pending:
+            child, branch, deeper = pending.pop()
+            if isinstance(child, Missing):
+                lines.append(fit(("dim", branch), ("bad", f"{child.name} is missing")))
+                lines += [fit(("dim", deeper), ("", f"tried {place.path}: {place.why}")) for place in child.tried]
+                continue
+            place = child.place
+            if child.index in seen:
+                rest = named.get(place) or self._name(place)
+            else:
+                rest = opened.get(place) or self._open(place)
+                seen.add(child.index)
+                if child.needs or closure.missing:
+                    pending += _children(closure, child, deeper)
+            lines.append(branch + rest if plain else fit(("dim", branch), *rest))
+        return lines
+
+    def text(self, root: Node) -> str:
+        """The same tree from a graph that many files share, where nothing is coloured or cut.
+
+        What hangs below a node depends on what has been met before; below most it is the same again and again.
+        """
+        assert self._look.is_plain
+        # Lines are separated by zero bytes until the end: no name can have one.
+        return (root.place.path + self._below(root, 0)).replace("\0", "\n")
+
+    def _below(self, node: Node, seen: int) -> str:
+        """The lines below `node`, each behind a separator; `seen` has the bits of the nodes that were met."""
+        parts = []
+        children = node.children
+        for child in children:
+            branch, deeper = ("\0├─ ", "\0│  ") if child is not children[-1] else ("\0└─ ", "\0   ")
+            place = child.place
+            if child.bit & seen:
+                parts += (branch, self._named.get(place) or self._name(place))
+                continue
+            parts += (branch, self._opened.get(place) or self._open(place))
+            if child.children:
+                key = child, child.reach & seen
+                below = self._blocks.get(key)
+                if below is None:
+                    below = self._blocks[key] = self._below(child, seen | child.bit)
+                parts.append(below.replace("\0", deeper))
+            seen |= child.reach
+        return "".join(parts)
+
+    def _open(self, place: Place) -> Any:
+        where = (("name", place.name), ("", " → "), ("path", place.path), ("dim", f"  [{place.via}: {place.why}]"))
+        rest = self._opened[place] = self._rest(where)
+        return rest
+
+    def _name(self, place: Place) -> Any:
+        rest = self._named[place] = self._rest((("", place.name), ("dim", " (see above)")))
+        return rest
+
+    def _rest(self, parts: Parts) -> Any:
+        """What `lines` puts behind the branches: `parts`, or their text where nothing will be coloured or cut."""
+        return "".join([text for _, text in parts]) if self._look.is_plain else parts
 
 
-def _line(child: PlannedObject | Missing, opened: set[int]) -> list[tuple[str, str]]:
-    if isinstance(child, Missing):
-        return [("bad", f"{child.name} is missing")]
-    if child.index in opened:
-        return [("", child.name), ("dim", " (see above)")]
-    role = "" if child.role is Role.OWN else f", {child.role}"
-    return [("name", child.name), ("", " → "), ("path", child.path), ("dim", f"  [{child.via}: {child.why}{role}]")]
+def _children(closure: Closure, parent: Found, indent: str) -> list[tuple[Found | Missing, str, str]]:
+    """What hangs below `parent`, the last child first: each with its branch and the indentation below it."""
+    branch, deeper = f"{indent}├─ ", f"{indent}│  "
+    objects = closure.objects
+    children: list[tuple[Found | Missing, str, str]] = [(objects[i], branch, deeper) for i in parent.needs]
+    if closure.missing:
+        children += [(m, branch, deeper) for m in closure.missing if parent.index in m.needed_by]
+    if children:
+        children[-1] = (children[-1][0], f"{indent}└─ ", f"{indent}   ")
+        children.reverse()
+    return children
 
 
-def listing(plan: LinkPlan, look: Look = PLAIN) -> Iterator[str]:
+def listing(closure: Closure, look: Look = PLAIN) -> Iterator[str]:
     """The objects in load order, one a line, and below them what is missing."""
-    yield look.fit(("head", plan.root.path))
-    rows = [(o.name, o.path, o.via, o.why) for o in plan.closure[1:]]
+    yield look.fit(("head", closure.root.path))
+    rows = [(o.name, o.path, o.via, o.why) for o in closure.objects[1:]]
     roles = {"NAME": "name", "PATH": "path", "WHY": "dim"}
     yield from table(("NAME", "PATH", "VIA", "WHY"), rows, indent="  ", look=look, roles=roles)
-    for missing in plan.missing:
-        who = ", ".join(plan.objects[i].path for i in missing.needed_by)
+    for missing in closure.missing:
+        who = ", ".join(closure.objects[i].path for i in missing.needed_by)
         yield look.fit(("bad", f"  {missing.name} is missing"), ("", f", needed by {who}"))
         yield from (f"    tried {place.path}: {place.why}" for place in missing.tried)
 
 
-def document(plan: LinkPlan) -> dict[str, Any]:
+def document(closure: Closure) -> dict[str, Any]:
     """The closure as `latebind deps --json` prints it: schema 1, objects in load order without the file itself."""
     return {
         "schema": 1,
-        "file": plan.root.path,
-        "interpreter": plan.root.elf.interpreter,
+        "file": closure.root.path,
+        "interpreter": closure.root.summary.interpreter,
         "objects": [
             {
                 "name": o.name,
                 "path": o.path,
-                "via": str(o.via),
+                "via": o.via,
                 "why": o.why,
-                "needed_by": [plan.objects[index].path for index in o.needed_by],
+                "needed_by": [closure.objects[index].path for index in o.needed_by],
             }
-            for o in plan.closure[1:]
+            for o in closure.objects[1:]
         ],
         "missing": [
             {
                 "name": missing.name,
-                "needed_by": [plan.objects[index].path for index in missing.needed_by],
+                "needed_by": [closure.objects[index].path for index in missing.needed_by],
                 "tried": [{"path": place.path, "why": place.why} for place in missing.tried],
             }
-            for missing in plan.missing
+            for missing in closure.missing
         ],
     }

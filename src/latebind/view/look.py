@@ -6,20 +6,31 @@ functions of this package. `PLAIN` is what a file or a pipe gets: nothing colour
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import Final
+from latebind.value import Value
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final
 
 # SGR parameters (ECMA-48, 8.3.117). Only the eight colours that every theme of a terminal keeps readable.
 _CODES: Final = {"head": "1", "name": "36", "path": "34", "good": "32", "bad": "1;31", "warn": "33", "dim": "2"}
 
 
-@dataclass(frozen=True, slots=True)
-class Look:
+class Look(Value):
     """How text is to look. `width` is in columns; None means that lines may be as long as they get."""
 
-    colour: bool = False
-    width: int | None = None
-    demangle: bool = False
+    __slots__ = ("colour", "width", "demangle")
+    colour: bool
+    width: int | None
+    demangle: bool
+
+    def __init__(self, colour: bool = False, width: int | None = None, demangle: bool = False) -> None:  # noqa: FBT001, FBT002  (its fields, in order)
+        self._set(colour, width, demangle)
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether lines are printed as they are."""
+        return not self.colour and self.width is None
 
     def paint(self, role: str, text: str) -> str:
         """`text` in the colour of `role`: head, name, path, good, bad, warn or dim; the empty role leaves it alone."""
@@ -42,7 +53,7 @@ class Look:
 
     def inside(self, columns: int) -> Look:
         """The same for text that will be indented by `columns`."""
-        return self if self.width is None else replace(self, width=max(self.width - columns, 1))
+        return self if self.width is None else self.replaced(width=max(self.width - columns, 1))
 
     def fit(self, *parts: tuple[str, str]) -> str:
         """One line of (role, text) parts, cut off with … where it would leave the terminal."""

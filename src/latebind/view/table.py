@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
-
 from latebind.view.look import PLAIN, Look, shorten
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from typing import Final
 
 _NARROWEST: Final = 12  # a column that is cut below this says nothing any more
 _GAP: Final = 2

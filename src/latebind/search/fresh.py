@@ -1,0 +1,53 @@
+"""What the dynamic linker does in a fresh process: it is there itself, and everything else is loaded."""
+
+from __future__ import annotations
+
+from latebind.elf.numbers import ET_CORE, ET_REL
+from latebind.elf.summary import summary_of
+from latebind.errors import NotFound, Unsupported
+from latebind.search.closure import Closure, Resident, find_closure
+from latebind.search.rules import Via
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from latebind.elf import Elf
+    from latebind.elf.summary import Summary
+    from latebind.search.environment import Environment
+    from latebind.search.files import Files
+
+
+def fresh_closure(root: Elf | Summary, files: Files, env: Environment) -> Closure:
+    """Everything that starting `root`, or loading it into a fresh process, pulls in.
+
+    Raises `Unsupported` for a file that no dynamic linker can load (relocatable, static, a core dump).
+    """
+    file = summary_of(root)
+    check_loadable(file)
+    linker = linker_of(files, env)
+    return find_closure(file, files, env, [] if linker is None or linker.summary is file else [linker])
+
+
+def linker_of(files: Files, env: Environment) -> Resident | None:
+    """The dynamic linker of `env`, which is there when it loads a program; None where it is not among `files`."""
+    return files.kept(("linker", env.interpreter), lambda: _open_linker(files, env.interpreter))
+
+
+def _open_linker(files: Files, path: str | None) -> Resident | None:
+    try:
+        return Resident(path, files.summary(path), via=Via.INTERP) if path else None
+    except NotFound:
+        return None
+
+
+def check_loadable(file: Summary) -> None:
+    """Raise `Unsupported` where no dynamic linker can load `file`."""
+    if file.type == ET_REL:
+        raise Unsupported(file.path, "is a relocatable object (ET_REL)", "link it to a shared object with `cc -shared`")
+    if file.type == ET_CORE:
+        raise Unsupported(file.path, "is a core dump", "inspect it instead")
+    if not file.is_dynamic:
+        raise Unsupported(
+            file.path,
+            "is statically linked: it has no dynamic section, so there is nothing to bind",
+            "inspect it instead",
+        )
