@@ -54,60 +54,88 @@ static const uint8_t kind_of_type[16] = {
     [15] = LB_BIND_DATA,
 };
 
-/* Where the match lies, and the definition's fields; a hidden and undefined symbol has none: nothing outside may define
- * it, and it does not itself. */
-static void take_definition(struct lb_bound *row, const struct lb_symbol *own, struct lb_match match,
-                            const struct lb_symbols *const *scope)
+/* The definition's fields; a hidden and undefined symbol has none: nothing outside may define it, and it does not
+ * itself. */
+static void take_definition(struct lb_bound *row, const struct lb_symbol *found)
 {
-    struct lb_symbol found = {0};
-    row->how = (uint8_t)match.how;
-    row->scope = match.scope;
-    row->kind = row->flags & LB_BOUND_WEAK ? LB_BIND_WEAK_UNDEFINED : LB_BIND_UNRESOLVED;
-    if (match.how == LB_HOW_LOCAL || match.how == LB_HOW_PROTECTED) {
-        row->scope = own->section != SHN_UNDEF ? LB_SELF : LB_NOWHERE;
-        found = *own;
-    } else if (match.scope != UINT32_MAX) {
-        lb_symbol_at(scope[match.scope], match.symbol, &found);
-    }
-    if (row->scope == LB_NOWHERE)
-        return;
-    row->target_symbol = match.symbol;
-    row->value = found.value;
-    row->size = found.size;
-    row->kind = found.section == SHN_ABS ? LB_BIND_ABSOLUTE : kind_of_type[ELF64_ST_TYPE(found.info)];
-    if (ELF64_ST_BIND(found.info) == STB_GNU_UNIQUE)
+    row->value = found->value;
+    row->size = found->size;
+    row->kind = found->section == SHN_ABS ? LB_BIND_ABSOLUTE : kind_of_type[ELF64_ST_TYPE(found->info)];
+    if (ELF64_ST_BIND(found->info) == STB_GNU_UNIQUE)
         row->flags |= LB_BOUND_UNIQUE;
 }
 
-/* A COPY reference passes the program over, whose own symbol it is: it is bound in the scope without that place. */
-static struct lb_match bind_copy(const struct lb_request *r, uint32_t symbol, const struct lb_symbols **rest,
-                                 uint64_t *budget)
+static void bind_to_itself(struct lb_bound *row, const struct lb_symbol *own, enum lb_how how)
 {
-    uint32_t count = 0;
-    for (uint32_t i = 0; i < r->scope_count; i++)
-        if (i != r->copy_skips)
-            rest[count++] = r->scope[i];
-    struct lb_match found = lb_bind(r->referrer, symbol, LB_CLASS_COPY, rest, count, budget);
-    if (found.scope != UINT32_MAX && found.scope >= r->copy_skips)
-        found.scope++;
-    return found;
+    row->how = (uint8_t)how;
+    if (own->section == SHN_UNDEF)
+        return;
+    row->scope = LB_SELF;
+    row->target_symbol = row->symbol;
+    take_definition(row, own);
 }
 
-static int bind_row(const struct lb_request *r, struct lb_bound *row, const struct lb_symbols **rest, uint64_t *budget)
+struct pending { /* a row that looks for its definition */
+    struct lb_wanted wanted;
+    uint32_t row;
+    bool is_protected; /* it is bound to itself unless the first definition is its own anyway */
+};
+
+/* Fills in what the reference itself says.  Returns 1 where its definition is to be looked for in the scope, 0 where it
+ * is bound already, or -1 where the symbol is not in the file. */
+static int begin_row(const struct lb_request *r, struct lb_bound *row, uint64_t *budget, struct pending *out)
 {
     struct lb_symbol own;
+    row->scope = LB_NOWHERE;
     if (!lb_symbol_at(r->referrer, row->symbol, &own))
-        return errno = EINVAL, -1;
+        return -1;
     if (ELF64_ST_BIND(own.info) == STB_WEAK)
         row->flags |= LB_BOUND_WEAK;
-    if (is_watched(r->watched, lb_gnu_hash(own.name)))
+    row->kind = row->flags & LB_BOUND_WEAK ? LB_BIND_WEAK_UNDEFINED : LB_BIND_UNRESOLVED;
+    bool is_wanted = lb_want(r->referrer, row->symbol, (enum lb_class)row->class, &own, budget, &out->wanted);
+    if (is_watched(r->watched, is_wanted ? out->wanted.gnu_hash : lb_gnu_hash(own.name)))
         row->flags |= LB_BOUND_WATCHED;
-    struct lb_match match = row->class == LB_CLASS_COPY
-                                ? bind_copy(r, row->symbol, rest, budget)
-                                : lb_bind(r->referrer, row->symbol, (enum lb_class)row->class, r->scope,
-                                          r->scope_count, budget);
-    take_definition(row, &own, match, r->scope);
-    return 0;
+    if (!is_wanted)
+        bind_to_itself(row, &own, LB_HOW_LOCAL);
+    out->is_protected = ELF64_ST_VISIBILITY(own.other) == STV_PROTECTED;
+    return is_wanted;
+}
+
+static void end_row(const struct lb_request *r, struct lb_bound *row, const struct pending *p, uint32_t place,
+                    enum lb_how how, uint32_t symbol)
+{
+    struct lb_symbol found = {0};
+    if (p->is_protected && r->scope[place] != r->referrer) {
+        lb_symbol_fields(r->referrer, row->symbol, &found);
+        bind_to_itself(row, &found, LB_HOW_PROTECTED);
+        return;
+    }
+    lb_symbol_fields(r->scope[place], symbol, &found);
+    row->how = (uint8_t)how;
+    row->scope = place;
+    row->target_symbol = symbol;
+    take_definition(row, &found);
+}
+
+/* Looks for all of `pending` in the scope, object by object: so each object's filter and tables stay in the cache, which
+ * a search for one symbol after the other would wander through again and again. */
+static void search_scope(const struct lb_request *r, struct lb_bound *rows, struct pending *pending, uint32_t count,
+                         const uint64_t *budget)
+{
+    for (uint32_t place = 0; place < r->scope_count && count != 0 && *budget != 0; place++) {
+        uint32_t left = 0;
+        for (uint32_t i = 0; i < count; i++) {
+            struct lb_bound *row = &rows[pending[i].row];
+            bool is_passed_over = row->class == LB_CLASS_COPY && place == r->copy_skips; /* the program's own symbol */
+            enum lb_how how;
+            uint32_t symbol;
+            if (!is_passed_over && lb_search(r->scope[place], &pending[i].wanted, &how, &symbol))
+                end_row(r, row, &pending[i], place, how, symbol);
+            else if (left++ != i)
+                pending[left - 1] = pending[i];
+        }
+        count = left;
+    }
 }
 
 static uint8_t class_of(const struct lb_request *r, uint32_t type)
@@ -152,23 +180,27 @@ int lb_bind_references(const struct lb_request *request, const struct lb_referen
     static const uint8_t classes[] = {LB_CLASS_ADDRESS, LB_CLASS_PLT, LB_CLASS_COPY};
     uint64_t symbols = references->seen_count, room = references->count;
     uint32_t *known = calloc(symbols + 1, sizeof *known);
-    const struct lb_symbols **rest = calloc((size_t)request->scope_count + 1, sizeof *rest);
+    struct pending *pending = calloc(room + 1, sizeof *pending);
     out->rows = calloc(room + 1, sizeof *out->rows);
-    int result = known && rest && out->rows && room < LB_SELF ? 0 : (errno = ENOMEM, -1);
+    int result = known && pending && out->rows && room < LB_SELF ? 0 : (errno = ENOMEM, -1);
     for (uint32_t c = 0; c < sizeof classes && result == 0; c++) {
         collect(request, references, classes[c], known, out);
         memset(known, 0, symbols * sizeof *known);
     }
+    uint32_t count = 0;
     for (uint32_t i = 0; i < out->count && result == 0; i++) {
+        int is_pending = begin_row(request, &out->rows[i], budget, &pending[count]);
         *bad_symbol = out->rows[i].symbol;
-        result = bind_row(request, &out->rows[i], rest, budget);
-        if (*budget == 0)
-            break;
+        result = is_pending < 0 ? (errno = EINVAL, -1) : 0;
+        pending[count].row = i;
+        count += is_pending > 0;
     }
+    if (result == 0)
+        search_scope(request, out->rows, pending, count, budget);
     if (references->seen_count)
         out->own_types = references->seen[STN_UNDEF];
     free(known);
-    free(rest);
+    free(pending);
     if (result < 0)
         lb_bound_release(out);
     return result;

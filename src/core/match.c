@@ -125,33 +125,52 @@ uint32_t lb_gnu_hash(struct lb_text name)
     return h;
 }
 
+static void swap_symbol(Elf64_Sym *row)
+{
+    row->st_name = __builtin_bswap32(row->st_name);
+    row->st_shndx = __builtin_bswap16(row->st_shndx);
+    row->st_value = __builtin_bswap64(row->st_value);
+    row->st_size = __builtin_bswap64(row->st_size);
+}
+
+static void swap_narrow_symbol(Elf32_Sym *row)
+{
+    row->st_name = __builtin_bswap32(row->st_name);
+    row->st_shndx = __builtin_bswap16(row->st_shndx);
+    row->st_value = __builtin_bswap32(row->st_value);
+    row->st_size = __builtin_bswap32(row->st_size);
+}
+
 /* Everything but the name; `name_index` gets st_name. */
-static bool symbol_fields(const struct lb_symbols *s, uint32_t index, struct lb_symbol *out, uint32_t *name_index)
+static inline bool symbol_fields(const struct lb_symbols *s, uint32_t index, struct lb_symbol *out, uint32_t *name_index)
 {
     uint64_t entry = s->view.is64 ? sizeof(Elf64_Sym) : sizeof(Elf32_Sym);
     uint64_t offset;
     if (s->at.symtab == LB_ABSENT || __builtin_add_overflow(s->at.symtab, index * entry, &offset) ||
         !in_bounds(&s->view, offset, entry))
         return false;
-    const uint8_t *at = s->view.data + offset;
-    lb_read32(&s->view, offset, name_index);
     if (s->view.is64) {
-        out->info = at[offsetof(Elf64_Sym, st_info)];
-        out->other = at[offsetof(Elf64_Sym, st_other)];
-        lb_read16(&s->view, offset + offsetof(Elf64_Sym, st_shndx), &out->section);
-        lb_read64(&s->view, offset + offsetof(Elf64_Sym, st_value), &out->value);
-        lb_read64(&s->view, offset + offsetof(Elf64_Sym, st_size), &out->size);
+        Elf64_Sym row;
+        memcpy(&row, s->view.data + offset, sizeof row);
+        if (s->view.swap)
+            swap_symbol(&row);
+        *out = (struct lb_symbol){{"", 0}, row.st_value, row.st_size, row.st_shndx, row.st_info, row.st_other};
+        *name_index = row.st_name;
     } else {
-        uint32_t value = 0, size = 0;
-        out->info = at[offsetof(Elf32_Sym, st_info)];
-        out->other = at[offsetof(Elf32_Sym, st_other)];
-        lb_read16(&s->view, offset + offsetof(Elf32_Sym, st_shndx), &out->section);
-        lb_read32(&s->view, offset + offsetof(Elf32_Sym, st_value), &value);
-        lb_read32(&s->view, offset + offsetof(Elf32_Sym, st_size), &size);
-        out->value = value;
-        out->size = size;
+        Elf32_Sym row;
+        memcpy(&row, s->view.data + offset, sizeof row);
+        if (s->view.swap)
+            swap_narrow_symbol(&row);
+        *out = (struct lb_symbol){{"", 0}, row.st_value, row.st_size, row.st_shndx, row.st_info, row.st_other};
+        *name_index = row.st_name;
     }
     return true;
+}
+
+bool lb_symbol_fields(const struct lb_symbols *s, uint32_t index, struct lb_symbol *out)
+{
+    uint32_t name;
+    return symbol_fields(s, index, out, &name);
 }
 
 bool lb_symbol_at(const struct lb_symbols *s, uint32_t index, struct lb_symbol *out)
@@ -247,8 +266,29 @@ static int read_needs(struct lb_symbols *s, uint64_t *bad)
     return 0;
 }
 
+/* DT_GNU_HASH's header.  A table that is not whole defines nothing, as one without buckets. */
+static void read_gnu_hash(struct lb_symbols *s)
+{
+    const struct lb_view *v = &s->view;
+    struct lb_gnu_hash g = {0};
+    uint64_t at = s->at.gnu_hash, filter;
+    if (!lb_read32(v, at, &g.bucket_count) || !lb_read32(v, at + 4, &g.first_symbol) ||
+        !lb_read32(v, at + 8, &g.bloom_words) || !lb_read32(v, at + 12, &g.bloom_shift) || !g.bloom_words)
+        return;
+    filter = (uint64_t)g.bloom_words * (v->is64 ? 8 : 4);
+    if (!in_bounds(v, at + 16, filter))
+        return;
+    g.bloom = at + 16;
+    g.buckets = g.bloom + filter;
+    g.chains = g.buckets + 4 * (uint64_t)g.bucket_count;
+    s->gnu = g;
+}
+
 int lb_symbols_prepare(struct lb_symbols *s, uint64_t *bad_offset)
 {
+    s->gnu = (struct lb_gnu_hash){0};
+    if (s->at.gnu_hash != LB_ABSENT)
+        read_gnu_hash(s);
     if (s->at.verdef != LB_ABSENT && read_definitions(s, bad_offset) < 0)
         return -1;
     if (s->at.verneed != LB_ABSENT && read_needs(s, bad_offset) < 0)
@@ -281,15 +321,6 @@ const struct lb_version *lb_version_of(const struct lb_symbols *s, uint32_t inde
 
 /* One object ------------------------------------------------------------------------------------------------ */
 
-struct wanted { /* what is looked for; the hashes are computed once for the whole scope */
-    struct lb_text name;
-    const struct lb_version *version;
-    enum lb_class class;
-    bool newest; /* dlsym: the default version, and not the base one */
-    uint32_t gnu_hash, sysv_hash;
-    uint64_t *budget; /* what may still be spent on walking chains */
-};
-
 struct candidate { /* what one object's hash chain has given so far */
     enum lb_how how;
     uint32_t symbol;
@@ -298,7 +329,7 @@ struct candidate { /* what one object's hash chain has given so far */
 };
 
 /* check_match's version rules. */
-static enum lb_how version_matches(const struct lb_symbols *s, uint32_t index, const struct wanted *w, struct candidate *c)
+static enum lb_how version_matches(const struct lb_symbols *s, uint32_t index, const struct lb_wanted *w, struct candidate *c)
 {
     uint16_t versym = 0;
     bool has_versions = versym_of(s, index, &versym);
@@ -323,7 +354,7 @@ static enum lb_how version_matches(const struct lb_symbols *s, uint32_t index, c
 }
 
 /* Pays for one step along a chain and for the comparison that may come with it; false where nothing is left. */
-static bool spend(const struct wanted *w)
+static bool spend(const struct lb_wanted *w)
 {
     uint64_t price = 1 + w->name.length / 64;
     if (*w->budget < price) {
@@ -335,7 +366,7 @@ static bool spend(const struct wanted *w)
 }
 
 /* check_match: whether symbol `index` is the one; notes it in `c`. */
-static bool check(const struct lb_symbols *s, uint32_t index, const struct wanted *w, struct candidate *c)
+static bool check(const struct lb_symbols *s, uint32_t index, const struct lb_wanted *w, struct candidate *c)
 {
     struct lb_symbol sym;
     uint32_t name = 0;
@@ -358,24 +389,38 @@ static bool check(const struct lb_symbols *s, uint32_t index, const struct wante
     return true;
 }
 
-/* DT_GNU_HASH: header, bloom filter, buckets, chains whose last entry has bit 0 set. */
-static void walk_gnu(const struct lb_symbols *s, const struct wanted *w, struct candidate *c)
+/* The bloom filter of DT_GNU_HASH: false where the object cannot define a symbol of this hash.  Most questions end here,
+ * hence no bounds check: read_gnu_hash has checked the filter as a whole. */
+static inline bool may_define(const struct lb_symbols *s, uint32_t hash)
+{
+    const struct lb_gnu_hash *g = &s->gnu;
+    uint32_t bits = s->view.is64 ? 64 : 32, at = hash / bits;
+    bool is_power = (g->bloom_words & (g->bloom_words - 1)) == 0;
+    const uint8_t *filter = s->view.data + g->bloom + (uint64_t)(is_power ? at & (g->bloom_words - 1) : at % g->bloom_words) * (bits / 8);
+    uint64_t word = 0;
+    uint32_t narrow;
+    if (s->view.is64) {
+        memcpy(&word, filter, sizeof word);
+        word = s->view.swap ? __builtin_bswap64(word) : word;
+    } else {
+        memcpy(&narrow, filter, sizeof narrow);
+        word = s->view.swap ? __builtin_bswap32(narrow) : narrow;
+    }
+    uint32_t second = g->bloom_shift < 32 ? hash >> g->bloom_shift : 0;
+    return word >> (hash % bits) & word >> (second % bits) & 1;
+}
+
+/* DT_GNU_HASH behind its filter: buckets, and chains whose last entry has bit 0 set. */
+static void walk_gnu(const struct lb_symbols *s, const struct lb_wanted *w, struct candidate *c)
 {
     const struct lb_view *v = &s->view;
-    uint64_t at = s->at.gnu_hash, word_size = v->is64 ? 8 : 4, bits = word_size * 8, word = 0;
-    uint32_t nbuckets = 0, symoffset = 0, bloom_words = 0, shift = 0, index = 0, hash = w->gnu_hash;
-    if (!lb_read32(v, at, &nbuckets) || !lb_read32(v, at + 4, &symoffset) || !lb_read32(v, at + 8, &bloom_words) ||
-        !lb_read32(v, at + 12, &shift) || !nbuckets || !bloom_words)
+    const struct lb_gnu_hash *g = &s->gnu;
+    uint32_t hash = w->gnu_hash, index = 0;
+    if (!g->bucket_count || !may_define(s, hash))
         return;
-    if (!lb_read_word(v, at + 16 + hash / bits % bloom_words * word_size, &word))
+    if (!lb_read32(v, g->buckets + 4 * (uint64_t)(hash % g->bucket_count), &index) || index < g->first_symbol)
         return;
-    if (!(word >> (hash % bits) & word >> ((shift < 32 ? hash >> shift : 0) % bits) & 1))
-        return;
-    uint64_t buckets = at + 16 + (uint64_t)bloom_words * word_size;
-    uint64_t chains = buckets + 4 * (uint64_t)nbuckets;
-    if (!lb_read32(v, buckets + 4 * (uint64_t)(hash % nbuckets), &index) || index < symoffset)
-        return;
-    for (uint32_t link = 0; lb_read32(v, chains + 4 * (uint64_t)(index - symoffset), &link); index++) {
+    for (uint32_t link = 0; lb_read32(v, g->chains + 4 * (uint64_t)(index - g->first_symbol), &link); index++) {
         if (!spend(w))
             return;
         if ((link ^ hash) >> 1 == 0 && check(s, index, w, c))
@@ -399,15 +444,15 @@ static bool read_hash_entry(const struct lb_view *v, uint64_t table, uint64_t en
 
 /* DT_HASH (gABI): a chain visits each symbol once, so more than nchain steps mean that it cycles.  nchain itself may be
  * a lie: there are no more symbols than entries fit into the file. */
-static void walk_sysv(const struct lb_symbols *s, const struct wanted *w, struct candidate *c)
+static void walk_sysv(const struct lb_symbols *s, const struct lb_wanted *w, struct candidate *c)
 {
     const struct lb_view *v = &s->view;
     uint16_t machine = lb_machine(v);
     uint64_t at = s->at.sysv_hash, entry = v->is64 && (machine == EM_S390 || machine == EM_ALPHA) ? 8 : 4;
-    uint32_t nbucket = 0, nchain = 0, index = 0;
+    uint32_t nbucket = 0, nchain = 0, index = 0, hash = lb_sysv_hash(w->name);
     if (!read_hash_entry(v, at, entry, 0, &nbucket) || !read_hash_entry(v, at, entry, 1, &nchain) || !nbucket)
         return;
-    if (!read_hash_entry(v, at, entry, 2 + (uint64_t)(w->sysv_hash % nbucket), &index))
+    if (!read_hash_entry(v, at, entry, 2 + (uint64_t)(hash % nbucket), &index))
         return;
     if (nchain > v->size / entry)
         nchain = (uint32_t)(v->size / entry);
@@ -420,7 +465,7 @@ static void walk_sysv(const struct lb_symbols *s, const struct wanted *w, struct
 }
 
 /* One object's turn in do_lookup_x: found, or not, in `c`. */
-static bool search_object(const struct lb_symbols *s, const struct wanted *w, struct candidate *c)
+static bool search_object(const struct lb_symbols *s, const struct lb_wanted *w, struct candidate *c)
 {
     *c = (struct candidate){.how = LB_HOW_NONE};
     if (s->at.gnu_hash != LB_ABSENT)
@@ -434,7 +479,7 @@ static bool search_object(const struct lb_symbols *s, const struct wanted *w, st
     if (c->how == LB_HOW_NONE)
         return false;
     struct lb_symbol sym;
-    if (!lb_symbol_at(s, c->symbol, &sym))
+    if (!lb_symbol_fields(s, c->symbol, &sym))
         return false;
     uint8_t visibility = ELF64_ST_VISIBILITY(sym.other), binding = ELF64_ST_BIND(sym.info);
     if (visibility == STV_HIDDEN || visibility == STV_INTERNAL)
@@ -444,7 +489,17 @@ static bool search_object(const struct lb_symbols *s, const struct wanted *w, st
 
 /* The scope ------------------------------------------------------------------------------------------------- */
 
-static struct lb_match search_scope(const struct wanted *w, const struct lb_symbols *const *scope, uint32_t count)
+bool lb_search(const struct lb_symbols *s, const struct lb_wanted *w, enum lb_how *how, uint32_t *symbol)
+{
+    struct candidate c;
+    if ((s->gnu.bucket_count && !may_define(s, w->gnu_hash)) || !search_object(s, w, &c))
+        return false;
+    *how = c.how;
+    *symbol = c.symbol;
+    return true;
+}
+
+static struct lb_match search_scope(const struct lb_wanted *w, const struct lb_symbols *const *scope, uint32_t count)
 {
     for (uint32_t i = 0; i < count; i++) {
         struct candidate c;
@@ -456,33 +511,26 @@ static struct lb_match search_scope(const struct wanted *w, const struct lb_symb
     return (struct lb_match){LB_HOW_NONE, UINT32_MAX, 0};
 }
 
-static struct wanted make_wanted(struct lb_text name, const struct lb_version *version, enum lb_class class,
-                                 bool newest, uint64_t *budget)
+static struct lb_wanted make_wanted(struct lb_text name, const struct lb_version *version, enum lb_class class,
+                                    bool newest, uint64_t *budget)
 {
-    return (struct wanted){name, version, class, newest, lb_gnu_hash(name), lb_sysv_hash(name), budget};
+    return (struct lb_wanted){name, version, class, newest, lb_gnu_hash(name), budget};
 }
 
-struct lb_match lb_bind(const struct lb_symbols *referrer, uint32_t index, enum lb_class class,
-                        const struct lb_symbols *const *scope, uint32_t scope_count, uint64_t *budget)
+bool lb_want(const struct lb_symbols *referrer, uint32_t index, enum lb_class class, const struct lb_symbol *own,
+             uint64_t *budget, struct lb_wanted *out)
 {
-    struct lb_symbol sym;
-    if (!lb_symbol_at(referrer, index, &sym))
-        return (struct lb_match){LB_HOW_NONE, UINT32_MAX, 0};
-    uint8_t visibility = ELF64_ST_VISIBILITY(sym.other);
-    if (ELF64_ST_BIND(sym.info) == STB_LOCAL || visibility == STV_HIDDEN || visibility == STV_INTERNAL)
-        return (struct lb_match){LB_HOW_LOCAL, UINT32_MAX, index};
-    struct wanted w = make_wanted(sym.name, lb_version_of(referrer, index, NULL), class, false, budget);
-    struct lb_match found = search_scope(&w, scope, scope_count);
-    bool elsewhere = found.scope != UINT32_MAX && scope[found.scope] != referrer;
-    if (visibility == STV_PROTECTED && elsewhere)
-        return (struct lb_match){LB_HOW_PROTECTED, UINT32_MAX, index};
-    return found;
+    uint8_t visibility = ELF64_ST_VISIBILITY(own->other);
+    if (ELF64_ST_BIND(own->info) == STB_LOCAL || visibility == STV_HIDDEN || visibility == STV_INTERNAL)
+        return false;
+    *out = make_wanted(own->name, lb_version_of(referrer, index, NULL), class, false, budget);
+    return true;
 }
 
 struct lb_match lb_find(const struct lb_symbols *s, struct lb_text name, const struct lb_version *version)
 {
     uint64_t budget = UINT64_MAX; /* one chain is no longer than the file */
-    struct wanted w = make_wanted(name, version, LB_CLASS_PLT, version == NULL, &budget);
+    struct lb_wanted w = make_wanted(name, version, LB_CLASS_PLT, version == NULL, &budget);
     const struct lb_symbols *scope[] = {s};
     return search_scope(&w, scope, 1);
 }

@@ -37,9 +37,15 @@ struct lb_tables { /* file offsets, LB_ABSENT where a table is not there; counts
     uint64_t verdef, verdef_count, verneed, verneed_count;
 };
 
+struct lb_gnu_hash { /* the header of DT_GNU_HASH, checked: its filter lies in the file; all zero where it is broken */
+    uint64_t bloom, buckets, chains; /* file offsets */
+    uint32_t bucket_count, first_symbol, bloom_words, bloom_shift;
+};
+
 struct lb_symbols { /* one object, ready to be searched */
     struct lb_view view;
     struct lb_tables at;
+    struct lb_gnu_hash gnu; /* by lb_symbols_prepare */
     struct lb_version *versions;
     uint32_t version_count;
 };
@@ -82,13 +88,28 @@ void lb_symbols_release(struct lb_symbols *symbols);
 /* Symbol `index` of the table; false where it is not in the file. */
 bool lb_symbol_at(const struct lb_symbols *symbols, uint32_t index, struct lb_symbol *out);
 
+/* The same without its name, whose end would have to be looked for. */
+bool lb_symbol_fields(const struct lb_symbols *symbols, uint32_t index, struct lb_symbol *out);
+
 /* The version that symbol `index` carries, or NULL. `hidden` (may be NULL) gets the versym's hidden bit. */
 const struct lb_version *lb_version_of(const struct lb_symbols *symbols, uint32_t index, bool *hidden);
 
-/* What symbol `index` of `referrer` binds to in `scope`.  Steps along hash chains are paid for out of `budget`; where it
- * becomes 0, the answer does not count. */
-struct lb_match lb_bind(const struct lb_symbols *referrer, uint32_t index, enum lb_class class,
-                        const struct lb_symbols *const *scope, uint32_t scope_count, uint64_t *budget);
+struct lb_wanted { /* what is looked for in one object after the other */
+    struct lb_text name;
+    const struct lb_version *version;
+    enum lb_class class;
+    bool newest; /* dlsym: the default version, and not the base one */
+    uint32_t gnu_hash;
+    uint64_t *budget; /* what may still be spent on walking chains; where it becomes 0, the answer does not count */
+};
+
+/* What to look for on behalf of symbol `index` of `referrer`, whose fields are `own`; false for one that is local or
+ * hidden: it binds to itself, whatever the scope holds. */
+bool lb_want(const struct lb_symbols *referrer, uint32_t index, enum lb_class class, const struct lb_symbol *own,
+             uint64_t *budget, struct lb_wanted *out);
+
+/* Whether one object of a scope defines it; then `how` says why it counts, and `symbol` which it is. */
+bool lb_search(const struct lb_symbols *symbols, const struct lb_wanted *wanted, enum lb_how *how, uint32_t *symbol);
 
 /* `name` (with `version`, or NULL for the default one) in one object, as dlsym and dlvsym look it up. */
 struct lb_match lb_find(const struct lb_symbols *symbols, struct lb_text name, const struct lb_version *version);

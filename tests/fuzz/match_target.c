@@ -1,6 +1,7 @@
 /* Fuzz the core's symbol matching (match.c, references.c): any bytes, no undefined behaviour, no read outside, no
  * hang.  An input is a header that says where the tables are (tests/fuzz/seeds.py writes it) and the file's bytes, which
  * stand in a block of their own so that AddressSanitizer sees each read beyond them. */
+#include "bindings.h"
 #include "match.h"
 #include "references.h"
 
@@ -13,23 +14,32 @@ struct head {
     uint64_t relocations[2][3];
 };
 
-enum { MOST_BINDINGS = 512 };
+enum { MOST_FOUND = 8 };
 
 static void bind_all(const struct lb_symbols *symbols, const struct lb_reference_list *list)
 {
     const struct lb_symbols *scope[] = {symbols, symbols};
+    const uint32_t plt_types[] = {7}, objects[] = {1, 2};
+    struct lb_request request = {
+        .referrer = symbols, .scope = scope, .scope_count = 2, .copy_skips = 0, .plt_types = plt_types,
+        .plt_type_count = 1, .copy_type = 5,
+    };
+    struct lb_bound_list bound = {0};
     uint64_t budget = 1 << 20;
-    for (uint64_t i = 0; i < list->count && i < MOST_BINDINGS && budget; i++) {
-        struct lb_symbol symbol;
-        if (!lb_symbol_at(symbols, list->items[i].symbol, &symbol))
-            continue;
-        const struct lb_version *version = lb_version_of(symbols, list->items[i].symbol, NULL);
-        struct lb_match match = lb_bind(symbols, list->items[i].symbol, LB_CLASS_PLT, scope, 2, &budget);
-        if (match.how != LB_HOW_NONE && !lb_symbol_at(symbols, match.symbol, &symbol))
+    uint32_t bad;
+    if (lb_bind_references(&request, list, &bound, &budget, &bad) < 0)
+        return;
+    for (uint32_t i = 0; i < bound.count && budget; i++) {
+        const struct lb_bound *row = &bound.rows[i];
+        struct lb_symbol symbol, own;
+        if (row->scope != LB_NOWHERE && !lb_symbol_at(symbols, row->target_symbol, &symbol))
             abort(); /* what is found can be read */
-        if (i < 8)
-            lb_find(symbols, symbol.name, i & 1 ? version : NULL);
+        if (lb_bound_record(row, objects, 0).symbol != row->symbol || !lb_symbol_at(symbols, row->symbol, &own))
+            abort();
+        if (i < MOST_FOUND)
+            lb_find(symbols, own.name, i & 1 ? lb_version_of(symbols, row->symbol, NULL) : NULL);
     }
+    lb_bound_release(&bound);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

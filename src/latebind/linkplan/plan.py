@@ -16,7 +16,7 @@ from latebind.elf.symbol import STB_GNU_UNIQUE
 from latebind.linkplan.binding import Binding, Definition, How, Kind, why
 from latebind.linkplan.machines import MACHINES, UNKNOWN
 from latebind.linkplan.order import constructor_order
-from latebind.linkplan.resolve import BoundReferences, bind_references, objects_of
+from latebind.linkplan.resolve import BoundReferences, Place, bind_references, objects_of
 from latebind.linkplan.roles import Role, is_c_library, is_runtime, stays_with_the_system
 from latebind.linkplan.services import SERVICES
 from latebind.linkplan.table import symbol_table
@@ -138,15 +138,20 @@ class LinkPlan:
         """The references of object `index` as the scope alone binds them; `changes` has what else the plan decides."""
         known = self._bound.get(index)
         if known is None:
-            item = self.objects[index]
-            scope = [(i, self.objects[i].elf) for i in self.scope]
+            item, scope = self.objects[index], self._places
+            own = Place(index, symbol_table(item.elf))
             if item.elf.dynamic.flags & dyn.DF_SYMBOLIC and index != 0:
-                scope.insert(0, (index, item.elf))
+                scope = (own, *scope)
             if index not in self.scope:
-                scope.append((index, item.elf))
+                scope = (*scope, own)
             first = self.executable if self.executable is not None else 0
             known = self._bound[index] = bind_references(item.elf, index, scope, first, self._watched)
         return known
+
+    @cached_property
+    def _places(self) -> tuple[Place, ...]:
+        """The scope with each object's symbols."""
+        return tuple([Place(i, symbol_table(self.objects[i].elf)) for i in self.scope])
 
     def changes(self, index: int) -> dict[int, Binding]:
         """The rows of `bound(index)` that are bound otherwise: unique symbols, services, copies, hooks."""

@@ -7,7 +7,7 @@ relocation passes the program over (glibc's `elf_machine_type_class`).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from latebind.elf.dynamic import DT_RELACOUNT, DT_RELCOUNT
 from latebind.errors import MalformedElf
@@ -56,6 +56,13 @@ def _packed_references(elf: Elf, machine: MachineRelocations) -> tuple[tuple[int
     """The references of packed tables, which the core does not read."""
     packed = elf.packed_relocations
     return tuple(dict.fromkeys((r.symbol, r.type) for r in packed if r.type != machine.relative)) if packed else ()
+
+
+class Place(NamedTuple):
+    """One object of a scope: its index in the plan, and its symbols."""
+
+    number: int
+    symbols: _core.SymbolTable
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,11 +117,11 @@ def _patch(b: Binding) -> tuple[int, int, int]:
 
 
 def bind_references(
-    elf: Elf, index: int, scope: Sequence[tuple[int, Elf]], executable: int | None, watched: Sequence[str] = ()
+    elf: Elf, index: int, scope: Sequence[Place], executable: int | None, watched: tuple[str, ...] = ()
 ) -> BoundReferences:
     """Bind every symbol that `elf` (object `index` of the plan) refers to.
 
-    `scope` holds (object index, file) in search order; `executable` is the object that copy relocations pass over.
+    `scope` is in search order; `executable` is the object that copy relocations pass over.
     The rows of `watched` names and those bound to unique definitions are told apart (`rows.watched`).
     Raises `MalformedElf`.
     """
@@ -125,25 +132,26 @@ def bind_references(
 def bind_call(elf: Elf, index: int, symbol: int, scope: Sequence[tuple[int, Elf]]) -> Binding:
     """What a call of `elf`'s symbol number `symbol` binds to in `scope`, as in `bind_references`."""
     machine = MACHINES.get(elf.header.machine, UNKNOWN)
-    return _bind(elf, index, scope, (), ((symbol, machine.jump_slot),), None, ()).binding(0)
+    places = [Place(i, symbol_table(e)) for i, e in scope]
+    return _bind(elf, index, places, (), ((symbol, machine.jump_slot),), None, ()).binding(0)
 
 
 def _bind(
     elf: Elf,
     index: int,
-    scope: Sequence[tuple[int, Elf]],
+    scope: Sequence[Place],
     tables: tuple[tuple[int, int, bool], ...],
     others: tuple[tuple[int, int], ...],
     executable: int | None,
-    watched: Sequence[str],
+    watched: tuple[str, ...],
 ) -> BoundReferences:
     machine = MACHINES.get(elf.header.machine, UNKNOWN)
-    objects = tuple([i for i, _ in scope])
+    objects = tuple([place.number for place in scope])
     copy_skips = objects.index(executable) if executable in objects else -1
     try:
         rows = symbol_table(elf).bind(
             tables, others, (machine.relative, tuple(machine.plt), machine.copy),
-            tuple([symbol_table(e) for _, e in scope]), copy_skips, tuple(watched),
+            tuple([place.symbols for place in scope]), copy_skips, watched,
         )  # fmt: skip
     except IndexError as e:
         raise MalformedElf(elf.path, None, f"a relocation refers to {e}, which is not in the file") from e
