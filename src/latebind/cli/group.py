@@ -18,6 +18,7 @@ VERBS: Final = {
     "audit": ("audit", "What it could do: capabilities implied by imports, raw system calls."),
     "abi": ("abi", "Whether a new build of a library still serves what was linked with the old."),
     "plan": ("plan", "A whole plan as text or document, and what differs between two."),
+    "cache": ("cache", "The kept plans: list, verify, clear."),
     "nm": ("nm", "The symbols, as nm prints them."),
     "objdump": ("objdump", "Private headers, dynamic symbols and relocations, as objdump prints them."),
     "ldd": ("ldd", "The libraries that would be loaded, as ldd prints them; nothing is executed."),

@@ -30,11 +30,11 @@ def question_for(target: object, snapshot: Snapshot, library_path: tuple[str, ..
     if not isinstance(name, str) or name.endswith((".o", ".a", ")")) or ("/" in name and not name.startswith("/")):
         return None
     around = snapshot.fingerprint()
-    settings = [os.environ.get(variable, "") for variable in _VARIABLES]
-    if around is None or "\0" in name:
+    if around is None:
         return None
-    parts = (_core.version, _core.cpu_features().hex(), name, *library_path, "now" if binding is None else binding)
-    return "\n".join((*parts, *settings, around))
+    settings = [os.environ.get(variable) for variable in _VARIABLES]
+    # repr: no value can pass for two, and none holds NUL
+    return repr((_core.version, _core.cpu_features(), name, library_path, binding or "now", settings, around))
 
 
 def keep_plan(store: Store, question: str, plan: PreparedPlan, files: Files, closure: tuple[LoadedObject, ...]) -> None:

@@ -76,9 +76,6 @@ class LoadedObject:
         """Whether running threads still have to run destructors in its code."""
         return self.image is not None and self.image.thread_destructors != 0
 
-    def fingerprint(self) -> str | None:
+    def fingerprint(self) -> tuple[object, ...] | None:
         """What tells it from every other object of a namespace; None for one that is no file."""
-        if self.identity is None:
-            return None
-        names = " ".join(sorted(self.names))
-        return f"{self.path} {' '.join(map(str, self.identity))} {names} {self.global_scope}"
+        return None if self.identity is None else (self.path, *self.identity, sorted(self.names), self.global_scope)

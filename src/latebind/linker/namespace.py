@@ -56,13 +56,12 @@ class Snapshot:
     def _startup_scope(self) -> list[SystemObject]:
         return _startup_scope([o for o in self.shared if o.resident is not None])
 
-    def fingerprint(self) -> str | None:
+    def fingerprint(self) -> tuple[object, ...] | None:
         """What tells this moment from every other; None where something is there that is no file."""
         own = [o.fingerprint() for o in self.own]
         if None in own:
             return None
-        seen = [self.system[0].fingerprint(), *(o.fingerprint() for o in self.shared), "own", *map(str, own)]
-        return "\n".join([str(self.of_process), *seen])
+        return self.of_process, self.system[0].fingerprint(), [o.fingerprint() for o in self.shared], own
 
 
 class Namespace:

@@ -61,16 +61,15 @@ class SystemObject:
         """Whether every namespace shares it: the C library family and the toolchain's runtimes."""
         return is_shared(self.soname)
 
-    def fingerprint(self) -> str:
+    def fingerprint(self) -> tuple[object, ...]:
         """What tells it from every other object: its path, what its memory says, and the file that is there now."""
         try:
             status = os.stat(self.path)
-            file = f"{status.st_dev} {status.st_ino} {status.st_size} {status.st_mtime_ns}"
         except OSError:
-            file = "gone"
+            return self.path, self.build_id
         if not self.build_id and self.resident is None:  # without a build-id, only the inode tells
-            file = "replaced"
-        return f"{self.path} {self.build_id.hex()} {file}"
+            return self.path, "replaced"
+        return self.path, self.build_id, status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
 
 
 class Process:
