@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Protocol
 
 from latebind.elf import Elf, read
@@ -10,7 +11,7 @@ from latebind.elf.archive import is_archive
 from latebind.elf.header import ET_REL
 from latebind.errors import NotFound, Tried
 from latebind.linker.descriptor import read_descriptor
-from latebind.linker.interpose import interpose, type_of_hook, type_of_wrap
+from latebind.linker.interpose import Interposition, interpose, type_of_hook, type_of_wrap
 from latebind.linker.library import Library
 from latebind.linker.lifetime import lock
 from latebind.linker.namespace import Namespace, running_program, this_process
@@ -136,19 +137,24 @@ def load(
     if scope not in ("local", "global"):
         raise ValueError(f"scope is {scope!r}, must be 'local' or 'global'")
     where = namespace or this_process()
-    with lock:  # what is there must not change between planning and loading
-        ready = target if isinstance(target, LinkPlan) else plan(target, into=where, library_path=library_path)
-        if binding is not None:
-            ready = ready.with_binding(binding)
-        if ready.lazy and os.environ.get("LD_BIND_NOW"):
-            ready = ready.with_binding("now")
-        ready, interposition = interpose(ready, hooks or {}, wrap or {}, _as_trace(trace))
-        try:
-            closure = where.open(ready, interposition, global_scope=scope == "global")
-        except BaseException:
-            interposition.abandon()
-            raise
-        return Library(ready, closure, where)
+    undo = ExitStack()  # closed where anything goes wrong, even control-C as the lock is given back
+    try:
+        with lock:  # what is there must not change between planning and loading
+            ready = target if isinstance(target, LinkPlan) else plan(target, into=where, library_path=library_path)
+            if binding is not None:
+                ready = ready.with_binding(binding)
+            if ready.lazy and os.environ.get("LD_BIND_NOW"):
+                ready = ready.with_binding("now")
+            interposition = Interposition()
+            undo.callback(interposition.abandon)
+            ready = interpose(ready, hooks or {}, wrap or {}, _as_trace(trace), interposition)
+            closure = where.open(ready, interposition, undo, global_scope=scope == "global")
+            library = Library(ready, closure, where)
+    except BaseException:
+        with lock:
+            undo.close()
+        raise
+    return library
 
 
 def _as_trace(trace: Trace | type_of_sink | None) -> Trace | None:

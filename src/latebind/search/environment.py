@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from latebind.elf import Elf
+    from latebind.elf.file import FileIdentity
     from latebind.search.files import Files
 
 INTERPRETERS: Final = {
@@ -194,12 +195,21 @@ def _system_dirs(files: Files, interpreter: str | None, key: tuple[int, int]) ->
     return ("/lib64", "/usr/lib64", "/lib", "/usr/lib") if key[1] == 64 else ("/lib", "/usr/lib")
 
 
-@lru_cache(maxsize=8)
+# By which file it is, not by the `Elf`: that would keep its file mapped, and be another one for each `Files`.
+_found_inside: Final[dict[FileIdentity | None, tuple[str, ...]]] = {}
+
+
 def _dirs_inside(linker: Elf) -> tuple[str, ...]:
+    known = _found_inside.get(linker.identity)
+    if known is not None:
+        return known
     section = linker.section(".rodata")
     data = bytes(linker.data) if section is None else linker.source.take(section.offset, section.size, ".rodata")
     match = max(_SYSTEM_DIRS.finditer(data), key=lambda m: len(m.group()), default=None)
-    return tuple(d.decode().rstrip("/") for d in match.group().split(b"\0") if d) if match else ()
+    found = tuple(d.decode().rstrip("/") for d in match.group().split(b"\0") if d) if match else ()
+    if linker.identity is not None:
+        _found_inside[linker.identity] = found
+    return found
 
 
 @lru_cache(maxsize=1)
