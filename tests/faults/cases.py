@@ -7,13 +7,11 @@ give numbers, so that what was loaded in spite of a failure can be seen to be wh
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
-import latebind as lb
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from support.compiler import Compiler
@@ -59,39 +57,33 @@ OPENER = """
     static void *handle;
     __attribute__((constructor)) static void begin(void) { handle = dlopen("%s", RTLD_NOW); }
     __attribute__((destructor)) static void end(void) { if (handle) dlclose(handle); }
-    int answer(void) { return handle ? ((int (*)(void))dlsym(handle, "answer"))() : 5; }
+    int answer(void)
+    {
+        int (*inner)(void) = handle ? dlsym(handle, "answer") : 0;
+        return inner ? inner() : 5;
+    }
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """`prepare` compiles; `load` loads what was compiled into a namespace."""
+    """`prepare` compiles; `load` with `options` takes the `target` that was compiled."""
 
     prepare: Callable[[Compiler], object]
-    load: Callable[[Path, lb.Namespace], lb.Library]
+    options: Mapping[str, Any] = field(default_factory=dict)
+    target: Callable[[Path], str | bytes | int] = lambda folder: str(folder / "libcase.so")
 
 
 def _compiled(source: str, *flags: str) -> Case:
-    return Case(lambda cc: cc.shared(source, name="libcase.so", flags=flags), _load())
+    return Case(lambda cc: cc.shared(source, name="libcase.so", flags=flags))
 
 
-def _load(name: str = "libcase.so", **options: object) -> Callable[[Path, lb.Namespace], lb.Library]:
-    def load(folder: Path, space: lb.Namespace) -> lb.Library:
-        return lb.load(folder / name, namespace=space, **options)  # type: ignore[arg-type]  # checked there
-
-    return load
+def _bytes(folder: Path) -> bytes:
+    return (folder / "libcase.so").read_bytes()
 
 
-def _from_bytes(folder: Path, space: lb.Namespace) -> lb.Library:
-    return lb.load((folder / "libcase.so").read_bytes(), namespace=space)
-
-
-def _from_descriptor(folder: Path, space: lb.Namespace) -> lb.Library:
-    fd = os.open(folder / "libcase.so", os.O_RDONLY)
-    try:
-        return lb.load(fd, namespace=space)
-    finally:
-        os.close(fd)
+def _descriptor(folder: Path) -> int:
+    return os.open(folder / "libcase.so", os.O_RDONLY)
 
 
 def _three(cc: Compiler) -> None:
@@ -124,17 +116,19 @@ CASES = {
     "ifunc": _compiled(IFUNC),
     "textrel": _compiled(TEXTREL, "-Wl,-z,notext"),
     "lazy": Case(lambda cc: cc.shared(CALLS, name="libcase.so", flags=["-fno-builtin", "-Wl,-z,lazy"]),
-                 _load(binding="lazy")),
-    "dependencies": Case(_three, _load()),
-    "bytes": Case(lambda cc: cc.shared(TLS, name="libcase.so"), _from_bytes),
-    "descriptor": Case(lambda cc: cc.shared(PLAIN, name="libcase.so"), _from_descriptor),
-    "c++": Case(lambda cc: cc.shared_cpp(CPP, name="libcase.so"), _load()),
+                 {"binding": "lazy"}),
+    "dependencies": Case(_three),
+    "bytes": Case(lambda cc: cc.shared(TLS, name="libcase.so"), target=_bytes),
+    "descriptor": Case(lambda cc: cc.shared(PLAIN, name="libcase.so"), target=_descriptor),
+    "c++": Case(lambda cc: cc.shared_cpp(CPP, name="libcase.so")),
     "openmp": _compiled(OPENMP, "-fopenmp"),
-    "constructor": Case(_opener, _load()),
-    "hooks": Case(_calls, _load(hooks={"abs": ("int abs(int)", lambda n: -n)})),
-    "wrap": Case(_calls, _load(wrap={"abs": ("int abs(int)", lambda original, n: original(n))})),
-    "trace": Case(_calls, _load(trace=_ignore)),
-    "object": Case(lambda cc: cc.object(CALLS, name="case.o", flags=["-fPIC", "-fno-builtin"]), _load("case.o")),
+    "constructor": Case(_opener),
+    "hooks": Case(_calls, {"hooks": {"abs": ("int abs(int)", lambda n: -n)}}),
+    "wrap": Case(_calls, {"wrap": {"abs": ("int abs(int)", lambda original, n: original(n))}}),
+    "trace": Case(_calls, {"trace": _ignore}),
+    "global": Case(_three, {"scope": "global"}),
+    "object": Case(lambda cc: cc.object(CALLS, name="case.o", flags=["-fPIC", "-fno-builtin"]),
+                   target=lambda folder: str(folder / "case.o")),
     "archive": Case(lambda cc: cc.archive(cc.object(CALLS, flags=["-fPIC", "-fno-builtin"]), name="libcase.a"),
-                    _load("libcase.a")),
+                    target=lambda folder: str(folder / "libcase.a")),
 }  # fmt: skip

@@ -16,6 +16,7 @@ import gc
 import os
 import sys
 from collections import Counter
+from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import Final
@@ -23,8 +24,9 @@ from typing import Final
 sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parent.parent)]
 
 import latebind as lb
-from cases import CASES
+from cases import CASES  # type: ignore[import-not-found]  # beside this program
 from latebind import _core
+from latebind.elf.mapping import keep
 from latebind.linker import interpose, lifetime
 
 SHIM: Final = ctypes.PyDLL(None)  # keeps the interpreter lock, so that arming is no place for an interrupt
@@ -66,21 +68,25 @@ def mappings() -> Counter[tuple[str, str]]:
 
 def attempt(case: str, folder: Path, what: str, nth: int, *, lasts: bool) -> bool:
     """One load in which the `nth` call of `what` fails; whether it came to that."""
-    space, library = lb.Namespace(), None
+    space, made = lb.Namespace(), list[lb.Library]()
+    target = CASES[case].target(folder)
+    load = partial(lb.load, namespace=space, **CASES[case].options)
     SHIM.faults_arm(what.encode(), nth, lasts, ERRORS.get(what, errno.ENOMEM))
     try:
-        library = CASES[case].load(folder, space)
+        keep(made, load, target)  # so that what comes after the load, and not in it, cannot lose the library
         seen = SHIM.faults_disarm()
     except EXPECTED as e:
         seen = SHIM.faults_disarm()
+        if os.environ.get("DBG"): import traceback; traceback.print_exc(file=open("/tmp/w/tb.txt","w"))
         assert seen >= nth, f"{e!r} without a failure"
-        if isinstance(e, lb.LatebindError):
-            assert str(e), "an error without a text"
-    if library is not None:
-        assert library.function("int answer(void)")() == 5
-        library.close()
+        assert str(e) or not isinstance(e, lb.LatebindError), "an error without a text"
+    if made:
+        assert made[0].function("int answer(void)")() == 5
+        made[0].close()
     assert space.objects == (), f"the namespace still has {space.objects}"
-    return seen >= nth
+    if isinstance(target, int):
+        os.close(target)
+    return bool(seen >= nth)
 
 
 def interrupted(case: str, folder: Path, what: str, nth: int, *, lasts: bool) -> bool:

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, NoReturn
 
 from latebind import _core
 from latebind.elf.bytesource import RuntimeAddress
+from latebind.elf.mapping import Descriptor, keep
 from latebind.errors import MalformedElf, NotFound, SystemFailure, Tried, UnresolvedSymbol, Unsupported
 from latebind.linker.loaded import LoadedObject
 from latebind.linker.process import tls_of
-from latebind.linker.transaction import Arrivals, keep
 from latebind.linkplan import Definition, Kind, LinkPlan, PlannedObject, Role, pack
 from latebind.search import Resident
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from latebind.elf import Elf
     from latebind.linker.process import Process
+    from latebind.linker.transaction import Arrivals
 
 
 def execute(
@@ -86,21 +87,14 @@ def _source(item: PlannedObject, there: LoadedObject | None, files: ExitStack, *
         return (int(there.base), *_tls_place(there, used=uses_tls))
     if item.elf.identity is None:
         return memoryview(item.elf.data)
-    descriptors: list[int] = []
-    files.callback(_close_all, descriptors)
     try:
-        fd = keep(descriptors, os.open, item.path, os.O_RDONLY | os.O_CLOEXEC)
+        fd = files.enter_context(Descriptor(item.path))
     except FileNotFoundError as e:
         raise NotFound(item.path, None, (Tried(item.path, "it was there when the plan was made"),)) from e
     except OSError as e:
         raise SystemFailure("open", e.errno or 0, item.path) from e
     _check_unchanged(item.elf, fd)
     return fd
-
-
-def _close_all(descriptors: list[int]) -> None:
-    while descriptors:
-        os.close(descriptors.pop())
 
 
 type_of_source = int | memoryview | tuple[int, int, int | None]

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
 from latebind import _core
+from latebind.elf.mapping import keep
 from latebind.errors import SystemFailure, UnresolvedSymbol, Unsupported
-from latebind.linker.transaction import keep
 from latebind.linkplan import Definition, Kind
 
 if TYPE_CHECKING:
@@ -113,8 +113,8 @@ class Interposition:
             original.set(slot.address_of_original)
         self.arm()
         for item in plan.loaded:
+            loaded[item.index].interposition = self  # first, so that its release is never forgotten
             self._objects.add(id(loaded[item.index]))
-            loaded[item.index].interposition = self
         _live.add(self)
 
     def arm(self) -> None:
