@@ -47,8 +47,8 @@ class Descriptor:
     def close(self) -> None:
         """Close it; closing twice does nothing."""
         closing, self._open = self._open, ()
-        for fd in closing:
-            os.close(fd)
+        if closing:  # nothing here needs memory
+            os.close(closing[0])
 
     __del__ = close
 
