@@ -242,6 +242,8 @@ void lb_lazy_free(struct lb_lazy *lazy);
 int lb_tls_carry(struct lb_execution *run, struct lb_member *member);
 void lb_tls_drop(struct lb_tls *tls);
 
+int lb_init_check(struct lb_execution *run, struct lb_member *member); /* of a relocated object: all lead to code? */
+
 bool lb_find_unwinder(struct lb_unwinder *unwinder); /* false: the process has none; else it stays loaded */
 void lb_announce(struct lb_image *image, const struct lb_unwinder *unwinder); /* at most once; if it has frames */
 void lb_renounce(struct lb_image *image);

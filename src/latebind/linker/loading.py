@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Protocol
 
 from latebind.elf import Elf, read
@@ -151,18 +152,25 @@ def load(
     if scope not in ("local", "global"):
         raise ValueError(f"scope is {scope!r}, must be 'local' or 'global'")
     where = namespace or this_process()
-    with lock:  # what is there must not change between planning and loading
-        if not isinstance(target, LinkPlan) and not hooks and not wrap and trace is None:
-            return _load_kept(target, where, library_path, binding, is_global=scope == "global", keep=keep)
-        ready = target if isinstance(target, LinkPlan) else plan(target, into=where, library_path=library_path)
-        ready, interposition = interpose(_bound_when(ready, binding), hooks or {}, wrap or {}, _as_trace(trace))
-        check_complete(ready, interposition.addresses)
-        try:
-            closure = where.open(prepare(ready), interposition, global_scope=scope == "global")
-        except BaseException:
-            interposition.abandon()
-            raise
-        return Library(lambda: ready, closure, where)
+    undo = ExitStack()  # closed where anything goes wrong, even control-C as the lock is given back
+    try:
+        with lock:  # what is there must not change between planning and loading
+            if isinstance(target, LinkPlan) or hooks or wrap or trace is not None:
+                ready = target if isinstance(target, LinkPlan) else plan(target, into=where, library_path=library_path)
+                interposition = Interposition()
+                undo.callback(interposition.abandon)
+                ready = _bound_when(ready, binding)
+                ready = interpose(ready, hooks or {}, wrap or {}, _as_trace(trace), interposition)
+                check_complete(ready, interposition.addresses)
+                closure = where.open(prepare(ready), interposition, undo, global_scope=scope == "global")
+                library = Library(lambda: ready, closure, where)
+            else:
+                library = _load_kept(target, where, library_path, binding, undo, is_global=scope == "global", keep=keep)
+    except BaseException:
+        with lock:
+            undo.close()
+        raise
+    return library
 
 
 def _bound_when(ready: LinkPlan, binding: str | None) -> LinkPlan:
@@ -177,6 +185,7 @@ def _load_kept(
     where: Namespace,
     library_path: tuple[str, ...],
     binding: str | None,
+    undo: ExitStack,
     *,
     is_global: bool,
     keep: bool,
@@ -187,14 +196,14 @@ def _load_kept(
     question = question_for(target, snapshot, library_path, binding) if store is not None else None
     entry = store.find(question) if store is not None and question is not None else None
     if entry is not None and entry.stale() is None:
-        closure = where.open(entry.plan, Interposition(), global_scope=is_global, there=snapshot.system)
+        closure = where.open(entry.plan, Interposition(), undo, global_scope=is_global, there=snapshot.system)
         around = snapshot.surroundings
         return Library(lambda: _bound_when(_plan_in(target, Files(), around(), library_path), binding), closure, where)
     files = Files()
     made = _bound_when(_plan_in(target, files, snapshot.surroundings(), library_path), binding)
     check_complete(made, {})
     prepared = prepare(made)
-    closure = where.open(prepared, Interposition(), global_scope=is_global, there=snapshot.system)
+    closure = where.open(prepared, Interposition(), undo, global_scope=is_global, there=snapshot.system)
     if store is not None and question is not None:
         keep_plan(store, question, prepared, files, closure)
     return Library(lambda: made, closure, where)
