@@ -88,7 +88,8 @@ def test_a_class_without_the_decorator_is_a_type_error() -> None:
 
 @pytest.mark.parametrize(
     ("annotation", "what"),
-    [(dict[str, int], "dict"), (Any, "Any"), (int | None, "int | None"), (list, "list"),
+    [(dict[str, int], "dict"), (Any, "Any"), (int | str, "a union is X"), (None | int | str, "a union is X"),
+     (list, "list"),
      (list[bytes], "list of bytes"), (list[list[int]], r"list of list\[int64\]"), (object, "object"),
      (complex, "complex"),
      (Annotated[set[int], 3], "set"), (bytearray, "bytearray")],
