@@ -5,6 +5,7 @@ from the model what a plugin's compiler, linker and host check; `marshal` and `n
 """
 
 from latebind.contracts.calls import Call, CallPool
+from latebind.contracts.cxx import cxx_header
 from latebind.contracts.define import Handle, contract, contract_of, quick
 from latebind.contracts.header import declaration, header, preamble
 from latebind.contracts.layout import layout_digest, signature_hash
@@ -12,6 +13,7 @@ from latebind.contracts.model import Contract, Function, Method, Parameter, symb
 from latebind.contracts.native import NativeMethod, Owner
 from latebind.contracts.note import ContractNote, PluginNote, differences, read_note
 from latebind.contracts.opened import Exports, Opened, missing_method
+from latebind.contracts.rust import rust_module
 from latebind.contracts.semver import Range, Version, compatible
 from latebind.contracts.service import Callback, missing_service, service_callbacks
 from latebind.contracts.types import (
@@ -57,6 +59,7 @@ __all__ = [
     "compatible",
     "contract",
     "contract_of",
+    "cxx_header",
     "declaration",
     "differences",
     "header",
@@ -66,6 +69,7 @@ __all__ = [
     "preamble",
     "quick",
     "read_note",
+    "rust_module",
     "service_callbacks",
     "signature_hash",
     "symbol_prefix",
