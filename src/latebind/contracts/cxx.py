@@ -164,7 +164,7 @@ def _parameters(function: Function) -> list[str]:
     return ["latebind::Context &ctx", *(f"{kind}{'' if kind[-1] in '&*' else ' '}{name}" for kind, name in taken)]
 
 
-def _taken(kind: DataKind, prefix: str) -> str:
+def _taken(kind: DataKind, prefix: str) -> str:  # noqa: PLR0911 - one case a kind
     """The C++ type of a parameter."""
     if isinstance(kind, Record):
         return f"const {c_type(kind, prefix)} &"

@@ -67,7 +67,7 @@ def rust_module(provides: Sequence[Contract], requires: Sequence[Contract] = ())
 
 def _module(contract: Contract, inside: Iterator[str]) -> Iterator[str]:
     yield from _documented(contract.doc, "")
-    yield "#[allow(non_camel_case_types, non_upper_case_globals, dead_code, unused_imports, unused_variables, clippy::all)]"
+    yield "#[allow(non_camel_case_types, non_upper_case_globals, dead_code, unused, clippy::all)]"
     yield f"pub mod {contract.prefix} {{"
     yield "    use super::latebind::*;"
     yield "    use std::ffi::c_void;"
@@ -96,8 +96,8 @@ def _trait(contract: Contract, *, handle: bool) -> Iterator[str]:
             continue
         function = contract.function(method, handle=handle)
         yield from _documented(method.doc, "    ")
-        parameters = (f"{name}: {_taken(p.kind)}" for p, name in _named(function))
-        yield f"    fn {_name(method.name)}({', '.join(['&self', 'ctx: &mut Context', *parameters])}) -> {_answer(function)};"
+        parameters = ["&self", "ctx: &mut Context", *(f"{name}: {_taken(p.kind)}" for p, name in _named(function))]
+        yield f"    fn {_name(method.name)}({', '.join(parameters)}) -> {_answer(function)};"
     yield "}"
 
 
@@ -137,7 +137,8 @@ def _body(function: Function) -> Iterator[str]:
         if isinstance(kind, IteratorOf | HandleTo):
             yield "*result = Box::into_raw(Box::new(found)) as *mut c_void;"
         elif handle_in(kind) is not None:
-            yield "*result = found.map_or(std::ptr::null_mut(), |handle| Box::into_raw(Box::new(handle)) as *mut c_void);"
+            yield "let boxed = found.map(|handle| Box::into_raw(Box::new(handle)) as *mut c_void);"
+            yield "*result = boxed.unwrap_or(std::ptr::null_mut());"
         elif isinstance(kind, Nothing):
             yield "let () = found;"
         else:
