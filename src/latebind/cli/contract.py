@@ -97,9 +97,9 @@ def diff(old: type, new: type, as_json: bool) -> int:  # noqa: FBT001  (click pa
     for heading, bump in (("breaks", "major"), ("adds", "minor"), ("changes nothing for others", "patch")):
         rows = [c for c in found.changes if c.bump == bump]
         if rows:
-            print_lines([f"  {heading}: {len(rows)}", *(f"    {c.place}: {c.before} → {c.after}" for c in rows)])
-    bump = found.bump or "no"
-    print_lines([f"  needs {'a' if found.bump else ''} {bump} bump: {found.needed} or later".replace("  no", " no")])
+            shown = (f"    {c.place}: {c.before or 'nothing'} → {c.after or 'nothing'}" for c in rows)
+            print_lines([f"  {heading}: {len(rows)}", *shown])
+    print_lines([f"  needs a {found.bump} bump: {found.needed} or later" if found.bump else "  needs no bump"])
     if not found.honest:
         print_lines([f"  {found.new.version} is too low"])
     return SUCCESS if found.honest else FINDING

@@ -142,7 +142,7 @@ class Contract:
                 yield from iterator_functions(function)
         if handle:
             declared = self.method(CLOSE)
-            doc = declared.doc if declared is not None else ""
+            doc = (declared.doc if declared is not None else "") or "Ends the handle: called once for each."
             yield Function(self, CLOSE, f"{self.id}/{CLOSE}", owner=self.prefix, doc=doc)
 
     def handles(self) -> tuple[Contract, ...]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from latebind.contracts.cdecl import harmless, prototype
 from latebind.contracts.evolution import spell
-from latebind.contracts.types import Enumeration, IteratorOf, Record, handle_in
+from latebind.contracts.types import Enumeration, IteratorOf, Record, ResultKind, handle_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,8 +27,8 @@ def python_signature(method: Method) -> str:
         if parameter.keyword_only and "*" not in parts:
             parts.append("*")
         default = "" if parameter.required else f" = {_value(parameter.default)}"
-        parts.append(f"{parameter.name}: {spell(parameter.kind)}{default}")
-    return f"{method.name}({', '.join(parts)}) → {spell(method.result)}"
+        parts.append(f"{parameter.name}: {_spell(parameter.kind)}{default}")
+    return f"{method.name}({', '.join(parts)}) → {_spell(method.result)}"
 
 
 def _contract(contract: Contract, *, handle: bool) -> Iterator[str]:
@@ -78,8 +78,16 @@ def _type(kind: Record | Enumeration, mark: str) -> Iterator[str]:
         yield from ("| field | type | default |", "| --- | --- | --- |")
         for field in kind.fields:
             default = "" if field.required else _cell(_value(field.default))
-            yield f"| `{field.name}` | {_cell(spell(field.kind))} | {default} |"
+            yield f"| `{field.name}` | {_cell(_spell(field.kind))} | {default} |"
     yield ""
+
+
+def _spell(kind: ResultKind) -> str:
+    """A type as Python's annotations have it."""
+    handle = handle_in(kind)
+    if handle is not None:
+        return (handle.contract.name or handle.contract.id) + ("" if handle is kind else " | None")
+    return re.sub(r"\b(int|float)64\b", r"\1", spell(kind))
 
 
 def _value(value: object) -> str:
