@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from latebind import LatebindError, NotProvided, PluginError
 from latebind.contracts import CallPool, Contract, Method, NativeMethod, Owner, Parameter, Version, declaration, header
-from latebind.contracts.types import BOOL, FLOAT64, INT64, SCALARS, UINT8, DataKind, ListOf, Scalar, Text
+from latebind.contracts.types import BOOL, FLOAT64, INT64, SCALARS, UINT8, UINT64, Bytes, DataKind, ListOf, Scalar, Text
 from latebind.linker import Library, Namespace, load
 from support.compiler import Compiler
 from support.kinds import ECHO, METHODS, Everything, Level, Mode, Place, echo_body, values
@@ -299,3 +299,39 @@ def test_the_interpreter_lock_is_free_during_a_call_unless_it_is_quick(cc: Compi
 
 def test_the_layout_of_a_list_of_texts_is_the_headers() -> None:
     assert struct.calcsize("NN") == 16
+
+
+def test_a_buffer_is_not_copied(cc: Compiler) -> None:
+    """The plugin is told the addresses: writable or read-only, they are the buffer's own."""
+    methods = tuple(
+        Method(f"at_{n}", (Parameter("data", k),), UINT64) for n, k in (("b", Bytes()), ("l", ListOf(INT64)))
+    )
+    contract = Contract("test.where", Version(1, 0, 0), methods)
+    body = """
+    lb_status test_where_at_b(lb_context *ctx, lb_bytes data, uint64_t *result)
+    { (void)ctx; *result = (uintptr_t)data.data; return LB_OK; }
+    lb_status test_where_at_l(lb_context *ctx, lb_list_i64 data, uint64_t *result)
+    { (void)ctx; *result = (uintptr_t)data.data; return LB_OK; }
+    """
+    with load(cc.shared(header(contract) + body), namespace=Namespace()) as library:
+        plugin = Plugin(library, contract)
+        numbers = array.array("q", [1, 2, 3])
+        address = numbers.buffer_info()[0]
+        for buffer in (numbers, memoryview(numbers), memoryview(numbers).toreadonly()):
+            assert plugin.call("at_b", buffer) == plugin.call("at_l", buffer) == address
+        assert plugin.call("at_l", memoryview(numbers)[1:]) == address + 8
+        assert plugin.call("at_l", array.array("q")) != 0
+
+
+def test_a_finished_message_is_taken_as_it_is(cc: Compiler) -> None:
+    contract = Contract("test.says", Version(1, 0, 0), (Method("no", (Parameter("text", Text()),), INT64),))
+    body = "lb_status test_says_no(lb_context *ctx, lb_str text, int64_t *result)"
+    body += "{ (void)result; return lb_fail_text(ctx, text); }"
+    with load(cc.shared(header(contract) + body), namespace=Namespace()) as library:
+        plugin = Plugin(library, contract)
+        for text in ("100 %s größe", "é" * 5000):
+            with pytest.raises(PluginError) as caught:
+                plugin.call("no", text)
+            assert caught.value.message == text[:1023]
+        with pytest.raises(PluginError, match="without saying why"):
+            plugin.call("no", "")
