@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from latebind.cli.boundary import FINDING, SUCCESS
 from latebind.cli.definitions import contract_class
 from latebind.cli.files import print_document, print_lines
-from latebind.cli.group import FINDING, SUCCESS
 
 if TYPE_CHECKING:
     from latebind.contracts import Contract

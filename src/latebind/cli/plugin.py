@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from latebind.cli.boundary import FINDING, SUCCESS, complain
 from latebind.cli.definitions import contract_class
 from latebind.cli.files import print_document, print_lines
-from latebind.cli.boundary import FINDING, SUCCESS, complain
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
