@@ -83,7 +83,7 @@ def check_files(paths: list[str]) -> int:
     plain = 0
     for path in paths:
         values = summarize(path, {})
-        if values is not None:
+        if isinstance(values, tuple):
             elf = read(path)
             assert values[:-1] == of_elf(elf), path
             assert values[-1] or not has_fdo_note(elf), path

@@ -10,6 +10,7 @@ import os
 import stat
 
 from latebind.elf.summary import Summary, read_summary
+from latebind.errors import NotFound
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from typing import Any, TypeVar
 
     from latebind.elf import Elf
-    from latebind.errors import MalformedElf, NotFound
+    from latebind.errors import MalformedElf
 
     Kept = TypeVar("Kept")
 
