@@ -17,7 +17,7 @@ from latebind.errors import NotFound, UnresolvedSymbol, Unsupported
 from latebind.linker.execute import execute
 from latebind.linker.lifetime import live, lock, reachable, sweep_later, sweep_lingering
 from latebind.linker.loaded import LoadedObject
-from latebind.linker.process import Process, SystemObject
+from latebind.linker.process import Process, SystemObject, read_all
 from latebind.linker.transaction import Arrivals
 from latebind.linkplan import Binding, Definition, LinkPlan, PreparedObject, PreparedPlan, Role, Surroundings
 from latebind.linkplan.near import near_misses
@@ -42,6 +42,7 @@ class Snapshot:
 
     def surroundings(self) -> Surroundings:
         """The same for a plan: with every object's file."""
+        read_all((self.system[0], *self.shared))
         shared = [r for o in self.shared if (r := o.resident) is not None]
         own = [o.resident for o in self.own]
         scope = [o.resident for o in self._startup_scope()] if self.of_process else []
