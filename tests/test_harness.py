@@ -124,7 +124,7 @@ def test_make_runs_a_target(folder: Path) -> None:
 
 
 def test_a_plugin_in_python_needs_no_build(tmp_path: Path) -> None:
-    source = "class Plugin:\n    def __init__(self, context):\n        pass\n    def find(self, word):\n        return [word]\n"
+    source = "class Plugin:\n    def __init__(self, context): ...\n    def find(self, word):\n        return [word]\n"
     provides = [{"contract": "test.words", "version": "1.0.0"}]
     folder = PluginFolder(tmp_path).python("test.words", source, provides=provides)
     with PluginHarness(folder, Words) as plugin:
