@@ -43,6 +43,7 @@ static void renew_all(void)
 {
     lb_process.lock = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
     lb_process.walking = (pthread_mutex_t)PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
+    lb_leftovers_in_child();
 }
 
 /* glibc hands the program's arguments to the constructors of every library, ours included; nothing public keeps them.
@@ -293,6 +294,7 @@ void lb_image_close(struct lb_image *image)
             break;
         }
     }
+    lb_leftovers_withdraw(image);
     lb_renounce(image);
     lb_image_unmap(image);
     struct lb_tls tls = image->tls;
@@ -304,6 +306,7 @@ void lb_image_close(struct lb_image *image)
 void lb_image_free(struct lb_image *image)
 {
     lb_lazy_free(&image->lazy);
+    lb_leftovers_free(image->leftovers);
     free(image->tls_arguments);
     free(image->segments);
     free(image->name);

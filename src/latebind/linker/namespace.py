@@ -15,7 +15,7 @@ from latebind.elf.header import ELFOSABI_GNU, ET_EXEC
 from latebind.elf.segment import PF_X, PT_GNU_STACK, PT_LOAD
 from latebind.errors import NotFound, UnresolvedSymbol, Unsupported
 from latebind.linker.execute import execute
-from latebind.linker.lifetime import live, lock, reachable, sweep_later, sweep_lingering
+from latebind.linker.lifetime import live, lock, reachable, remaining, sweep_later, sweep_lingering
 from latebind.linker.loaded import LoadedObject
 from latebind.linker.process import Process, SystemObject
 from latebind.linker.transaction import Arrivals
@@ -238,7 +238,7 @@ class Namespace:
 
     def take_unheld(self) -> list[LoadedObject]:
         """The objects that nobody holds any more, dependents last; they are no members from now on. Under the lock."""
-        kept = reachable(o for o in self._own if o.opened or o.pinned or o.lingers)
+        kept = reachable([*(o for o in self._own if o.opened or o.pinned or o.lingers), *remaining])
         gone = [o for o in self._own if id(o) not in kept]
         self._own = [o for o in self._own if id(o) in kept]
         return gone
