@@ -9,6 +9,7 @@
  *     init.c      constructors and destructors
  *     leftovers.c what an object leaves in the C library when it goes; threads.c finds the threads that run in it
  *     execute.c   the phases in order, and roll-back; the list of live images
+ *     debugger.c  tell a debugger about the object's functions and lines
  *     objects.c, thread_exit.c, dl.c   what our objects call instead of the C library's (services.c is the table)
  *     system.c    what the system's own linker knows: its objects, symbols and TLS blocks
  *
@@ -237,6 +238,11 @@ void lb_image_finalize(struct lb_image *image);
 
 /* In how many threads each of `images` has code on the stack: threads[i].  -1: no memory.  Live images only. */
 int lb_threads_running(struct lb_image *const *images, size_t count, uint32_t *threads);
+
+/* debugger.c: a symbol file that debuggers read (copied), NULL: no memory; and its end */
+bool lb_debugger_listens(void);
+void *lb_debugger_enter(const void *file, size_t size);
+void lb_debugger_remove(void *entry);
 
 /* leftovers.c: calls what was registered with atexit; takes everything else back, under the lock; gives the notes back */
 void lb_leftovers_run(struct lb_image *image);

@@ -19,6 +19,7 @@ import threading
 from typing import TYPE_CHECKING, Final
 
 from latebind import _core
+from latebind.linker import debugger, perfmap
 from latebind.linkplan.roles import is_shared
 
 if TYPE_CHECKING:
@@ -40,6 +41,13 @@ _waiting: Final[list[Namespace]] = []
 _lingering: Final[set[Namespace]] = set()
 _leaving: Final[list[LoadedObject]] = []  # in reverse: dependents last
 _sweeping: Final[list[None]] = []  # not empty while a sweep runs; a list, so that it can be final
+
+
+def tell_tools() -> None:
+    """Something was mapped: show it to a debugger and to perf, where they want to see it. Under the lock."""
+    for tool in (debugger, perfmap):
+        if tool.is_wanted():
+            tool.show(at for at, _ in live.values())
 
 
 def sweep_later(namespace: Namespace) -> None:
@@ -132,6 +140,8 @@ def _take_out(o: LoadedObject) -> None:
     o.gone, o.scope, o.holds, o.needs = True, (), [], []
     if o.image is not None:
         live.pop(o.base, None)
+        debugger.hide(o)
+        perfmap.forget(o)
         o.image.unmap()
     if o.interposition is not None:
         o.interposition.release(o)
