@@ -213,9 +213,9 @@ static int execute_phases(struct lb_execution *run)
     return for_each(run, lb_image_protect);
 }
 
-/* Makes the images live, and tells the unwinder about them and about older ones that came before it did.  The system
- * linker's lock is never taken under ours: a constructor that it runs may come back here. */
-static void publish(struct lb_execution *run, struct lb_image **images)
+/* Tells the unwinder about all images that it does not know: about older ones too, that came before it did.  The
+ * system linker's lock is never taken under ours: a constructor that it runs may come back here. */
+void lb_announce_all(void)
 {
     struct lb_unwinder unwinder = {0};
     lock_images();
@@ -225,6 +225,16 @@ static void publish(struct lb_execution *run, struct lb_image **images)
     lock_images();
     if (is_found)
         lb_process.unwinder = unwinder;
+    for (struct lb_image *image = lb_process.images; image != NULL && lb_process.unwinder.enlist != NULL;
+         image = image->next)
+        lb_announce(image, &lb_process.unwinder);
+    unlock_images();
+}
+
+/* Makes the images live. */
+static void publish(struct lb_execution *run, struct lb_image **images)
+{
+    lock_images();
     for (uint32_t i = 0; i < run->plan.object_count; i++) {
         struct lb_image *image = images[i] = run->members[i].image;
         if (image == NULL)
@@ -233,10 +243,8 @@ static void publish(struct lb_execution *run, struct lb_image **images)
         lb_process.images = image;
         lb_process.adds++;
     }
-    for (struct lb_image *image = lb_process.images; image != NULL && lb_process.unwinder.enlist != NULL;
-         image = image->next)
-        lb_announce(image, &lb_process.unwinder);
     unlock_images();
+    lb_announce_all();
 }
 
 static void undo(struct lb_execution *run)

@@ -272,6 +272,7 @@ int lb_init_check(struct lb_execution *run, struct lb_member *member); /* of a r
 
 bool lb_find_unwinder(struct lb_unwinder *unwinder); /* false: the process has none; else it stays loaded */
 void lb_announce(struct lb_image *image, const struct lb_unwinder *unwinder); /* at most once; if it has frames */
+void lb_announce_all(void); /* every live image that an unwinder does not know yet, if there is one */
 void lb_renounce(struct lb_image *image);
 
 /* ---- the machine ---------------------------------------------------------------------------------------------------- */

@@ -74,6 +74,7 @@ enum lb_service {
     LB_SERVICE_SIGACTION = 24,         /* sigaction */
     LB_SERVICE_SIGNAL = 25,            /* signal */
     LB_SERVICE_SYSV_SIGNAL = 26,       /* __sysv_signal */
+    LB_SERVICE_BACKTRACE = 27,         /* backtrace */
     LB_SERVICES
 };
 

@@ -35,6 +35,7 @@ uint64_t lb_service_address(uint64_t service)
         [LB_SERVICE_SIGACTION] = AT(lb_sigaction),
         [LB_SERVICE_SIGNAL] = AT(lb_signal),
         [LB_SERVICE_SYSV_SIGNAL] = AT(lb_sysv_signal),
+        [LB_SERVICE_BACKTRACE] = AT(lb_backtrace),
     };
 #undef AT
     return service < LB_SERVICES ? table[service] : 0;

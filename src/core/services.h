@@ -22,6 +22,7 @@ int lb_iterate_phdr(int (*callback)(struct dl_phdr_info *, size_t, void *), void
 int lb_find_object(void *address, struct dl_find_object *result);
 int lb_addr(const void *address, Dl_info *info);
 int lb_addr1(const void *address, Dl_info *info, void **extra, int flags);
+int lb_backtrace(void **frames, int count);
 char **lb_backtrace_symbols(void *const *frames, int count);
 void lb_backtrace_symbols_fd(void *const *frames, int count, int fd);
 

@@ -26,7 +26,7 @@ SOURCE = """
 
 
 def run(script: str, before: str = "") -> tuple[list[str], str]:
-    """The lines of the map file that `script` leaves with LATEBIND_PERF_MAP=1, and its output; `before` is there first."""
+    """The lines of the map file that `script` leaves when the names are asked for, and its output."""
     first = f"import os; open(f'/tmp/perf-{{os.getpid()}}.map', 'a').write({before!r})\n" if before else ""
     process = subprocess.Popen(
         [sys.executable, "-c", first + script], env=os.environ | {"LATEBIND_PERF_MAP": "1"}, stdout=subprocess.PIPE

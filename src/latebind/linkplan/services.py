@@ -39,6 +39,7 @@ SERVICES: Final = {
             "sigaction",
             "signal",
             "__sysv_signal",
+            "backtrace",
         )
     )
 }
