@@ -17,7 +17,7 @@ from support import needs
 from support.command import PROGRAM
 
 ROOT = Path(__file__).parent.parent
-PAGES = ("README.md", "docs/contracts.md")
+PAGES = ("README.md", "docs/contracts.md", "docs/linker.md")
 
 
 def blocks(language: str, page: str) -> list[str]:
