@@ -25,6 +25,7 @@
 
 #define PATIENCE 20u        /* looks at a thread that runs, ... */
 #define PAUSE_NS 50000      /* ... and nanoseconds between them */
+#define LARGEST_STACK (64u << 20) /* bytes; what is deeper takes a look at /proc/self/maps */
 #define EMPTY_BYTES 262144u /* so many zero bytes below the used part of a stack whose pointer is not known: its end */
 
 struct search {
@@ -203,8 +204,8 @@ static size_t peek(uint64_t address, void *out, size_t size)
     return n < 0 ? 0 : (size_t)n;
 }
 
-/* From the end down, so that the unused part of a stack need not be read. */
-static void look_at_words(struct search *s, uint64_t low, uint64_t high, bool to_the_low_end)
+/* From the end down, so that the unused part of a stack need not be read.  False: something there is not mapped. */
+static bool look_at_words(struct search *s, uint64_t low, uint64_t high, bool to_the_low_end)
 {
     uint64_t words[512], empty = 0;
     size_t index;
@@ -213,7 +214,7 @@ static void look_at_words(struct search *s, uint64_t low, uint64_t high, bool to
     while (high > low && (to_the_low_end || empty < EMPTY_BYTES)) {
         size_t size = high - low < sizeof words ? (size_t)(high - low) : sizeof words, n = peek(high - size, words, size);
         if (n != size)
-            return;
+            return false;
         for (size_t i = size / 8; i-- != 0;) {
             empty = words[i] == 0 ? empty + 8 : 0;
             if (is_return_address(s, words[i], &index))
@@ -221,19 +222,26 @@ static void look_at_words(struct search *s, uint64_t low, uint64_t high, bool to
         }
         high -= size;
     }
+    return true;
 }
 
+/* A thread's frames end at its record, and the first thread's at its arguments; where the stack is another one (that of
+ * a coroutine, say), at the end of the mapping. */
 static void look_at_thread(struct search *s, long thread)
 {
-    struct lb_range stack, other;
-    uint64_t pointer = stack_pointer(thread), record = record_of(thread);
-    uint64_t inside = pointer != 0 ? pointer : thread == getpid() ? (uint64_t)(uintptr_t)environ : record;
-    if (pointer == 1 || inside == 0 || !find_mapping(s, inside, &stack))
+    uint64_t pointer = stack_pointer(thread);
+    uint64_t end = thread == getpid() ? (uint64_t)(uintptr_t)lb_process.arguments : record_of(thread);
+    struct lb_range mapping;
+    if (pointer == 1)
         return;
-    uint64_t end = stack.address + stack.size;
-    if (record >= inside && find_mapping(s, record, &other) && other.address == stack.address)
-        end = record;
-    look_at_words(s, pointer != 0 ? pointer : stack.address, end, pointer != 0);
+    if (pointer != 0 && end > pointer && end - pointer < LARGEST_STACK && look_at_words(s, pointer, end, true))
+        return;
+    if (!find_mapping(s, pointer != 0 ? pointer : end, &mapping))
+        return;
+    if (pointer != 0)
+        look_at_words(s, pointer, mapping.address + mapping.size, true);
+    else
+        look_at_words(s, mapping.address, end, false);
 }
 
 static void look_at_others(struct search *s)
