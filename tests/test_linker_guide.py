@@ -1,4 +1,4 @@
-"""docs/linker.md is true: the files and reasons that it names are those that there are (test_readme.py runs its code)."""
+"""docs/linker.md is true: it names the files and reasons that there are; its code is run by test_readme.py."""
 
 from __future__ import annotations
 
