@@ -17,7 +17,7 @@ from support import needs
 from support.command import PROGRAM
 
 ROOT = Path(__file__).parent.parent
-PAGES = ("README.md", "docs/contracts.md")
+PAGES = ("README.md", "docs/contracts.md", "docs/linker.md")
 
 
 def blocks(language: str, page: str) -> list[str]:
@@ -63,6 +63,7 @@ def folder_of(page: str, folders: dict[str, Path], tmp_path_factory: pytest.Temp
         return folders[page]
     needs.program("make", "make")
     needs.program("cc", "gcc libc6-dev")
+    needs.program("gdb", "gdb")
     made = folders[page] = tmp_path_factory.mktemp("page")
     wrong = []
     for block in blocks("console", page):
@@ -79,7 +80,7 @@ def test_the_console_sessions_answer_what_the_page_says(
     page: str, folders: dict[str, Path], tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     folder = folder_of(page, folders, tmp_path_factory)
-    assert (folder / "greeter" / "plugin.yaml").exists()  # and nothing was wrong on the way
+    assert any(folder.iterdir())  # and nothing was wrong on the way
 
 
 @pytest.mark.parametrize(("page", "program"), [(page, program) for page in PAGES for program in blocks("python", page)])
@@ -91,7 +92,9 @@ def test_the_python_programs_run(
     assert answer.returncode == 0, answer.stdout
 
 
-@pytest.mark.parametrize(("page", "sessions_", "programs"), [("README.md", 4, 3), ("docs/contracts.md", 1, 4)])
+@pytest.mark.parametrize(
+    ("page", "sessions_", "programs"), [("README.md", 4, 3), ("docs/contracts.md", 1, 4), ("docs/linker.md", 3, 3)]
+)
 def test_both_kinds_are_there(page: str, sessions_: int, programs: int) -> None:
     assert len(blocks("console", page)) >= sessions_
     assert len(blocks("python", page)) >= programs

@@ -20,6 +20,8 @@ static bool find_functions(void *scope, struct lb_unwinder *u)
     void *enlist = dlsym(scope, "__register_frame"), *delist = dlsym(scope, "__deregister_frame");
     memcpy(&u->enlist, &enlist, sizeof enlist);
     memcpy(&u->delist, &delist, sizeof delist);
+    void *backtrace = dlsym(scope, "_Unwind_Backtrace");
+    memcpy(&u->backtrace, &backtrace, sizeof backtrace);
     return enlist != NULL && delist != NULL;
 }
 

@@ -43,6 +43,7 @@ static void renew_all(void)
 {
     lb_process.lock = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
     lb_process.walking = (pthread_mutex_t)PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
+    lb_leftovers_in_child();
 }
 
 /* glibc hands the program's arguments to the constructors of every library, ours included; nothing public keeps them.
@@ -212,9 +213,9 @@ static int execute_phases(struct lb_execution *run)
     return for_each(run, lb_image_protect);
 }
 
-/* Makes the images live, and tells the unwinder about them and about older ones that came before it did.  The system
- * linker's lock is never taken under ours: a constructor that it runs may come back here. */
-static void publish(struct lb_execution *run, struct lb_image **images)
+/* Tells the unwinder about all images that it does not know: about older ones too, that came before it did.  The
+ * system linker's lock is never taken under ours: a constructor that it runs may come back here. */
+void lb_announce_all(void)
 {
     struct lb_unwinder unwinder = {0};
     lock_images();
@@ -224,6 +225,16 @@ static void publish(struct lb_execution *run, struct lb_image **images)
     lock_images();
     if (is_found)
         lb_process.unwinder = unwinder;
+    for (struct lb_image *image = lb_process.images; image != NULL && lb_process.unwinder.enlist != NULL;
+         image = image->next)
+        lb_announce(image, &lb_process.unwinder);
+    unlock_images();
+}
+
+/* Makes the images live. */
+static void publish(struct lb_execution *run, struct lb_image **images)
+{
+    lock_images();
     for (uint32_t i = 0; i < run->plan.object_count; i++) {
         struct lb_image *image = images[i] = run->members[i].image;
         if (image == NULL)
@@ -232,10 +243,8 @@ static void publish(struct lb_execution *run, struct lb_image **images)
         lb_process.images = image;
         lb_process.adds++;
     }
-    for (struct lb_image *image = lb_process.images; image != NULL && lb_process.unwinder.enlist != NULL;
-         image = image->next)
-        lb_announce(image, &lb_process.unwinder);
     unlock_images();
+    lb_announce_all();
 }
 
 static void undo(struct lb_execution *run)
@@ -293,6 +302,7 @@ void lb_image_close(struct lb_image *image)
             break;
         }
     }
+    lb_leftovers_withdraw(image);
     lb_renounce(image);
     lb_image_unmap(image);
     struct lb_tls tls = image->tls;
@@ -304,6 +314,7 @@ void lb_image_close(struct lb_image *image)
 void lb_image_free(struct lb_image *image)
 {
     lb_lazy_free(&image->lazy);
+    lb_leftovers_free(image->leftovers);
     free(image->tls_arguments);
     free(image->segments);
     free(image->name);

@@ -7,7 +7,9 @@
  *     tls.c       give the object a TLS block in every thread
  *     announce.c  tell the unwinder about the object's frames
  *     init.c      constructors and destructors
+ *     leftovers.c what an object leaves in the C library when it goes; threads.c finds the threads that run in it
  *     execute.c   the phases in order, and roll-back; the list of live images
+ *     debugger.c  tell a debugger about the object's functions and lines
  *     objects.c, thread_exit.c, dl.c   what our objects call instead of the C library's (services.c is the table)
  *     system.c    what the system's own linker knows: its objects, symbols and TLS blocks
  *
@@ -22,6 +24,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+#include <unwind.h>
 
 #include "plan.h"
 
@@ -108,6 +111,7 @@ struct lb_tls {
 struct lb_unwinder { /* the process's functions that take and drop an .eh_frame section */
     void (*enlist)(void *);
     void (*delist)(void *);
+    _Unwind_Reason_Code (*backtrace)(_Unwind_Trace_Fn, void *); /* or NULL */
 };
 
 struct lb_frames { /* what the unwinder was told */
@@ -145,6 +149,8 @@ struct lb_image { /* one object that we mapped; owns everything it points to */
     uint16_t program_header_count;     /* 0 where no segment holds them */
     struct link_map map; /* the public part; its address is what dlopen returns to native code */
     uint64_t thread_destructors; /* how many wait for their threads to end; atomic */
+    uint64_t threads;            /* how many threads run that started in its code; atomic */
+    struct lb_leftover *leftovers; /* what the C library knows of it; under the lock */
     uint64_t (*tls_arguments)[2]; /* module and offset, for TLS descriptors of blocks that are not static */
     uint64_t tls_argument_count;
 };
@@ -230,6 +236,20 @@ void lb_image_free(struct lb_image *image); /* of a closed image */
 void lb_image_initialize(struct lb_image *image);
 void lb_image_finalize(struct lb_image *image);
 
+/* In how many threads each of `images` has code on the stack: threads[i].  -1: no memory.  Live images only. */
+int lb_threads_running(struct lb_image *const *images, size_t count, uint32_t *threads);
+
+/* debugger.c: a symbol file that debuggers read (copied), NULL: no memory; and its end */
+bool lb_debugger_listens(void);
+void *lb_debugger_enter(const void *file, size_t size);
+void lb_debugger_remove(void *entry);
+
+/* leftovers.c: calls what was registered with atexit; takes everything else back, under the lock; gives the notes back */
+void lb_leftovers_run(struct lb_image *image);
+void lb_leftovers_withdraw(struct lb_image *image);
+void lb_leftovers_free(struct lb_leftover *first);
+void lb_leftovers_in_child(void); /* of fork(2): it has one thread */
+
 /* ---- the phases --------------------------------------------------------------------------------------------------- */
 
 int lb_image_map(struct lb_execution *run, struct lb_member *member);
@@ -252,6 +272,7 @@ int lb_init_check(struct lb_execution *run, struct lb_member *member); /* of a r
 
 bool lb_find_unwinder(struct lb_unwinder *unwinder); /* false: the process has none; else it stays loaded */
 void lb_announce(struct lb_image *image, const struct lb_unwinder *unwinder); /* at most once; if it has frames */
+void lb_announce_all(void); /* every live image that an unwinder does not know yet, if there is one */
 void lb_renounce(struct lb_image *image);
 
 /* ---- the machine ---------------------------------------------------------------------------------------------------- */

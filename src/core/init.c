@@ -64,6 +64,7 @@ void lb_image_finalize(struct lb_image *image)
         ((destructor *)(uintptr_t)lb_load64(image->base + image->fini_array.address + i - 8))();
     if (image->fini != 0)
         ((destructor *)(uintptr_t)(image->base + image->fini))();
+    lb_leftovers_run(image);
 }
 
 /* The process ends: what is still loaded gets its destructors, the last initialised first, as glibc does for its own

@@ -6,6 +6,7 @@
  * glibc, a callback must not unload what it is shown. */
 #define _GNU_SOURCE
 #include <elf.h>
+#include <execinfo.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -167,6 +168,22 @@ static int describe(char *text, size_t size, void *frame)
     const char *function = info.dli_sname != NULL ? info.dli_sname : "";
     const char *start = info.dli_sname != NULL ? info.dli_saddr : info.dli_fbase;
     return snprintf(text, size, "%s(%s+%#tx) [%p]", info.dli_fname, function, (const char *)frame - start, frame);
+}
+
+/* The C library loads an unwinder for its first backtrace; before that, ours were announced to nobody.  The frame of this
+ * function is left out, where the compiler made one. */
+__attribute__((noinline)) int lb_backtrace(void **frames, int count)
+{
+    void *here[1], *caller = __builtin_return_address(0);
+    if (lb_process.unwinder.enlist == NULL && backtrace(here, 1) >= 0)
+        lb_announce_all();
+    int found = backtrace(frames, count), own = 0;
+    while (own < found && own < 3 && frames[own] != caller)
+        own++;
+    if (own == found || own == 3)
+        return found;
+    memmove(frames, frames + own, (size_t)(found - own) * sizeof *frames);
+    return found - own;
 }
 
 char **lb_backtrace_symbols(void *const *frames, int count)

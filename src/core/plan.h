@@ -62,6 +62,19 @@ enum lb_service {
     LB_SERVICE_CLOSE = 12,             /* dlclose */
     LB_SERVICE_ERROR = 13,             /* dlerror */
     LB_SERVICE_INFO = 14,              /* dlinfo */
+    LB_SERVICE_CXA_ATEXIT = 15,        /* __cxa_atexit */
+    LB_SERVICE_REGISTER_ATFORK = 16,   /* __register_atfork */
+    LB_SERVICE_ON_EXIT = 17,           /* on_exit */
+    LB_SERVICE_KEY_CREATE = 18,        /* pthread_key_create */
+    LB_SERVICE_KEY_DELETE = 19,        /* pthread_key_delete */
+    LB_SERVICE_TSS_CREATE = 20,        /* tss_create */
+    LB_SERVICE_TSS_DELETE = 21,        /* tss_delete */
+    LB_SERVICE_THREAD_CREATE = 22,     /* pthread_create */
+    LB_SERVICE_THRD_CREATE = 23,       /* thrd_create */
+    LB_SERVICE_SIGACTION = 24,         /* sigaction */
+    LB_SERVICE_SIGNAL = 25,            /* signal */
+    LB_SERVICE_SYSV_SIGNAL = 26,       /* __sysv_signal */
+    LB_SERVICE_BACKTRACE = 27,         /* backtrace */
     LB_SERVICES
 };
 

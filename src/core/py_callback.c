@@ -165,7 +165,42 @@ static PyObject *address_info(PyObject *module, PyObject *args)
                          (unsigned long long)(uintptr_t)info.dli_saddr);
 }
 
+/* ---- debuggers --------------------------------------------------------------------------------------------------------- */
+
+static PyObject *debugger_listens(PyObject *module, PyObject *unused)
+{
+    (void)module, (void)unused;
+    return PyBool_FromLong(lb_debugger_listens());
+}
+
+static PyObject *debugger_enter(PyObject *module, PyObject *args)
+{
+    Py_buffer file;
+    (void)module;
+    if (!PyArg_ParseTuple(args, "y*:debugger_enter", &file))
+        return NULL;
+    void *entry = lb_debugger_enter(file.buf, (size_t)file.len);
+    PyBuffer_Release(&file);
+    return entry != NULL ? PyLong_FromVoidPtr(entry) : PyErr_NoMemory();
+}
+
+static PyObject *debugger_remove(PyObject *module, PyObject *args)
+{
+    unsigned long long entry;
+    (void)module;
+    if (!PyArg_ParseTuple(args, "O&:debugger_remove", lb_as_uint64, &entry))
+        return NULL;
+    lb_debugger_remove(lb_pointer(entry));
+    Py_RETURN_NONE;
+}
+
 static PyMethodDef functions[] = {
+    {"debugger_listens", debugger_listens, METH_NOARGS,
+     "debugger_listens() -> bool\n\nWhether a debugger has set its breakpoint for symbol files."},
+    {"debugger_enter", debugger_enter, METH_VARARGS,
+     "debugger_enter(file) -> int\n\nShow debuggers a symbol file, which is copied; the entry, for debugger_remove."},
+    {"debugger_remove", debugger_remove, METH_VARARGS,
+     "debugger_remove(entry) -> None\n\nLet debuggers forget what debugger_enter showed them, once."},
     {"service_address", service_address, METH_VARARGS,
      "service_address(service) -> int\n\nThe core's own function for enum lb_service.  Raises ValueError."},
     {"address_info", address_info, METH_VARARGS,

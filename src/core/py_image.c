@@ -87,7 +87,8 @@ static const char object_doc[] =
     "base: runtime address = base + virtual address (modulo 2**64).  start, span: the reserved range, in bytes.\n"
     "tls_module: for __tls_get_addr, 0 without TLS.  tls_offset: from the thread pointer, None unless static.\n"
     "handle: what dlopen returns for it to native code.  thread_destructors: how many destructors of its thread_local\n"
-    "objects wait for their threads to end.  frames_are_sound: whether its .eh_frame was walked and may be registered.";
+    "objects wait for their threads to end.  threads: how many threads run that started in its code.\n"
+    "frames_are_sound: whether its .eh_frame was walked and may be registered.";
 
 static bool is_mapped(const struct object *self) { return self->image->span != 0; }
 
@@ -119,11 +120,21 @@ static PyObject *object_thread_destructors(struct object *self, void *unused)
     return PyLong_FromUnsignedLongLong(__atomic_load_n(&self->image->thread_destructors, __ATOMIC_ACQUIRE));
 }
 
+static PyObject *object_threads(struct object *self, void *unused)
+{
+    (void)unused;
+    return PyLong_FromUnsignedLongLong(__atomic_load_n(&self->image->threads, __ATOMIC_ACQUIRE));
+}
+
 static PyObject *object_unmap(struct object *self, PyObject *unused)
 {
     (void)unused;
     if (is_mapped(self) && __atomic_load_n(&self->image->thread_destructors, __ATOMIC_ACQUIRE) != 0) {
         PyErr_SetString(PyExc_ValueError, "destructors of its thread_local objects wait for their threads to end");
+        return NULL;
+    }
+    if (is_mapped(self) && __atomic_load_n(&self->image->threads, __ATOMIC_ACQUIRE) != 0) {
+        PyErr_SetString(PyExc_ValueError, "threads that started in its code run");
         return NULL;
     }
     Py_BEGIN_ALLOW_THREADS
@@ -158,7 +169,7 @@ static PyMethodDef object_methods[] = {
     {"unmap", (PyCFunction)object_unmap, METH_NOARGS,
      "Withdraw the frames from the unwinder, the TLS block from the C library and the memory.  Runs no destructor.\n\n"
      "Idempotent.  Nothing may use an address in the object afterwards.\n"
-     "Raises ValueError while thread_destructors is not 0."},
+     "Raises ValueError while thread_destructors or threads is not 0."},
     {NULL, NULL, 0, NULL},
 };
 
@@ -181,6 +192,7 @@ static PyGetSetDef object_getset[] = {
     {"frames_are_sound", (getter)object_frames_are_sound, NULL, NULL, NULL},
     {"tls_offset", (getter)object_tls_offset, NULL, NULL, NULL},
     {"thread_destructors", (getter)object_thread_destructors, NULL, NULL, NULL},
+    {"threads", (getter)object_threads, NULL, NULL, NULL},
     {NULL, NULL, NULL, NULL, NULL},
 };
 
@@ -390,7 +402,64 @@ static PyObject *execute(PyObject *module, PyObject *args)
     return result;
 }
 
+/* ---- running_in ---------------------------------------------------------------------------------------------------------- */
+
+static PyObject *counts(const uint32_t *numbers, Py_ssize_t count)
+{
+    PyObject *result = PyTuple_New(count);
+    for (Py_ssize_t i = 0; i < count && result != NULL; i++) {
+        PyObject *number = PyLong_FromUnsignedLong(numbers[i]);
+        if (number == NULL || PyTuple_SetItem(result, i, number) < 0)
+            Py_CLEAR(result);
+    }
+    return result;
+}
+
+static int take_images(PyObject *module, PyObject *tuple, struct lb_image **images)
+{
+    PyObject *type = PyObject_GetAttrString(module, "Object");
+    int result = type == NULL ? -1 : 0;
+    for (Py_ssize_t i = 0; i < PyTuple_Size(tuple) && result == 0; i++) {
+        PyObject *item = PyTuple_GetItem(tuple, i);
+        result = PyObject_IsInstance(item, type);
+        if (result == 1 && is_mapped((struct object *)item)) {
+            images[i] = ((struct object *)item)->image;
+            result = 0;
+        } else if (result >= 0) {
+            PyErr_SetString(PyExc_ValueError, "not an object that is mapped");
+            result = -1;
+        }
+    }
+    Py_XDECREF(type);
+    return result;
+}
+
+static PyObject *running_in(PyObject *module, PyObject *objects)
+{
+    PyObject *tuple = PySequence_Tuple(objects), *result = NULL;
+    size_t count = tuple == NULL ? 0 : (size_t)PyTuple_Size(tuple);
+    struct lb_image **images = calloc(count + 1, sizeof *images);
+    uint32_t *threads = calloc(count + 1, sizeof *threads);
+    if (tuple != NULL && (images == NULL || threads == NULL)) {
+        PyErr_NoMemory();
+    } else if (tuple != NULL && take_images(module, tuple, images) == 0) {
+        int found;
+        Py_BEGIN_ALLOW_THREADS
+        found = lb_threads_running(images, count, threads);
+        Py_END_ALLOW_THREADS
+        result = found < 0 ? PyErr_NoMemory() : counts(threads, (Py_ssize_t)count);
+    }
+    free(images);
+    free(threads);
+    Py_XDECREF(tuple);
+    return result;
+}
+
 static PyMethodDef functions[] = {
+    {"running_in", running_in, METH_O,
+     "running_in(objects) -> tuple[int, ...]\n\n"
+     "In how many threads each of these mapped Objects has code on the stack, the calling thread among them.\n"
+     "Of other threads' stacks a stale word may count.  Raises ValueError for one that is not mapped."},
     {"execute", execute, METH_VARARGS,
      "execute(plan, sources, hooks) -> tuple[Object | None, ...]\n\n"
      "Map, relocate and protect the own objects of a packed plan (src/core/plan.h).  No constructor runs.\n\n"

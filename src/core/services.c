@@ -23,6 +23,19 @@ uint64_t lb_service_address(uint64_t service)
         [LB_SERVICE_CLOSE] = AT(lb_dlclose),
         [LB_SERVICE_ERROR] = AT(lb_dlerror),
         [LB_SERVICE_INFO] = AT(lb_dlinfo),
+        [LB_SERVICE_CXA_ATEXIT] = AT(lb_cxa_atexit),
+        [LB_SERVICE_REGISTER_ATFORK] = AT(lb_register_atfork),
+        [LB_SERVICE_ON_EXIT] = AT(lb_on_exit),
+        [LB_SERVICE_KEY_CREATE] = AT(lb_key_create),
+        [LB_SERVICE_KEY_DELETE] = AT(lb_key_delete),
+        [LB_SERVICE_TSS_CREATE] = AT(lb_tss_create),
+        [LB_SERVICE_TSS_DELETE] = AT(lb_tss_delete),
+        [LB_SERVICE_THREAD_CREATE] = AT(lb_thread_create),
+        [LB_SERVICE_THRD_CREATE] = AT(lb_thrd_create),
+        [LB_SERVICE_SIGACTION] = AT(lb_sigaction),
+        [LB_SERVICE_SIGNAL] = AT(lb_signal),
+        [LB_SERVICE_SYSV_SIGNAL] = AT(lb_sysv_signal),
+        [LB_SERVICE_BACKTRACE] = AT(lb_backtrace),
     };
 #undef AT
     return service < LB_SERVICES ? table[service] : 0;

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import ctypes
 import os
+import signal
 import subprocess
 import sys
 import tempfile
 from typing import TYPE_CHECKING
-
-import pytest
 
 import latebind as lb
 from support import needs
@@ -152,7 +151,6 @@ def test_dladdr_names_functions_of_both_linkers(cc: Compiler) -> None:
         assert file_of(16) == b"?"
 
 
-@pytest.mark.slow  # its depth hangs on which unwinder came first into the process
 def test_a_backtrace_has_names(cc: Compiler) -> None:
     text = """
         #include <execinfo.h>
@@ -180,6 +178,54 @@ def test_a_backtrace_has_names(cc: Compiler) -> None:
         assert lines[1].startswith(f"{library.path}(outer+0x")
         assert lines[0].endswith("]")
         assert written == lines[0].encode() + b"\n"
+
+
+def test_an_unwinder_that_comes_with_the_first_backtrace_knows_what_was_there(cc: Compiler) -> None:
+    text = """
+        #include <execinfo.h>
+        __attribute__((noinline)) int inner(void) { void *f[9]; return backtrace(f, 9) > 2 ? 1 : 0; }
+        int outer(void) { return inner() + 1; }"""
+    script = f"""
+import latebind as lb
+l = lb.load({str(cc.shared(text, name="libtrace.so"))!r})
+print(l.function('int outer(void)')())"""
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False, timeout=60)
+    assert (run.stdout, run.stderr) == ("2\n", "")
+
+
+def test_an_unwinder_and_dladdr_name_the_frames(cc: Compiler) -> None:
+    text = """
+        #define _GNU_SOURCE
+        #include <dlfcn.h>
+        #include <stdio.h>
+        #include <unwind.h>
+        #include <string.h>
+        static char out[400];
+        static _Unwind_Reason_Code see(struct _Unwind_Context *c, void *data) {
+            Dl_info i;
+            if (dladdr((void *)_Unwind_GetIP(c), &i) && i.dli_sname && strlen(out) < 300) {
+                strcat(out, i.dli_sname); strcat(out, " "); }
+            return _URC_NO_REASON; }
+        __attribute__((noinline)) void trace(void) { _Unwind_Backtrace(see, 0); __asm__ volatile(""); }
+        __attribute__((noinline)) void middle(void) { trace(); __asm__ volatile(""); }
+        const char *outer(void) { middle(); return out; }"""
+    with lb.load(cc.shared(text, name="libtrace.so"), namespace=lb.Namespace()) as library:
+        assert library.function("const char *outer(void)")().startswith(b"trace middle outer ")
+
+
+def test_an_exception_that_nobody_catches_is_named(cc: Compiler) -> None:
+    text = """
+        #include <stdexcept>
+        extern "C" void boom() noexcept { throw std::runtime_error("the tea is cold"); }"""
+    path = cc.shared_cpp(text, name="libboom.so")
+    script = f"import latebind as lb; lb.load({str(path)!r}).function('void boom(void)')()"
+    run = subprocess.run(
+        [sys.executable, "-X", "faulthandler", "-c", script], capture_output=True, text=True, check=False
+    )
+    assert run.returncode == -signal.SIGABRT
+    assert "terminate called after throwing an instance of 'std::runtime_error'" in run.stderr
+    assert "the tea is cold" in run.stderr
+    assert "Fatal Python error: Aborted" in run.stderr
 
 
 # Rust, Fortran, OpenMP ----------------------------------------------------------------------------------------------
@@ -215,6 +261,27 @@ def test_a_rust_panic_is_caught_and_thread_locals_are_destroyed(cc: Compiler) ->
         guarded = library.function("int guarded(int)")
         assert [guarded(21), guarded(-1)] == [42, -1]
         assert library.function("int in_thread(void)")() == 202
+
+
+def test_a_rust_panics_backtrace_has_our_functions_and_lines(cc: Compiler) -> None:
+    text = """
+        #[inline(never)] fn inner(n: i32) -> i32 { if n > 2 { panic!("too many") }; n }
+        #[no_mangle] #[inline(never)] pub extern "C" fn outer(n: i32) -> i32 {
+            match std::panic::catch_unwind(|| inner(n)) { Ok(v) => v, Err(_) => -1 } }"""
+    command = [needs.working("rustc", "rustc"), "--crate-type", "cdylib", "-g"]
+    path = compiled(command, cc.folder / "lib.rs", text, cc.folder / "librust.so")
+    script = f"import latebind as lb; print(lb.load({str(path)!r}).function('int outer(int)')(3))"
+    run = subprocess.run(
+        [sys.executable, "-c", script],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=os.environ | {"RUST_BACKTRACE": "1"},
+    )
+    assert run.stdout == "-1\n"
+    assert "too many" in run.stderr
+    assert "::inner" in run.stderr
+    assert "lib.rs:2:" in run.stderr.partition("stack backtrace")[2]
 
 
 def test_fortran_with_its_runtime(cc: Compiler) -> None:

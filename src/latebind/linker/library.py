@@ -131,7 +131,8 @@ class Library:
     def lasting(self) -> tuple[Lasting, ...]:
         """What would stay in the process, and why, if this handle were the last one and were closed now.
 
-        Empty where everything would be unloaded. `will_last` (latebind.linker.lasting) asks the same of a plan.
+        Empty where everything would be unloaded. Threads that run in the library count, though its destructors may end
+        them. `will_last` (latebind.linker.lasting) asks the same of a plan.
         """
         from latebind.linker.lasting import lasts
 

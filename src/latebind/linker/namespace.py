@@ -15,7 +15,7 @@ from latebind.elf.header import ELFOSABI_GNU, ET_EXEC
 from latebind.elf.segment import PF_X, PT_GNU_STACK, PT_LOAD
 from latebind.errors import NotFound, UnresolvedSymbol, Unsupported
 from latebind.linker.execute import execute
-from latebind.linker.lifetime import live, lock, reachable, sweep_later, sweep_lingering
+from latebind.linker.lifetime import live, lock, reachable, remaining, sweep_later, sweep_lingering, tell_tools
 from latebind.linker.loaded import LoadedObject
 from latebind.linker.process import Process, SystemObject, read_all
 from latebind.linker.transaction import Arrivals
@@ -147,6 +147,7 @@ class Namespace:
             arrivals.root = closure[0]
             arrivals.root.opened += 1
             arrivals.settled = True
+            tell_tools()
             for index in plan.init_order:
                 # Also what a load further out, whose constructor this one is called from, has not come to yet.
                 image = loaded[index].image
@@ -240,7 +241,7 @@ class Namespace:
 
     def take_unheld(self) -> list[LoadedObject]:
         """The objects that nobody holds any more, dependents last; they are no members from now on. Under the lock."""
-        kept = reachable(o for o in self._own if o.opened or o.pinned or o.lingers)
+        kept = reachable([*(o for o in self._own if o.opened or o.pinned or o.lingers), *remaining])
         gone = [o for o in self._own if id(o) not in kept]
         self._own = [o for o in self._own if id(o) in kept]
         return gone

@@ -17,7 +17,7 @@ from latebind.linkplan.binding import Binding, Definition, How, Kind, why
 from latebind.linkplan.machines import MACHINES, UNKNOWN
 from latebind.linkplan.order import constructor_order
 from latebind.linkplan.resolve import BoundReferences, Place, bind_references, objects_of
-from latebind.linkplan.roles import Role, is_c_library, is_runtime, stays_with_the_system
+from latebind.linkplan.roles import Role, is_shared, stays_with_the_system
 from latebind.linkplan.services import SERVICES
 from latebind.linkplan.table import symbol_table
 from latebind.search import Environment, Files, Found, Missing, Resident, Via, find_closure, fresh_closure
@@ -252,7 +252,7 @@ class LinkPlan:
         if binding.target is None:
             return binding
         target = self.objects[binding.target]
-        if target.role is Role.OWN or not (is_c_library(target.name) or is_runtime(target.name)):
+        if target.role is Role.OWN or not is_shared(target.elf.soname):
             return binding
         return binding._replace(kind=Kind.SERVICE, value=SERVICES[binding.symbol])
 

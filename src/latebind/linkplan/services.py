@@ -27,6 +27,19 @@ SERVICES: Final = {
             "dlclose",
             "dlerror",
             "dlinfo",
+            "__cxa_atexit",
+            "__register_atfork",
+            "on_exit",
+            "pthread_key_create",
+            "pthread_key_delete",
+            "tss_create",
+            "tss_delete",
+            "pthread_create",
+            "thrd_create",
+            "sigaction",
+            "signal",
+            "__sysv_signal",
+            "backtrace",
         )
     )
 }
