@@ -11,13 +11,10 @@ from getopt import GetoptError
 import click
 
 from latebind.cli.boundary import FINDING, SUCCESS
+from latebind.cli.raw import RawCommand
 
 
-@click.command(
-    add_help_option=False,  # -h is the ELF header's
-    context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False, "help_option_names": []},
-)
-@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+@click.command(cls=RawCommand)
 def command(arguments: tuple[str, ...]) -> int:
     """Show what is in ELF files, as GNU readelf does."""
     from latebind.compat.readelf_options import parse, usage
