@@ -14,6 +14,7 @@ from latebind.compat.bfd import error_text, file_size, open_archive, open_member
 from latebind.compat.output import path_text
 from latebind.compat.relocation_names import bfd_relocation_name
 from latebind.compat.symbol_kind import ABSOLUTE
+from latebind.elf.names import DYNAMIC_TAGS, SEGMENT_TYPES
 from latebind.elf.section import SHT_NOBITS, SHT_REL, SHT_RELA
 from latebind.elf.segment import PF_R, PF_W, PF_X
 from latebind.elf.symbol_rows import ByteStrings, byte_text
@@ -29,84 +30,17 @@ if TYPE_CHECKING:
 
 _CONTROL: Final = {c: f"^{chr((c + 0x40) & 0xFF)}" for c in (*range(1, 32), 127)}
 _OTHER: Final = {0: "", 1: " .internal", 2: " .hidden", 3: " .protected"}
-_SEGMENTS: Final = {
-    0: "NULL",
-    1: "LOAD",
-    2: "DYNAMIC",
-    3: "INTERP",
-    4: "NOTE",
-    5: "SHLIB",
-    6: "PHDR",
-    7: "TLS",
-    0x6474E550: "EH_FRAME",
-    0x6474E551: "STACK",
-    0x6474E552: "RELRO",
-    0x6474E554: "SFRAME",
+_SEGMENTS: Final = {number: SEGMENT_TYPES[number] for number in range(8)} | {
+    number: SEGMENT_TYPES[number].removeprefix("GNU_") for number in (0x6474E550, 0x6474E551, 0x6474E552, 0x6474E554)
 }
 _STRING_TAGS: Final = frozenset({1, 14, 15, 29, 0x6FFFFEFA, 0x6FFFFEFB, 0x6FFFFEFC, 0x7FFFFFFD, 0x7FFFFFFF})
+_NO_TAGS: Final = frozenset({0, 0x22, 0x6FFFFE00, *range(0x6FFFFDF4, 0x6FFFFDF8), *range(0x6FFFFEF6, 0x6FFFFEFA)})
 _TAGS: Final = {
-    1: "NEEDED",
-    2: "PLTRELSZ",
-    3: "PLTGOT",
-    4: "HASH",
-    5: "STRTAB",
-    6: "SYMTAB",
-    7: "RELA",
-    8: "RELASZ",
-    9: "RELAENT",
-    10: "STRSZ",
-    11: "SYMENT",
-    12: "INIT",
-    13: "FINI",
-    14: "SONAME",
-    15: "RPATH",
-    16: "SYMBOLIC",
-    17: "REL",
-    18: "RELSZ",
-    19: "RELENT",
-    20: "PLTREL",
-    21: "DEBUG",
-    22: "TEXTREL",
-    23: "JMPREL",
-    24: "BIND_NOW",
-    25: "INIT_ARRAY",
-    26: "FINI_ARRAY",
-    27: "INIT_ARRAYSZ",
-    28: "FINI_ARRAYSZ",
-    29: "RUNPATH",
-    30: "FLAGS",
-    32: "PREINIT_ARRAY",
-    33: "PREINIT_ARRAYSZ",
-    35: "RELRSZ",
-    36: "RELR",
-    37: "RELRENT",
-    0x6FFFFDF8: "CHECKSUM",
-    0x6FFFFDF9: "PLTPADSZ",
-    0x6FFFFDFA: "MOVEENT",
-    0x6FFFFDFB: "MOVESZ",
-    0x6FFFFDFC: "FEATURE",
-    0x6FFFFDFD: "POSFLAG_1",
-    0x6FFFFDFE: "SYMINSZ",
-    0x6FFFFDFF: "SYMINENT",
-    0x6FFFFEF5: "GNU_HASH",
-    0x6FFFFEFA: "CONFIG",
-    0x6FFFFEFB: "DEPAUDIT",
-    0x6FFFFEFC: "AUDIT",
-    0x6FFFFEFD: "PLTPAD",
-    0x6FFFFEFE: "MOVETAB",
-    0x6FFFFEFF: "SYMINFO",
-    0x6FFFFFF0: "VERSYM",
-    0x6FFFFFF9: "RELACOUNT",
-    0x6FFFFFFA: "RELCOUNT",
-    0x6FFFFFFB: "FLAGS_1",
-    0x6FFFFFFC: "VERDEF",
-    0x6FFFFFFD: "VERDEFNUM",
-    0x6FFFFFFE: "VERNEED",
-    0x6FFFFFFF: "VERNEEDNUM",
-    0x7FFFFFFD: "AUXILIARY",
-    0x7FFFFFFE: "USED",
-    0x7FFFFFFF: "FILTER",
-}
+    tag: name
+    for tag, name in DYNAMIC_TAGS.items()
+    if tag not in _NO_TAGS and (tag < 0x40000000 or tag > 0x6FFFF000)  # none of Android's and CREL's
+} | {0x6FFFFDFC: "FEATURE"}
+"""`d_tag` → name, of the tags that BFD names."""
 
 
 @dataclass(frozen=True, slots=True)
