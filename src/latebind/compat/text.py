@@ -34,6 +34,14 @@ def _locale_is_utf8() -> bool:
     return locale.nl_langinfo(locale.CODESET).upper() == "UTF-8"
 
 
+_CONTROL: Final = {c: f"^{chr((c + 0x40) & 0xFF)}" for c in (*range(1, 32), 127)}
+
+
+def visible(name: str) -> str:
+    """A name with its control characters shown as ``^A``, as objdump shows it."""
+    return name if name.isprintable() else name.translate(_CONTROL)
+
+
 def _visible(character: str) -> str:
     code = ord(character)
     return f"^{chr((code + 0x40) & 0xFF)}" if code < 0x20 or code == 0x7F else character
