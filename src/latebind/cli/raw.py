@@ -18,8 +18,9 @@ class RawCommand(click.Command):
     `options` gives those that the manual page and a shell's completion are to show.
     """
 
-    def __init__(self, *args: Any, options: Callable[[], Sequence[Option]] | None = None, **more: Any) -> None:
-        super().__init__(*args, add_help_option=False, **more)
+    def __init__(self, name: str | None, *, options: Callable[[], Sequence[Option]] | None = None, **more: Any) -> None:
+        more["add_help_option"] = False
+        super().__init__(name, **more)
         self._options = options
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:

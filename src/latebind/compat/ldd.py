@@ -119,6 +119,7 @@ def _list_file(path: str, run: _Run) -> bool:
 
 def _trace(path: str, run: _Run) -> bool:
     fine, lines = True, []
+    answer: Iterator[str] | None = None
     try:
         elf = run.files.elf(path)
         linker = next((where for where, own in run.linkers if _verify(elf, own)), None)
