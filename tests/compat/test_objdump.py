@@ -36,7 +36,7 @@ def both(arguments: str, *files: Path) -> tuple[Answer, Answer]:
 def test_every_kind_of_file(sample: Path, arguments: str) -> None:
     answer, wanted = both(arguments, sample)
     if sample.name == "core":
-        assert "latebind inspect -t core" in answer.errors or answer == wanted
+        assert "latebind inspect --core" in answer.errors or answer == wanted
         return
     assert answer == wanted
 

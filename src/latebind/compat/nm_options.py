@@ -48,7 +48,7 @@ OPTIONS: Final = (
     Option("V", ("version",), "The version."),
     *refuse("--plugin=NAME", "there are no plugins, but what GCC's tells of its objects is known"),
     *refuse("--target=NAME", _ONE_READER),
-    *refuse("--synthetic", "`latebind inspect -t plt` shows the PLT by symbol"),
+    *refuse("--synthetic", "`latebind inspect --plt` shows the PLT by symbol"),
     *refuse("--unicode=HOW", "names are printed byte for byte"),
 )
 

@@ -144,7 +144,7 @@ def _dump_file(
     _show_heads(file, shown, heading, options, output)
     seen.update(byte_text(s.name) for s in file.bfd_sections)
     if file.is_core and (options.section_headers or options.contents or options.file_headers):
-        output.complain(f"{shown}: latebind does not show core files as BFD does: see `latebind inspect -t core`")
+        output.complain(f"{shown}: latebind does not show core files as BFD does: see `latebind inspect --core`")
         return False
     if options.section_headers:
         decompressed = not options.contents
