@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from latebind.compat.collation import collation_key
 from latebind.compat.nm import nm
 from latebind.compat.nm_options import parse_nm
+from support import needs
 from support.command import latebind
 from support.reference import Answer, ours, reference
 
@@ -25,7 +27,7 @@ JOBS = (
     "-u --size-sort", "-n -p", "-p --numeric", "-u --defined-only", "-B -e -X 32_64 --special-syms --recurse-limit",
     "-C", "-DC", "--demangle=rust", "--demangle=gnu-v3 -fs", "-C --no-demangle", "--demangle=none",
     "--ifunc-chars=Ff", "--ifunc-chars=F -D", "-D --without-symbol-versions", "-D --with-symbol-versions",
-    "--size-sort -CP",
+    "--size-sort -CP", "-l", "-lP", "-Dl", "-lnfs", "-ljC",
 )  # fmt: skip
 
 
@@ -47,6 +49,35 @@ def test_every_option(samples: Path, arguments: str) -> None:
     files = [samples / name for name in ("libsample.so", "object.o", "archive.a", "stripped", "unique.so")]
     answer, wanted = both(arguments, *files)
     assert answer == wanted
+
+
+LINES = """
+#include <string>
+struct S { int m(int a); static int count; virtual ~S(); S(int); template <class T> T id(T t) { return t; } };
+int S::count = 3;
+S::S(int a) { count += a; }
+S::~S() { count--; }
+int S::m(int a)
+{
+  return a + count;
+}
+namespace { int hidden = 4; int fn(int x) { return x * hidden; } }
+static __attribute__((noinline, cold)) void unlikely() { throw std::string("x"); }
+int use(int v) { static int calls; calls++; if (v < 0) unlikely(); S s(2); return s.id(3) + s.m(fn(v)); }
+"""
+
+
+@pytest.mark.parametrize("flags", ["-O0", "-O2", "-O2 -gdwarf-4", "-O1 -gz -ffunction-sections", "-O2 -m32"])
+def test_where_symbols_are_defined(cc: Compiler, tmp_path: Path, flags: str) -> None:
+    linked = cc.shared_cpp(LINES, name="liblines.so", flags=["-g", *flags.replace("-m32", "").split()])
+    made = tmp_path / "lines.o"
+    lines = LINES.replace("#include <string>", "").replace('std::string("x")', "1")  # whose headers -m32 has not
+    (tmp_path / "lines.cc").write_text(lines)
+    command = [needs.program("g++", "g++"), "-g", *flags.split(), "-c", "-o", str(made), str(tmp_path / "lines.cc")]
+    subprocess.run(command, check=True)
+    answer, wanted = both("-lC", linked, made)
+    assert answer == wanted
+    assert "liblines.so.cpp:" in answer.out
 
 
 def test_names_around_mangled_ones(cc: Compiler) -> None:

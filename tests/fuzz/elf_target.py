@@ -9,8 +9,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-sys.path.insert(0, str(Path(__file__).parent))
-import harness
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from fuzz import harness
 
 if __name__ == "__main__":  # those that are imported when they are needed would escape the instrumentation
     harness.instrument(

@@ -9,12 +9,12 @@ from __future__ import annotations
 import io
 import os
 import sys
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-sys.path.insert(0, str(Path(__file__).parent))
-import harness
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from fuzz import harness
 
 if __name__ == "__main__":
     harness.instrument(
@@ -36,7 +36,7 @@ from latebind.linkplan import make_plan
 from latebind.search import Files, LoaderCache
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 EVERYTHING = ("-aW", "-a", "-WsD --dyn-syms -C", "-x1 -p2 -R3 -z -c")
 
@@ -56,23 +56,27 @@ def test_one_input(data: bytes) -> None:
     os.ftruncate(descriptor, 0)
     os.pwrite(descriptor, data, 0)
     with harness.Limit():
-        for arguments in EVERYTHING:
-            options = parse_readelf([*arguments.split(), path])
-            _run("readelf", lambda out, options=options: int(not show_files(options, out)))
-        for arguments in ("-aSAC", "-D", "-fs --size-sort", "-l -s"):
-            wanted, _, _ = parse_nm(arguments.split())
-            _run("nm", lambda out, wanted=wanted: nm([path], wanted, out))
-        for arguments in ("-xsC", "-pTR"):
-            parts, _, _ = parse_objdump(arguments.split())
-            _run("objdump", lambda out, parts=parts: objdump([path], parts, out))
-        for asked in (LddOptions(verbose=True, relocate=True, bind_now=True), LddOptions(unused=True)):
-            _run("ldd", lambda out, asked=asked: ldd([path], out, {}, asked))
+        for run in _runs(path):
+            assert isinstance(run(), int)  # the rule: a status, no exception
         _plan(data)
 
 
-def _run(tool: str, run: Callable[[Output], int]) -> None:
-    """The rule: a status, no exception."""
-    assert isinstance(run(Output(tool, io.BytesIO(), io.BytesIO())), int)
+def _runs(path: str) -> Iterator[Callable[[], int]]:
+    """Every tool with options that make it look at everything."""
+    for arguments in EVERYTHING:
+        yield partial(show_files, parse_readelf([*arguments.split(), path]), _output("readelf"))
+    for arguments in ("-aSAC", "-D", "-fs --size-sort", "-l -s"):
+        wanted, _, _ = parse_nm(arguments.split())
+        yield partial(nm, [path], wanted, _output("nm"))
+    for arguments in ("-xsC", "-pTR"):
+        parts, _, _ = parse_objdump(arguments.split())
+        yield partial(objdump, [path], parts, _output("objdump"))
+    for asked in (LddOptions(verbose=True, relocate=True, bind_now=True), LddOptions(unused=True)):
+        yield partial(ldd, [path], _output("ldd"), {}, asked)
+
+
+def _output(tool: str) -> Output:
+    return Output(tool, io.BytesIO(), io.BytesIO())
 
 
 def _plan(data: bytes) -> None:

@@ -205,6 +205,7 @@ def _sized(symbols: list[SymbolEntry]) -> Iterator[SymbolEntry]:
 
 def _lines(file: BfdFile, symbols: list[SymbolEntry], options: NmOptions, prefix: str) -> Iterator[str]:
     chosen = _sorted(_wanted(symbols, options), options)
+    places = _places(file, chosen, options)
     readable = options.demangler
     if not options.versions:
         chosen = [(s[0].partition("@")[0], *s[1:]) for s in chosen]
@@ -213,11 +214,27 @@ def _lines(file: BfdFile, symbols: list[SymbolEntry], options: NmOptions, prefix
         chosen = [(_shown(s, versions, readable), *s[1:]) for s in chosen]
     if options.ifunc_letters != "i":
         chosen = [(*s[:3], _with_ifunc_letter(s[3], options.ifunc_letters), *s[4:]) for s in chosen]
+    lines = _styled(chosen, options, prefix, file.digits)
+    if places is None:
+        return lines
+    return (f"{line[:-1]}{place}\n" for line, place in zip(lines, places, strict=True))
+
+
+def _places(file: BfdFile, symbols: list[SymbolEntry], options: NmOptions) -> list[str] | None:
+    """Where each symbol is defined, as it stands at the end of its line; None where it is not asked for."""
+    if not options.line_numbers:
+        return None
+    from latebind.compat.nm_lines import line_finder
+
+    return list(map(line_finder(file, dynamic=options.dynamic), symbols))
+
+
+def _styled(chosen: list[SymbolEntry], options: NmOptions, prefix: str, width: int) -> Iterator[str]:
     if options.style == "just-symbols":
         return (f"{s[0]}\n" for s in chosen)
     if options.style == "posix":
         return _posix(chosen, options, prefix and f"{prefix} ")
-    return (_bsd if options.style == "bsd" else _sysv)(chosen, options, prefix, file.digits)
+    return (_bsd if options.style == "bsd" else _sysv)(chosen, options, prefix, width)
 
 
 def _shown(symbol: SymbolEntry, versions: Versions | None, readable: Callable[[str], str] | None) -> str:
