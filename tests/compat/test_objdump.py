@@ -59,6 +59,24 @@ def test_groups_compressed_sections_and_relocations_that_the_linker_kept(cc: Com
     assert answer == wanted
 
 
+def test_a_link_to_the_section_before_or_after_is_no_string_table(samples: Path, tmp_path: Path) -> None:
+    """SHN_BEFORE (0xff00) in sh_link passes the checks on x86, and there are no strings there. Found by fuzzing."""
+    from latebind.elf import read
+
+    data = bytearray((samples / "libsample.so").read_bytes())
+    elf = read(bytes(data))
+    for section in elf.sections:
+        if section.type in {2, 6, 11, 0x6FFFFFFD, 0x6FFFFFFE}:
+            at = elf.header.shoff + 64 * section.index + 40
+            data[at : at + 4] = (0xFF00).to_bytes(4, "little")
+    broken = tmp_path / "broken"
+    broken.write_bytes(data)
+    for arguments in (["nm"], ["nm", "-D"], ["objdump", "-p"], ["objdump", "-tT"]):
+        run = latebind(*arguments, broken)
+        assert "Traceback" not in run.stderr
+        assert run.returncode in {0, 1}
+
+
 def test_what_is_not_offered_is_said() -> None:
     for arguments in ("-d", "-S", "-W", "--dwarf=info", "-b binary", "--start-address=1", "-M intel"):
         run = latebind("objdump", *arguments.split(), "/bin/ls")

@@ -231,9 +231,15 @@ class BfdFile:
         tables = (s for s in self.sections if s.type in {SHT_REL, SHT_RELA} and s.info == section.index)
         return [s for s in tables if self._relocates(s)]
 
+    def linked_section(self, section: Section) -> Section:
+        """The section that `section` links to. Raises `MalformedElf` for those values of sh_link that name none."""
+        if section.link >= len(self.sections):
+            raise self.elf.source.malformed(f"sh_link {section.link:#x} of section {section.index} is no section")
+        return self.sections[section.link]
+
     def strings_of(self, section: Section) -> StringTable:
         """The string table that `section` links to."""
-        link = self.sections[section.link]
+        link = self.linked_section(section)
         return StringTable(self.elf.source, link.offset, link.size)
 
     # symbols ------------------------------------------------------------------------------------------------
@@ -267,7 +273,7 @@ class BfdFile:
         if table is None:
             return
         source = self.elf.source
-        link = self.sections[table.link]
+        link = self.linked_section(table)
         strings = ByteStrings(source, link)
         rows = read_rows(source, table)
         extended = read_extended_indexes(source, table, self.sections)

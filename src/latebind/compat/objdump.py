@@ -240,7 +240,7 @@ def _segments(file: BfdFile) -> Iterator[str]:
 def _dynamic(file: BfdFile, section: Section) -> Iterator[str]:
     source = file.elf.source
     digits, size = f"0{file.digits}x", 16 if source.is64 else 8
-    link = file.sections[section.link]
+    link = file.linked_section(section)
     strings = ByteStrings(source, link)
     layout = "QQ" if source.is64 else "II"
     for tag, value in source.records(layout, section.offset, section.size // size, "dynamic section"):
