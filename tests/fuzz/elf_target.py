@@ -28,6 +28,7 @@ from latebind.errors import LatebindError, MalformedElf
 if TYPE_CHECKING:
     from latebind.elf import Elf
 
+mutate = harness.mutate
 QUESTIONS = (
     "segments", "sections", "dynamic", "interpreter", "notes", "section_notes", "build_id", "abi_tag", "properties",
     "optional_dependencies", "package", "plugin_records", "core", "symbols", "static_symbols", "hash_tables",

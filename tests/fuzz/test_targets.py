@@ -82,7 +82,7 @@ def test_mutated_files_are_shown_by_every_tool_and_planned(seed: int) -> None:
 def test_symbol_matching_under_sanitizers(tmp_path: Path) -> None:
     flags = ["-std=gnu11", "-O1", "-g", f"-I{CORE}", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
     cc, objects = needs.program("cc", "gcc"), []
-    for source in (CORE / "match.c", CORE / "references.c", HERE / "match_target.c"):
+    for source in (CORE / "match.c", CORE / "references.c", CORE / "bindings.c", HERE / "match_target.c"):
         objects.append(str(tmp_path / f"{source.stem}.o"))
         command = [cc, *flags, "-fsanitize-coverage=trace-pc", "-c", "-o", objects[-1], str(source)]
         subprocess.run(command, check=True)

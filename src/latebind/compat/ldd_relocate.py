@@ -17,7 +17,7 @@ from latebind.elf.symbol_rows import byte_text
 from latebind.errors import LatebindError
 from latebind.linkplan.binding import How, Kind
 from latebind.linkplan.machines import MACHINES, UNKNOWN
-from latebind.linkplan.resolve import ADDRESS, COPY, PLT, references
+from latebind.linkplan.resolve import references
 from latebind.search import Via
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 # What glibc applies (`elf_machine_rela` of sysdeps/x86_64/dl-machine.h); it gives up on any other type. Of machines
 # that are not here every type counts as known.
 _KNOWN: Final = {EM_X86_64: frozenset({0, 1, 2, 5, 6, 7, 8, 10, 16, 17, 18, 32, 33, 36, 37})}
+_ADDRESS, _PLT, _COPY = range(3)  # the classes of references, which are looked up each for itself
 _NONE: Final = 0
 _TLSDESC: Final = {62: 36, 3: 41, 183: 1031}
 """The type among calls that is bound at once all the same, by `e_machine`."""
@@ -70,7 +71,7 @@ def _complaints(
     row = MACHINES.get(machine, UNKNOWN)
     types = {kind for _, kind in references(item.elf)}
     known = _KNOWN.get(machine, types)
-    classes = {kind: PLT if kind in row.plt else COPY if kind == row.copy else ADDRESS for kind in types}
+    classes = {kind: _PLT if kind in row.plt else _COPY if kind == row.copy else _ADDRESS for kind in types}
     bindings = {(b.symbol_index, classes[b.types[0]]): b for b in plan.bindings_of(item.index)}
     failed = {key for key, b in bindings.items() if undefined and b.kind is Kind.UNRESOLVED and b.how not in _OWN}
     if not failed and types <= known and not types & {_NONE, row.copy}:

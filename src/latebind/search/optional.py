@@ -93,9 +93,7 @@ def _entries(elf: Elf, index: int, bad: list[BadNote]) -> Iterator[OptionalDepen
             bad.append(BadNote(index, error.what))
 
 
-def _first_place(
-    entry: OptionalDependency, item: Found, search: Search
-) -> tuple[WouldBe | None, tuple[Tried, ...]]:
+def _first_place(entry: OptionalDependency, item: Found, search: Search) -> tuple[WouldBe | None, tuple[Tried, ...]]:
     tried: list[Tried] = []
     for name in entry.sonames:
         for other in search.objects:

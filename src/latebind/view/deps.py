@@ -122,8 +122,9 @@ def _children(
     if closure.missing:
         children += [(m, branch, deeper) for m in closure.missing if parent.index in m.needed_by]
     if optionals is not None:
-        mine = [o for o in (*optionals.entries, *optionals.bad) if o.by == parent.index]
-        children += [(o, f"{indent}├┄ ", deeper) for o in mine]
+        dotted = f"{indent}├┄ "
+        children += [(entry, dotted, deeper) for entry in optionals.entries if entry.by == parent.index]
+        children += [(note, dotted, deeper) for note in optionals.bad if note.by == parent.index]
     if children:
         child, branch, _ = children[-1]
         children[-1] = child, f"{branch[:-3]}└{branch[-2:]}", f"{indent}   "

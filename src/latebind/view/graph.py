@@ -13,12 +13,12 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
 from latebind.linkplan import Role
-from latebind.search.optional import Optionals
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from latebind.linkplan import LinkPlan
+    from latebind.search.optional import Optionals
 
 CHARACTER: Final = 7.3  # the width of a monospace character at 12 px, in px
 HEIGHT: Final = 26.0
@@ -76,7 +76,7 @@ class Layout:
     height: float
 
 
-def graph_of(plan: LinkPlan, optionals: Optionals = Optionals()) -> Graph:
+def graph_of(plan: LinkPlan, optionals: Optionals | None = None) -> Graph:
     """Who needs whom in the closure of `plan`, and who may open what."""
     nodes = []
     for o in plan.closure:
@@ -90,10 +90,12 @@ def graph_of(plan: LinkPlan, optionals: Optionals = Optionals()) -> Graph:
         nodes.append(Node(missing.name, "missing", f"{missing.name} is missing"))
     implied = _implied(len(nodes), pairs)
     edges = [Edge(a, b, (a, b) in implied) for a, b in pairs]
-    return _with_optionals(nodes, edges, optionals)
+    if optionals is not None:
+        _add_optionals(nodes, edges, optionals)
+    return Graph(tuple(nodes), tuple(edges))
 
 
-def _with_optionals(nodes: list[Node], edges: list[Edge], optionals: Optionals) -> Graph:
+def _add_optionals(nodes: list[Node], edges: list[Edge], optionals: Optionals) -> None:
     """A node for each file, or list of names without one, that is not in the closure; an edge from who may open it."""
     known: dict[str, int] = {}
     for entry in optionals.entries:
@@ -110,7 +112,6 @@ def _with_optionals(nodes: list[Node], edges: list[Edge], optionals: Optionals) 
                 nodes.append(Node(label, "absent" if found is None else "optional", detail))
         if not any((e.source, e.target) == (entry.by, target) for e in edges):
             edges.append(Edge(entry.by, target, implied=False, optional=True))
-    return Graph(tuple(nodes), tuple(edges))
 
 
 def _forward(count: int, pairs: Sequence[tuple[int, int]]) -> tuple[list[list[int]], list[int]]:

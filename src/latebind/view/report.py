@@ -14,7 +14,6 @@ from html import escape
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
-from latebind.search.optional import Optionals
 from latebind.view.draw import RULES, graph_svg, segments_svg
 from latebind.view.explain import kind_name, relocation_names
 from latebind.view.graph import graph_of
@@ -24,9 +23,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from latebind.linkplan import Binding, LinkPlan
+    from latebind.search.optional import Optionals
 
 
-def page(plan: LinkPlan, bindings: Iterable[Binding], look: Look = PLAIN, optionals: Optionals = Optionals()) -> str:
+def page(plan: LinkPlan, bindings: Iterable[Binding], look: Look = PLAIN, optionals: Optionals | None = None) -> str:
     """The page for `plan` with these `bindings` and `optionals`; `look` says whether to demangle names."""
     style = files("latebind.view").joinpath("report.css").read_text(encoding="utf-8") + RULES
     script = files("latebind.view").joinpath("report.js").read_text(encoding="utf-8")
@@ -62,7 +62,7 @@ def _json(value: Any) -> str:
     return json.dumps(value, separators=(",", ":")).replace("<", "\\u003c")
 
 
-def _head(plan: LinkPlan, optionals: Optionals) -> Iterator[str]:
+def _head(plan: LinkPlan, optionals: Optionals | None) -> Iterator[str]:
     elf = plan.root.elf
     facts = {
         "kind": f"{elf.header.type_name}, {elf.header.machine_name}, {elf.header.bits}-bit",
@@ -79,20 +79,21 @@ def _head(plan: LinkPlan, optionals: Optionals) -> Iterator[str]:
         yield f'<p class="alarm">{_text(missing.name)} is missing. Tried:</p><ul>'
         yield from (f"<li>{_text(place.path)}: {_text(place.why)}</li>" for place in missing.tried)
         yield "</ul>"
-    yield from (f'<p class="alarm">{_text(plan.objects[n.by].path)}: {_text(n.what)}</p>' for n in optionals.bad)
+    for note in optionals.bad if optionals is not None else ():
+        yield f'<p class="alarm">{_text(plan.objects[note.by].path)}: {_text(note.what)}</p>'
     yield "</header>"
 
 
-def _graph(plan: LinkPlan, optionals: Optionals) -> Iterator[str]:
+def _graph(plan: LinkPlan, optionals: Optionals | None) -> Iterator[str]:
     yield '<section id="graph"><h2>Dependencies</h2>'
     yield '<p class="hint">Choose an object to see its segments and what binds to it. <label><input type="checkbox" '
     yield 'id="implied"> show needs that others imply</label></p>'
     yield f'<div class="scroll">{graph_svg(graph_of(plan, optionals), alone=False)}</div></section>'
 
 
-def _optionals(plan: LinkPlan, optionals: Optionals) -> Iterator[str]:
+def _optionals(plan: LinkPlan, optionals: Optionals | None) -> Iterator[str]:
     """What the objects may open at run time, one row each; nothing where no object has such a note."""
-    if not optionals.entries:
+    if optionals is None or not optionals.entries:
         return
     yield '<section id="optional"><h2>Opened at run time, if at all</h2><div class="scroll"><table><thead><tr>'
     yield "".join(f'<th scope="col">{head}</th>' for head in ("Object", "Names", "For", "Priority", "Would be found"))
