@@ -5,34 +5,37 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
-from latebind.compat.ldd import ldd
+from latebind.compat.ldd import LddOptions, ldd
+from support.command import latebind
 from support.compiler import Compiler
 from support.reference import Answer, ours, reference
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
 ADDRESS = re.compile(r"\(0x[0-9a-f]{16}\)")
+PROCESS = re.compile(r"(?m)^ *\d+:(?=\t)")
 
 
-def both(*files: str | Path, folder: Path | None = None) -> tuple[Answer, Answer]:
-    """Both answers for `files`, seen from `folder`, with the addresses made equal."""
+def both(
+    *files: str | Path, folder: Path | None = None, arguments: str = "", options: LddOptions | None = None
+) -> tuple[Answer, Answer]:
+    """Both answers for `files`, seen from `folder`, with the addresses made equal; `options` says `arguments`."""
     before = os.getcwd()
     os.chdir(folder or before)
     try:
-        answer = ours("ldd", lambda output: ldd([str(file) for file in files], output, os.environ))
+        answer = ours(
+            "ldd", lambda output: ldd([str(file) for file in files], output, os.environ, options or LddOptions())
+        )
     finally:
         os.chdir(before)
-    wanted = reference("ldd", "libc-bin", *files, folder=folder)
+    wanted = reference("ldd", "libc-bin", *arguments.split(), *files, folder=folder)
     return plain(answer), plain(wanted)
 
 
 def plain(answer: Answer) -> Answer:
-    return answer._replace(out=ADDRESS.sub("(ADDRESS)", answer.out))
+    return answer._replace(out=PROCESS.sub("PID:", ADDRESS.sub("(ADDRESS)", answer.out)))
 
 
 def test_every_kind_of_file(sample: Path) -> None:
@@ -51,7 +54,7 @@ def test_files_of_the_system(path: str) -> None:
 
 def test_the_versions_that_objects_need(samples: Path) -> None:
     files = [str(samples / "program"), "/usr/lib/x86_64-linux-gnu/libstdc++.so.6", str(samples / "static")]
-    answer = plain(ours("ldd", lambda output: ldd(files, output, os.environ, verbose=True)))
+    answer = plain(ours("ldd", lambda output: ldd(files, output, os.environ, LddOptions(verbose=True))))
     wanted = plain(reference("ldd", "libc-bin", "-v", *files))
     assert answer == wanted
 
@@ -145,3 +148,102 @@ def test_nothing_is_executed(cc: Compiler, tmp_path: Path) -> None:
     assert answer == wanted
     assert not marker.exists()
     assert "/lib/ld-other.so.1 => /lib64/ld-linux-x86-64.so.2 (ADDRESS)" in answer.out
+
+
+RELOCATING = {
+    "-d": LddOptions(relocate=True),
+    "-r": LddOptions(relocate=True, bind_now=True),
+    "-u": LddOptions(unused=True),
+    "-d -v": LddOptions(relocate=True, verbose=True),
+    "-r -u -v": LddOptions(relocate=True, bind_now=True, unused=True, verbose=True),
+}
+
+
+@pytest.fixture(scope="module")
+def wanting(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Objects that refer to what is not there, by data and by calls, lazily and not, in versions and without."""
+    here = tmp_path_factory.mktemp("wanting")
+    cc = Compiler(here)
+    (here / "map").write_text("V1 { global: gone; also; }; V2 { global: stays; };")
+    versioned = ["-Wl,-soname,libver.so", f"-Wl,--version-script={here}/map"]
+    cc.shared("int gone(void) { return 1; } int also = 1; int stays = 2;", name="libver.so", flags=versioned)
+    source = """
+        extern int nodata, also, stays; extern int nosuch(void), gone(void), cosm(int);
+        int puts(const char *text);
+        extern int weak(void) __attribute__((weak));
+        extern int hidden(void) __attribute__((weak, visibility("hidden")));
+        int *data = &nodata; int (*pointer)(void) = nosuch; int *more = &also, *twice = &also;
+        int call(void) { return nosuch() + cosm(1) + gone() + (weak ? weak() : 0) + (hidden ? hidden() : 0) + stays; }
+        int say(void) { return puts(""); }
+    """
+    here_too = [f"-L{here}", "-lver", "-Wl,-rpath,$ORIGIN", "-Wl,--unresolved-symbols=ignore-all"]
+    cc.shared(source, name="libwant.so", flags=[*here_too, "-Wl,-z,lazy"])
+    cc.shared(source, name="libnow.so", flags=[*here_too, "-Wl,-z,now"])
+    cc.shared(source, name="alone.so", flags=["-nostdlib", "-Wl,-z,lazy"])
+    main = "extern int call(void), table[4]; int main(void) { return call() + table[1]; }"
+    cc.shared("int table[4] = {1};", name="libtable.so")
+    both = ["-Wl,--no-as-needed", "-lwant", "-lnow", "-ltable", "-lm", "-no-pie", "-Wl,-z,lazy"]
+    cc.program(main, name="top", flags=[*here_too, *both])
+    cc.shared("int table[2] = {1};", name="libtable.so")
+    (here / "map").write_text("V2 { global: stays; local: *; };")
+    cc.shared("int stays = 2;", name="libver.so", flags=versioned)
+    return here
+
+
+@pytest.mark.parametrize("arguments", RELOCATING)
+@pytest.mark.parametrize("name", ["top", "libwant.so", "libnow.so", "alone.so", "libver.so"])
+def test_undefined_symbols_and_unused_objects(wanting: Path, name: str, arguments: str) -> None:
+    answer, wanted = both(name, folder=wanting, arguments=arguments, options=RELOCATING[arguments])
+    assert answer == wanted
+
+
+@pytest.mark.parametrize("arguments", RELOCATING)
+def test_what_a_missing_object_would_define_is_undefined(wanting: Path, tmp_path: Path, arguments: str) -> None:
+    folder = shutil.copytree(wanting, tmp_path / "copy")
+    (folder / "libver.so").unlink()
+    answer, wanted = both("top", folder=folder, arguments=arguments, options=RELOCATING[arguments])
+    assert answer == wanted
+
+
+@pytest.mark.parametrize("kind", [0, 99])
+@pytest.mark.parametrize("arguments", RELOCATING)
+def test_a_relocation_type_that_glibc_does_not_apply(wanting: Path, tmp_path: Path, kind: int, arguments: str) -> None:
+    from latebind.elf import read
+
+    data = bytearray((wanting / "alone.so").read_bytes())
+    for table in read(bytes(data)).relocation_tables:
+        data[table.offset + 8] = kind
+        broken = tmp_path / f"broken-{table.tag}"
+        broken.write_bytes(data)
+        answer, wanted = both(broken, arguments=arguments, options=RELOCATING[arguments])
+        assert answer == wanted
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("arguments", RELOCATING)
+def test_libraries_of_the_system_that_cannot_stand_alone(arguments: str) -> None:
+    files = sorted(Path("/usr/lib/x86_64-linux-gnu").glob("*.so*"))[:150]
+    answer, wanted = both(*files, arguments=arguments, options=RELOCATING[arguments])
+    assert answer == wanted
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--data", "v"],
+        ["--fun", "v"],
+        ["--unu", "--verb", "v"],
+        ["--", "-v"],
+        ["-dr", "v"],
+        ["--v", "v"],
+        ["-z"],
+        [],
+        ["-r"],
+    ],
+)
+def test_the_command_line_is_ldds(wanting: Path, tmp_path: Path, arguments: list[str]) -> None:
+    for name in ("v", "-v"):
+        shutil.copy(wanting / "alone.so", tmp_path / name)
+    run = latebind("ldd", *arguments, folder=tmp_path)
+    wanted = plain(reference("ldd", "libc-bin", *arguments, folder=tmp_path))
+    assert plain(Answer(run.stdout, run.stderr, run.returncode)) == wanted

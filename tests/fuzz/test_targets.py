@@ -30,13 +30,14 @@ def load(name: str) -> ModuleType:
     return module
 
 
-target, seeds = load("elf_target"), load("seeds")
+target, tools, seeds = load("elf_target"), load("tools_target"), load("seeds")
 SEEDS: dict[str, bytes] = dict(seeds.elf_seeds())
 
 
 @pytest.mark.parametrize("name", SEEDS)
 def test_every_seed_is_read(name: str) -> None:
     target.test_one_input(SEEDS[name])
+    tools.test_one_input(SEEDS[name])
 
 
 def test_the_seeds_hold_every_kind_of_table() -> None:
@@ -64,14 +65,24 @@ def test_mutated_files_are_answered_or_diagnosed(seed: int) -> None:
     files = sorted(SEEDS.values(), key=len)[:-2]  # without the large ones
     for _ in range(250):
         data = bytearray(dice.choice(files))
-        target.mutate(data, dice)
+        target.harness.mutate(data, dice)
         target.test_one_input(bytes(data))
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_mutated_files_are_shown_by_every_tool_and_planned(seed: int) -> None:
+    dice = random.Random(seed)
+    files = sorted(SEEDS.values(), key=len)[:-2]
+    for _ in range(20):
+        data = bytearray(dice.choice(files))
+        tools.harness.mutate(data, dice)
+        tools.test_one_input(bytes(data))
 
 
 def test_symbol_matching_under_sanitizers(tmp_path: Path) -> None:
     flags = ["-std=gnu11", "-O1", "-g", f"-I{CORE}", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
     cc, objects = needs.program("cc", "gcc"), []
-    for source in (CORE / "match.c", CORE / "references.c", HERE / "match_target.c"):
+    for source in (CORE / "match.c", CORE / "references.c", CORE / "bindings.c", HERE / "match_target.c"):
         objects.append(str(tmp_path / f"{source.stem}.o"))
         command = [cc, *flags, "-fsanitize-coverage=trace-pc", "-c", "-o", objects[-1], str(source)]
         subprocess.run(command, check=True)

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from latebind import plan
-from latebind.linkplan.near import near_misses, near_names, qualified_name
+from latebind.elf.demangle import demangle
+from latebind.linkplan.near import function_name, near_misses, near_names
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -16,20 +17,60 @@ if TYPE_CHECKING:
 
 
 @pytest.mark.parametrize(
-    ("mangled", "name"),
+    ("readable", "name"),
     [
-        ("_Z3addii", "add"),
-        ("_ZN3foo3barEi", "foo::bar"),
-        ("_ZNK3foo3barEv", "foo::bar"),
-        ("_ZN3foo99barE", None),
-        ("_ZN3foo", None),
+        ("add(int, int)", "add"),
+        ("foo::S::m(int (*)(char)) const", "foo::S::m"),
+        ("foo::S::operator()(int)", "foo::S::operator()"),
+        ("int foo::tt<int>(int, long)", "int foo::tt<int>"),
+        ("vtable for foo::S", None),
         ("malloc", None),
-        ("_Z", None),
-        ("_ZplRK1AS1_", None),
+        ("", None),
     ],
 )
-def test_the_qualified_name_of_a_mangled_one(mangled: str, name: str | None) -> None:
-    assert qualified_name(mangled) == name
+def test_the_name_of_a_demangled_function(readable: str, name: str | None) -> None:
+    assert function_name(readable) == name
+
+
+def test_overloads_of_every_kind_of_cxx_function(cc: Compiler) -> None:
+    there = """
+        namespace foo {
+        int bar(int, long) { return 1; }
+        struct S { S(int); void m(const char *) const; int operator+(int); int bars(int); };
+        S::S(int) {} void S::m(const char *) const {} int S::operator+(int) { return 1; } int S::bars(int) { return 1; }
+        template <class T> T tt(T, int);
+        template <> int tt<int>(int, int) { return 1; }
+        }
+        int operator-(foo::S &, int) { return 1; }
+    """
+    wanted = """
+        namespace foo {
+        int bar(int, int);
+        struct S { S(long); void m(char *); int operator+(long); };
+        template <class T> T tt(T, long);
+        template <> int tt<int>(int, long);
+        }
+        int operator-(foo::S &, long);
+        int use(foo::S &s) {
+            s.m(nullptr);
+            foo::S q(3L);
+            return (q + 3L) + (q - 3L) + foo::bar(1, 2) + foo::tt<int>(1, 2L);
+        }
+    """
+    library = cc.shared_cpp(there, name="libthere.so")
+    made = plan(cc.shared_cpp(wanted, name="libuser.so", flags=["-Wl,--no-as-needed", str(library)]))
+    found = {}
+    for lost in made.unresolved:
+        near = near_misses(lost.symbol, lost.version, [made.objects[1].elf])
+        found[demangle(lost.symbol)] = [demangle(n.symbol) for n in near if "other parameters" in n.why]
+    assert found == {
+        "foo::bar(int, int)": ["foo::bar(int, long)"],
+        "foo::S::S(long)": ["foo::S::S(int)", "foo::S::S(int)"],  # the complete object's and the base object's
+        "foo::S::m(char*)": ["foo::S::m(char const*) const"],
+        "foo::S::operator+(long)": ["foo::S::operator+(int)"],
+        "int foo::tt<int>(int, long)": ["int foo::tt<int>(int, int)"],
+        "operator-(foo::S&, long)": ["operator-(foo::S&, int)"],
+    }
 
 
 def test_spelling() -> None:

@@ -9,7 +9,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from latebind.search import LoaderCache
@@ -87,6 +87,7 @@ def test_a_damaged_cache_has_no_entries(data: bytes | None) -> None:
     assert LoaderCache(data).entries == {}
 
 
+@settings(deadline=None)  # a loaded machine takes its time
 @given(st.integers(0, len(CACHE) - 1), st.integers(0, 255))
 def test_a_flipped_byte_never_raises(at: int, value: int) -> None:
     data = bytearray(CACHE)

@@ -36,12 +36,17 @@ def print_closures(
             print_utf8(trees.text(node))
             return True
         closure = fresh.closure(file)
+        optionals = None
+        if any(o.summary.may_have_fdo_note for o in closure.objects):
+            from latebind.search.optional import find_optional
+
+            optionals = find_optional(closure, known, fresh.environment(file))
         if style == "json":
-            print_document(document(closure))
+            print_document(document(closure, optionals))
         elif style == "tree":
-            print_utf8(("\n".join(trees.lines(closure)) + "\n").encode("utf-8", "surrogateescape"))
+            print_utf8(("\n".join(trees.lines(closure, optionals)) + "\n").encode("utf-8", "surrogateescape"))
         else:
-            print_lines(listing(closure, look))
+            print_lines(listing(closure, look, optionals))
         return not closure.missing
 
     return for_each(files, report)

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from latebind.linkplan import LinkPlan
+    from latebind.search.optional import Optionals
     from latebind.view.look import Look
 
 
@@ -40,7 +41,8 @@ def command(
 ) -> int:
     """Show what would be loaded with each FILE, from where, and why. Nothing is executed.
 
-    FILE is a path, or the name of a library (libz.so.1) that is searched for as dlopen does.
+    FILE is a path, or the name of a library (libz.so.1) that is searched for as dlopen does. What an object says that
+    it may open at run time (.note.dlopen) is shown as optional, with the place where it would be found now.
     The exit status is 1 where a FILE cannot be read or something that it needs is missing.
     """
     if (svg or html) and len(files) > 1:
@@ -51,28 +53,30 @@ def command(
         return print_closures(files, style, look, root=root, library_path=library_path)
 
     from latebind.linkplan import make_plan
-    from latebind.search import Files
+    from latebind.search import Files, fresh_closure
+    from latebind.search.optional import find_optional
 
     known = Files(root)  # shared by all FILEs, so that each object is read once
 
     def report(file: str) -> bool:
         plan = make_plan(open_file(file, known, library_path), known, library_path=library_path)
+        optionals = find_optional(fresh_closure(plan.root.elf, known, plan.environment), known, plan.environment)
         if svg:
             from latebind.view import draw, graph
 
-            write_page(svg, draw.graph_svg(graph.graph_of(plan)) + "\n")
+            write_page(svg, draw.graph_svg(graph.graph_of(plan, optionals)) + "\n")
         if html:
             from latebind.view.report import page
 
-            write_page(html, page(plan, (b for o in plan.closure for b in plan.bindings_of(o.index)), look))
+            write_page(html, page(plan, (b for o in plan.closure for b in plan.bindings_of(o.index)), look, optionals))
         if not svg and not html:
-            print_lines(_dot(plan))
+            print_lines(_dot(plan, optionals))
         return not plan.missing
 
     return for_each(files, report)
 
 
-def _dot(plan: LinkPlan) -> Iterator[str]:
+def _dot(plan: LinkPlan, optionals: Optionals) -> Iterator[str]:
     from latebind.view import draw, graph
 
-    return draw.dot(graph.graph_of(plan))
+    return draw.dot(graph.graph_of(plan, optionals))

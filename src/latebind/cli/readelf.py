@@ -1,34 +1,42 @@
-"""`latebind readelf`: what is in ELF files, as GNU readelf prints it.
-
-The command line is readelf's own, so click hands it over as it is.
-"""
+"""`latebind readelf`: what is in ELF files, as GNU readelf prints it."""
 
 from __future__ import annotations
 
 import sys
-from getopt import GetoptError
+from typing import TYPE_CHECKING
 
 import click
 
 from latebind.cli.boundary import FINDING, SUCCESS
+from latebind.cli.raw import RawCommand, usage_error
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from latebind.compat.command_line import Option
 
 
-@click.command(
-    add_help_option=False,  # -h is the ELF header's
-    context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False, "help_option_names": []},
-)
-@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def _options() -> Sequence[Option]:
+    from latebind.compat.readelf_options import OPTIONS
+
+    return OPTIONS
+
+
+@click.command(cls=RawCommand, options=_options)
 def command(arguments: tuple[str, ...]) -> int:
-    """Show what is in ELF files, as GNU readelf does."""
-    from latebind.compat.readelf_options import parse, usage
+    """Show what is in ELF files, as GNU readelf does.
+
+    The output and the exit status are those of GNU readelf 2.40.
+    """
+    from latebind.compat.command_line import UsageError, usage
+    from latebind.compat.readelf_options import HEAD, OPTIONS, parse
 
     try:
         options = parse(arguments)
-    except GetoptError as error:
-        click.echo(f"readelf: {error.msg}\n{usage()}", err=True, nl=False)
-        return FINDING
+    except UsageError as error:
+        return usage_error("readelf", error, usage(HEAD, OPTIONS) if error.show_usage else None)
     if options.help:
-        click.echo(usage(), nl=False)
+        click.echo(usage(HEAD, OPTIONS), nl=False)
         return SUCCESS
     if options.version:
         from latebind import __version__
@@ -38,7 +46,7 @@ def command(arguments: tuple[str, ...]) -> int:
     if not options.any_table or not options.files:
         if options.any_table:
             click.echo("readelf: Warning: Nothing to do.", err=True)
-        click.echo(usage(), err=True, nl=False)
+        click.echo(usage(HEAD, OPTIONS), err=True, nl=False)
         return FINDING
     from latebind.compat.output import Output
     from latebind.compat.readelf import show_files

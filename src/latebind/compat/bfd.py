@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     from latebind.elf.archive import Archive, Member
     from latebind.elf.version import VersionDefinition, VersionNeed
 
-SHT_NULL, SHT_SHLIB = 0, 10
+SHT_NULL, SHT_SHLIB, SHT_GROUP = 0, 10, 17
 SHT_GNU_VERDEF, SHT_GNU_VERNEED, SHT_GNU_VERSYM = 0x6FFFFFFD, 0x6FFFFFFE, 0x6FFFFFFF
 SHN_X86_64_LCOMMON: Final = 0xFF02
 
@@ -146,6 +146,7 @@ class BfdFile:
         """Hexadecimal digits of an address."""
         self.linked = header.type in {ET_EXEC, ET_DYN}
         self.is_dynamic = header.type == ET_DYN
+        self.is_core = header.type == ET_CORE
         if header.type == ET_CORE:
             if not core:
                 raise NotRecognized
@@ -215,9 +216,30 @@ class BfdFile:
             or self.sections[section.info].type in {SHT_REL, SHT_RELA}
         )
 
+    @cached_property
+    def bfd_sections(self) -> tuple[Section, ...]:
+        """The sections that BFD makes, in its order."""
+        return tuple(s for s in self.sections if self.has_bfd_section(s))
+
+    @cached_property
+    def relocated(self) -> frozenset[int]:
+        """The indexes of the sections that BFD keeps relocations of (SEC_RELOC)."""
+        return frozenset(s.info for s in self.sections if s.type in {SHT_REL, SHT_RELA} and self._relocates(s))
+
+    def relocations_of(self, section: Section) -> list[Section]:
+        """The relocation sections for `section`."""
+        tables = (s for s in self.sections if s.type in {SHT_REL, SHT_RELA} and s.info == section.index)
+        return [s for s in tables if self._relocates(s)]
+
+    def linked_section(self, section: Section) -> Section:
+        """The section that `section` links to. Raises `MalformedElf` for those values of sh_link that name none."""
+        if section.link >= len(self.sections):
+            raise self.elf.source.malformed(f"sh_link {section.link:#x} of section {section.index} is no section")
+        return self.sections[section.link]
+
     def strings_of(self, section: Section) -> StringTable:
         """The string table that `section` links to."""
-        link = self.sections[section.link]
+        link = self.linked_section(section)
         return StringTable(self.elf.source, link.offset, link.size)
 
     # symbols ------------------------------------------------------------------------------------------------
@@ -242,8 +264,8 @@ class BfdFile:
             return self.sections[shndx]
         return ABSOLUTE
 
-    def symbols(self, *, dynamic: bool) -> Iterator[SymbolEntry]:
-        """The symbols of one table without symbol 0.
+    def symbols(self, *, dynamic: bool, alignments: bool = False) -> Iterator[SymbolEntry]:
+        """The symbols of one table without symbol 0; with `alignments`, common symbols have theirs in place of a size.
 
         Raises `MalformedElf` where the table is not in the file, or the version records of dynamic symbols are broken.
         """
@@ -251,7 +273,7 @@ class BfdFile:
         if table is None:
             return
         source = self.elf.source
-        link = self.sections[table.link]
+        link = self.linked_section(table)
         strings = ByteStrings(source, link)
         rows = read_rows(source, table)
         extended = read_extended_indexes(source, table, self.sections)
@@ -270,7 +292,10 @@ class BfdFile:
             if name is None:
                 name = "(null)"
             if kind.debugging or kind.common or not self.linked:
+                before = value
                 name, value = self._adjusted(name, value, size, kind, shndx)
+                if alignments and kind.common:
+                    size = before
             yield name, value, size, kind, other, version
 
     def _adjusted(self, name: str, value: int, size: int, kind: Kind, shndx: int) -> tuple[str, int]:

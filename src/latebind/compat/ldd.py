@@ -9,15 +9,17 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from latebind.compat.ldd_relocate import Fatal, undefined_symbols, unused
 from latebind.compat.ldd_versions import version_information, version_problems
 from latebind.compat.output import path_text
 from latebind.elf.header import EM_386, ET_DYN, ET_EXEC
 from latebind.elf.segment import PT_LOAD
 from latebind.elf.symbol_rows import byte_text
 from latebind.errors import LatebindError, MalformedElf
+from latebind.linkplan.plan import plan_of_closure
 from latebind.search import Files, Resident, Via, find_closure
 from latebind.search.environment import environment_for
 
@@ -26,7 +28,8 @@ if TYPE_CHECKING:
 
     from latebind.compat.output import Output
     from latebind.elf import Elf
-    from latebind.search import Closure, Found
+    from latebind.linkplan import LinkPlan
+    from latebind.search import Closure, Environment, Found
 
 LINKERS: Final = ("/lib/ld-linux.so.2", "/lib64/ld-linux-x86-64.so.2", "/libx32/ld-linux-x32.so.2")
 """The dynamic linkers that ldd asks in turn (RTLDLIST)."""
@@ -34,6 +37,23 @@ LINKERS: Final = ("/lib/ld-linux.so.2", "/lib64/ld-linux-x86-64.so.2", "/libx32/
 _OS_ABIS: Final = frozenset({0, 3})  # ELFOSABI_SYSV and ELFOSABI_GNU: what ld.so takes
 _HIGHEST: Final = 0x7FFFF7FFF000
 _PAGE: Final = 0x1000
+
+
+@dataclass(frozen=True, slots=True)
+class LddOptions:
+    """What ldd's options ask for."""
+
+    verbose: bool = False
+    """The versions that each object needs, and where each is found (-v)."""
+    relocate: bool = False
+    """Undefined symbols of data relocations (-d)."""
+    bind_now: bool = False
+    """And of calls; without `relocate` it changes nothing (-r asks for both)."""
+    unused: bool = False
+    """Only those direct dependencies that the program does not use (-u)."""
+
+
+DEFAULTS: Final = LddOptions()
 
 
 class Line(NamedTuple):
@@ -51,25 +71,24 @@ class _Run:
     output: Output
     environment: Mapping[str, str]
     linkers: tuple[tuple[str, Elf], ...]
-    verbose: bool
-    files: Files = field(default_factory=Files)
+    options: LddOptions
+    files: Files
 
 
 def ldd(
     files: Sequence[str],
     output: Output,
     environment: Mapping[str, str],
+    options: LddOptions = DEFAULTS,
     *,
-    verbose: bool = False,
     linkers: Sequence[str] = LINKERS,
 ) -> int:
     """Print what each of `files` would load; 1 where one is no dynamic executable or cannot be read.
 
-    `environment` holds the environment variables that count for the search; with `verbose` the versions that each
-    object needs are shown, too.
+    `environment` holds the environment variables that count for the search.
     """
     known = Files()
-    run = _Run(output, environment, tuple(_usable(linkers, known)), verbose, known)
+    run = _Run(output, environment, tuple(_usable(linkers, known)), options, known)
     status = 0
     for file in files:
         if len(files) > 1:
@@ -99,20 +118,26 @@ def _list_file(path: str, run: _Run) -> bool:
 
 
 def _trace(path: str, run: _Run) -> bool:
+    fine, lines = True, []
+    answer: Iterator[str] | None = None
     try:
         elf = run.files.elf(path)
         linker = next((where for where, own in run.linkers if _verify(elf, own)), None)
-        lines = None if linker is None else list(_answer(elf, path, linker, run))
+        answer = None if linker is None else _answer(elf, path, linker, run)
+        for line in answer or ():
+            lines.append(line)  # noqa: PERF402  (what came before an error counts)
     except MalformedElf:
-        lines = None
-    except _Fatal as error:  # ldd passes on what the dynamic linker says, to its own standard output
-        run.output.write(f"{error}\n")
-        return False
-    if lines is None:
+        answer = None
+    except Fatal as error:  # ldd passes on what the dynamic linker says, to its own standard output
+        lines.append(f"{error}\n")
+        fine = False
+    except _Unused:
+        fine = False
+    if answer is None:
         run.output.message("\tnot a dynamic executable")
         return False
     run.output.write_all(lines)
-    return True
+    return fine
 
 
 def _verify(elf: Elf, linker: Elf) -> bool:
@@ -130,10 +155,28 @@ def _verify(elf: Elf, linker: Elf) -> bool:
 
 
 def _answer(elf: Elf, path: str, linker: str, run: _Run) -> Iterator[str]:
-    """What the traced program prints."""
-    if not elf.dynamic.needed:
-        yield "\tstatically linked\n"
+    """What the traced program prints. Raises `Fatal` where ld.so would give up."""
+    options, shown = run.options, path_text(path)
+    closure, env = _closure(elf, path, linker, run)
+    for name in _not_preloaded(closure, run.environment):
+        yield (
+            f"ERROR: ld.so: object '{path_text(name)}' from LD_PRELOAD cannot be preloaded"
+            " (cannot open shared object file): ignored.\n"
+        )
+    chain = in_load_order(closure, elf.interpreter or linker, linker)
+    members = [closure.objects[0], *(line.found for line in chain if line.found is not None)]
+    yield from version_problems(members, shown, debugging=options.unused)
+    if options.unused:
+        yield from _unused(plan_of_closure(closure, env), chain, shown, warn=options.relocate)
         return
+    yield from _list(elf, chain)
+    if options.relocate:
+        yield from undefined_symbols(plan_of_closure(closure, env), shown, bind_now=options.bind_now)
+    if options.verbose:
+        yield from version_information(members, shown)
+
+
+def _closure(elf: Elf, path: str, linker: str, run: _Run) -> tuple[Closure, Environment]:
     env = environment_for(elf, run.files, run.environment, interpreter=linker).replaced(invoked=True)
     resident = Resident(linker, run.files.elf(linker), frozenset({elf.interpreter} - {None}), Via.INTERP)  # type: ignore[arg-type]
     closure = find_closure(elf, run.files, env, [resident])
@@ -143,15 +186,15 @@ def _answer(elf: Elf, path: str, linker: str, run: _Run) -> Iterator[str]:
             reason = _refusal(place.path) if of_its_name else None
             if reason is not None:
                 problem = f"error while loading shared libraries: {path_text(place.path)}: {reason}"
-                raise _Fatal(f"{path_text(path)}: {problem}")
-    for name in _not_preloaded(closure, run.environment):
-        yield (
-            f"ERROR: ld.so: object '{path_text(name)}' from LD_PRELOAD cannot be preloaded"
-            " (cannot open shared object file): ignored.\n"
-        )
-    chain = in_load_order(closure, elf.interpreter or linker, linker)
-    members = [closure.objects[0], *(line.found for line in chain if line.found is not None)]
-    yield from version_problems(members, path_text(path))
+                raise Fatal(f"{path_text(path)}: {problem}")
+    return closure, env
+
+
+def _list(elf: Elf, chain: Sequence[Line]) -> Iterator[str]:
+    """The objects with their addresses, or that there are none."""
+    if not elf.dynamic.needed:
+        yield "\tstatically linked\n"
+        return
     address = _HIGHEST
     for line in chain:
         if line.path is None:
@@ -161,12 +204,26 @@ def _answer(elf: Elf, path: str, linker: str, run: _Run) -> Iterator[str]:
         same = line.name == line.path or ("/" in line.name and line.found is not None and line.found.resident is None)
         name = line.path if same else f"{line.name} => {line.path}"
         yield f"\t{byte_text(name)} (0x{address:016x})\n"
-    if run.verbose:
-        yield from version_information(members, path_text(path))
 
 
-class _Fatal(LatebindError):
-    """The dynamic linker would give up with this message."""
+class _Unused(LatebindError):
+    """Ld.so would end with the status 1 because something is not used."""
+
+
+def _unused(plan: LinkPlan, chain: Sequence[Line], shown: str, *, warn: bool) -> Iterator[str]:
+    """What `ldd -u` prints. Like ld.so it takes the first objects of the list for those that the program needs."""
+    said, used = unused(plan, shown, warn=warn)
+    yield from said
+    behind = iter([line for line in chain if line.path is None or line.found is not None])
+    idle = [line for line, _ in zip(behind, plan.root.elf.dynamic.needed, strict=False) if _is_idle(line, used)]
+    if idle:
+        yield "Unused direct dependencies:\n"
+        yield from (f"\t{byte_text(line.path or line.name)}\n" for line in idle)
+        raise _Unused
+
+
+def _is_idle(line: Line, used: set[int]) -> bool:
+    return line.found is None or line.found.index not in used
 
 
 def _refusal(path: str) -> str | None:

@@ -5,6 +5,7 @@ Glibc's elf/dl-version.c (`_dl_check_map_versions`) and the end of elf/rtld.c's 
 
 from __future__ import annotations
 
+import os
 from itertools import groupby
 from typing import TYPE_CHECKING
 
@@ -19,8 +20,11 @@ if TYPE_CHECKING:
     from latebind.search import Found
 
 
-def version_problems(members: Sequence[Found], program: str) -> Iterator[str]:
-    """One line for each version that is needed and not there. `program` is what the first member is called."""
+def version_problems(members: Sequence[Found], program: str, *, debugging: bool = False) -> Iterator[str]:
+    """One line for each version that is needed and not there. `program` is what the first member is called.
+
+    With LD_DEBUG ld.so says it twice, the first time with a process's number, which is ours here (`debugging`).
+    """
     providers = _providers(members)
     for member in members:
         for need in _needs(member):
@@ -28,7 +32,11 @@ def version_problems(members: Sequence[Found], program: str) -> Iterator[str]:
             problem = None if provider is None else _problem(provider, need)
             if provider is not None and problem is not None:
                 who = program if member is members[0] else path_text(member.path)
-                yield f"{program}: {path_text(provider.path)}: {problem} (required by {who})\n"
+                what = f"{problem} (required by {who})"
+                if debugging:
+                    where = path_text(provider.path)
+                    yield f"{os.getpid():10}:\t{where}: error: version lookup error: {what} (continued)\n"
+                yield f"{program}: {path_text(provider.path)}: {what}\n"
 
 
 def version_information(members: Sequence[Found], program: str) -> Iterator[str]:

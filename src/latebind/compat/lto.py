@@ -40,7 +40,7 @@ class _PluginFile(BfdFile):
         self._symbols = symbols
         self.digits = 8
 
-    def symbols(self, *, dynamic: bool) -> Iterator[SymbolEntry]:
+    def symbols(self, *, dynamic: bool, alignments: bool = False) -> Iterator[SymbolEntry]:  # noqa: ARG002
         """The plugin's symbols; it knows no dynamic ones."""
         for symbol in () if dynamic else self._symbols:
             yield symbol.name, 0, 0, _kind(_letter(symbol)), 0, 0

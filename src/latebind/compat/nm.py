@@ -11,7 +11,8 @@ from latebind.compat.collation import collation_key
 from latebind.compat.lto import NO_ELF_TYPE, with_plugin
 from latebind.compat.output import path_text
 from latebind.compat.symbol_kind import ABSOLUTE, UNDEFINED
-from latebind.elf.symbol import STT_FILE
+from latebind.elf.names import SYMBOL_TYPES
+from latebind.elf.symbol import STT_FILE, STT_GNU_IFUNC
 from latebind.elf.symbol_rows import byte_text
 from latebind.errors import LatebindError, MalformedElf
 
@@ -20,12 +21,14 @@ if TYPE_CHECKING:
 
     from latebind.compat.bfd import BfdFile, SymbolEntry
     from latebind.compat.output import Output
+    from latebind.compat.symbol_kind import Kind
+    from latebind.compat.symbol_versions import Versions
     from latebind.elf.archive import Archive
 
 Order = Literal["name", "address", "size", "none"]
 
 _UNDEFINED: Final = frozenset("Uwv")
-_TYPES: Final = {0: "NOTYPE", 1: "OBJECT", 2: "FUNC", 3: "SECTION", 4: "FILE", 5: "COMMON", 6: "TLS"}
+_TYPES: Final = {number: name for number, name in SYMBOL_TYPES.items() if number < STT_GNU_IFUNC}
 _RADIX: Final = {"x": "x", "d": "d", "o": "o"}
 
 
@@ -50,6 +53,11 @@ class NmOptions:
     armap: bool = False
     """The symbol index of an archive too."""
     versions: bool = True
+    demangler: Callable[[str], str] | None = None
+    """What makes a name readable."""
+    ifunc_letters: str = "i"
+    """The letter of global IFUNC symbols, then that of local ones where there is a second."""
+    line_numbers: bool = False
 
 
 def nm(files: Sequence[str], options: NmOptions, output: Output) -> int:
@@ -197,19 +205,51 @@ def _sized(symbols: list[SymbolEntry]) -> Iterator[SymbolEntry]:
 
 def _lines(file: BfdFile, symbols: list[SymbolEntry], options: NmOptions, prefix: str) -> Iterator[str]:
     chosen = _sorted(_wanted(symbols, options), options)
+    places = _places(file, chosen, options)
+    readable = options.demangler
     if not options.versions:
         chosen = [(s[0].partition("@")[0], *s[1:]) for s in chosen]
-    elif options.dynamic and file.versions is not None:
-        versions = file.versions
-        chosen = [
-            s if s[3].section_symbol else (s[0] + versions.suffix(s[0], s[5], undefined=s[3].undefined), *s[1:])
-            for s in chosen
-        ]
+    versions = file.versions if options.dynamic and options.versions else None
+    if versions is not None or readable is not None:
+        chosen = [(_shown(s, versions, readable), *s[1:]) for s in chosen]
+    if options.ifunc_letters != "i":
+        chosen = [(*s[:3], _with_ifunc_letter(s[3], options.ifunc_letters), *s[4:]) for s in chosen]
+    lines = _styled(chosen, options, prefix, file.digits)
+    if places is None:
+        return lines
+    return (f"{line[:-1]}{place}\n" for line, place in zip(lines, places, strict=True))
+
+
+def _places(file: BfdFile, symbols: list[SymbolEntry], options: NmOptions) -> list[str] | None:
+    """Where each symbol is defined, as it stands at the end of its line; None where it is not asked for."""
+    if not options.line_numbers:
+        return None
+    from latebind.compat.nm_lines import line_finder
+
+    return list(map(line_finder(file, dynamic=options.dynamic), symbols))
+
+
+def _styled(chosen: list[SymbolEntry], options: NmOptions, prefix: str, width: int) -> Iterator[str]:
     if options.style == "just-symbols":
         return (f"{s[0]}\n" for s in chosen)
     if options.style == "posix":
         return _posix(chosen, options, prefix and f"{prefix} ")
-    return (_bsd if options.style == "bsd" else _sysv)(chosen, options, prefix, file.digits)
+    return (_bsd if options.style == "bsd" else _sysv)(chosen, options, prefix, width)
+
+
+def _shown(symbol: SymbolEntry, versions: Versions | None, readable: Callable[[str], str] | None) -> str:
+    """A symbol's name as it is printed: demangled where that is wanted, with its version."""
+    name = symbol[0] if readable is None else readable(symbol[0])
+    if versions is None or symbol[3].section_symbol:
+        return name
+    return name + versions.suffix(symbol[0], symbol[5], undefined=symbol[3].undefined)
+
+
+def _with_ifunc_letter(kind: Kind, letters: str) -> Kind:
+    if kind.letter != "i":
+        return kind
+    letter = letters[:1] if kind.flags.startswith("g") else letters[1:2] or kind.letter
+    return kind._replace(letter=letter)
 
 
 def _bsd(symbols: list[SymbolEntry], options: NmOptions, prefix: str, width: int) -> Iterator[str]:

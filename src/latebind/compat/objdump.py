@@ -1,4 +1,4 @@
-"""`objdump`: private headers (-p), dynamic symbols (-T) and dynamic relocations (-R), as GNU objdump prints them.
+"""`objdump`: headers, symbols, relocations and contents, as GNU objdump prints them.
 
 The layouts are those of binutils' binutils/objdump.c, `_bfd_elf_print_private_bfd_data` and `bfd_elf_print_symbol`
 (bfd/elf.c). Several parts may be asked for; they come in objdump's order, not in that of the command line.
@@ -6,116 +6,77 @@ The layouts are those of binutils' binutils/objdump.c, `_bfd_elf_print_private_b
 
 from __future__ import annotations
 
+import stat
+import time
 from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING, Final
 
 from latebind.compat.bfd import error_text, file_size, open_archive, open_member, open_object
+from latebind.compat.objdump_sections import file_header, section_contents, section_headers
 from latebind.compat.output import path_text
 from latebind.compat.relocation_names import bfd_relocation_name
 from latebind.compat.symbol_kind import ABSOLUTE
+from latebind.compat.text import visible
+from latebind.elf.archive import member_status
+from latebind.elf.names import DYNAMIC_TAGS, SEGMENT_TYPES
 from latebind.elf.section import SHT_NOBITS, SHT_REL, SHT_RELA
 from latebind.elf.segment import PF_R, PF_W, PF_X
 from latebind.elf.symbol_rows import ByteStrings, byte_text
 from latebind.errors import LatebindError, MalformedElf
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from latebind.compat.bfd import BfdFile, SymbolEntry
     from latebind.compat.output import Output
     from latebind.elf import Section
     from latebind.elf.archive import Archive, Member
 
-_CONTROL: Final = {c: f"^{chr((c + 0x40) & 0xFF)}" for c in (*range(1, 32), 127)}
 _OTHER: Final = {0: "", 1: " .internal", 2: " .hidden", 3: " .protected"}
-_SEGMENTS: Final = {
-    0: "NULL",
-    1: "LOAD",
-    2: "DYNAMIC",
-    3: "INTERP",
-    4: "NOTE",
-    5: "SHLIB",
-    6: "PHDR",
-    7: "TLS",
-    0x6474E550: "EH_FRAME",
-    0x6474E551: "STACK",
-    0x6474E552: "RELRO",
-    0x6474E554: "SFRAME",
+_SEGMENTS: Final = {number: SEGMENT_TYPES[number] for number in range(8)} | {
+    number: SEGMENT_TYPES[number].removeprefix("GNU_") for number in (0x6474E550, 0x6474E551, 0x6474E552, 0x6474E554)
 }
 _STRING_TAGS: Final = frozenset({1, 14, 15, 29, 0x6FFFFEFA, 0x6FFFFEFB, 0x6FFFFEFC, 0x7FFFFFFD, 0x7FFFFFFF})
+_NO_TAGS: Final = frozenset({0, 0x22, 0x6FFFFE00, *range(0x6FFFFDF4, 0x6FFFFDF8), *range(0x6FFFFEF6, 0x6FFFFEFA)})
 _TAGS: Final = {
-    1: "NEEDED",
-    2: "PLTRELSZ",
-    3: "PLTGOT",
-    4: "HASH",
-    5: "STRTAB",
-    6: "SYMTAB",
-    7: "RELA",
-    8: "RELASZ",
-    9: "RELAENT",
-    10: "STRSZ",
-    11: "SYMENT",
-    12: "INIT",
-    13: "FINI",
-    14: "SONAME",
-    15: "RPATH",
-    16: "SYMBOLIC",
-    17: "REL",
-    18: "RELSZ",
-    19: "RELENT",
-    20: "PLTREL",
-    21: "DEBUG",
-    22: "TEXTREL",
-    23: "JMPREL",
-    24: "BIND_NOW",
-    25: "INIT_ARRAY",
-    26: "FINI_ARRAY",
-    27: "INIT_ARRAYSZ",
-    28: "FINI_ARRAYSZ",
-    29: "RUNPATH",
-    30: "FLAGS",
-    32: "PREINIT_ARRAY",
-    33: "PREINIT_ARRAYSZ",
-    35: "RELRSZ",
-    36: "RELR",
-    37: "RELRENT",
-    0x6FFFFDF8: "CHECKSUM",
-    0x6FFFFDF9: "PLTPADSZ",
-    0x6FFFFDFA: "MOVEENT",
-    0x6FFFFDFB: "MOVESZ",
-    0x6FFFFDFC: "FEATURE",
-    0x6FFFFDFD: "POSFLAG_1",
-    0x6FFFFDFE: "SYMINSZ",
-    0x6FFFFDFF: "SYMINENT",
-    0x6FFFFEF5: "GNU_HASH",
-    0x6FFFFEFA: "CONFIG",
-    0x6FFFFEFB: "DEPAUDIT",
-    0x6FFFFEFC: "AUDIT",
-    0x6FFFFEFD: "PLTPAD",
-    0x6FFFFEFE: "MOVETAB",
-    0x6FFFFEFF: "SYMINFO",
-    0x6FFFFFF0: "VERSYM",
-    0x6FFFFFF9: "RELACOUNT",
-    0x6FFFFFFA: "RELCOUNT",
-    0x6FFFFFFB: "FLAGS_1",
-    0x6FFFFFFC: "VERDEF",
-    0x6FFFFFFD: "VERDEFNUM",
-    0x6FFFFFFE: "VERNEED",
-    0x6FFFFFFF: "VERNEEDNUM",
-    0x7FFFFFFD: "AUXILIARY",
-    0x7FFFFFFE: "USED",
-    0x7FFFFFFF: "FILTER",
-}
+    tag: name
+    for tag, name in DYNAMIC_TAGS.items()
+    if tag not in _NO_TAGS and (tag < 0x40000000 or tag > 0x6FFFF000)  # none of Android's and CREL's
+} | {0x6FFFFDFC: "FEATURE"}
+"""`d_tag` → name, of the tags that BFD names."""
 
 
 @dataclass(frozen=True, slots=True)
 class ObjdumpOptions:
-    """Which parts to print."""
+    """Which parts to print, and how."""
 
+    archive_headers: bool = False
+    file_headers: bool = False
     private_headers: bool = False
+    section_headers: bool = False
+    symbols: bool = False
     dynamic_symbols: bool = False
+    relocations: bool = False
     dynamic_relocations: bool = False
+    contents: bool = False
+    sections: tuple[str, ...] = ()
+    """The names (byte text) of the only sections to speak of; empty for all."""
+    demangler: Callable[[str], str] | None = None
+    """What makes a name readable."""
+    wide: bool = False
+    offsets: bool = False
+
+    @property
+    def any_part(self) -> bool:
+        """Whether anything is to be printed at all."""
+        return any(getattr(self, name) for name in _PARTS)
+
+
+_PARTS: Final = (
+    "archive_headers", "file_headers", "private_headers", "section_headers", "symbols", "dynamic_symbols",
+    "relocations", "dynamic_relocations", "contents",
+)  # fmt: skip
 
 
 class _Fatal(LatebindError):
@@ -125,17 +86,23 @@ class _Fatal(LatebindError):
 def objdump(files: Sequence[str], options: ObjdumpOptions, output: Output) -> int:
     """Print the parts of each of `files`; the exit status is 1 where something could not be read."""
     status = 0
+    seen: set[str] = set()
     for file in files:
         try:
-            if not _dump_path(file, path_text(file), options, output):
+            if not _dump_path(file, path_text(file), options, output, seen):
                 status = 1
         except _Fatal as error:
             output.complain(str(error))
             return 1
+    for name in options.sections:
+        if name not in seen:
+            output.complain(f"section '{name}' mentioned in a -j option, but not found in any input file")
+            status = 1
     return status
 
 
-def _dump_path(path: str, shown: str, options: ObjdumpOptions, output: Output) -> bool:
+def _dump_path(path: str, shown: str, options: ObjdumpOptions, output: Output, seen: set[str]) -> bool:
+    """One file; the names of its sections are added to `seen`."""
     if file_size(path, output, shown) < 1:
         return False
     try:
@@ -145,30 +112,75 @@ def _dump_path(path: str, shown: str, options: ObjdumpOptions, output: Output) -
         output.complain(f"{shown}: {error_text(error)}")
         return False
     if archive is not None:
-        output.write(f"In archive {_sanitized(shown)}:\n")
-        failed = [m for m in archive.members if not _dump_member(archive, m, options, output)]
+        output.write(f"In archive {visible(shown)}:\n")
+        failed = [m for m in archive.members if not _dump_member(archive, m, options, output, seen)]
         return not failed
-    return file is None or _dump_file(file, shown, options, output)
+    return file is None or _dump_file(file, shown, f"{shown}\n", options, output, seen)
 
 
-def _dump_member(archive: Archive, member: Member, options: ObjdumpOptions, output: Output) -> bool:
+def _dump_member(archive: Archive, member: Member, options: ObjdumpOptions, output: Output, seen: set[str]) -> bool:
     shown = path_text(member.path or member.name)
     try:
         file = open_member(archive, member)
     except LatebindError as error:
         output.complain(f"{shown}: {error_text(error)}")
         return False
-    return _dump_file(file, shown, options, output)
+    return _dump_file(file, shown, _archive_header(archive, member, shown), options, output, seen)
 
 
-def _dump_file(file: BfdFile, shown: str, options: ObjdumpOptions, output: Output) -> bool:
-    output.write(f"\n{_sanitized(shown)}:     file format {file.target}\n")
+def _archive_header(archive: Archive, member: Member, shown: str) -> str:
+    """Mode, owner, size, time and name of a member (`print_arelt_descr` in binutils/bucomm.c)."""
+    found = member_status(archive, member)
+    if found is None:
+        return f"{shown}\n"
+    mode = stat.filemode(found.mode)[1:]
+    when = time.strftime("%b %e %H:%M %Y", time.localtime(found.time))
+    return f"{mode} {found.user}/{found.group} {member.size:6} {when} {shown}\n"
+
+
+def _dump_file(
+    file: BfdFile, shown: str, heading: str, options: ObjdumpOptions, output: Output, seen: set[str]
+) -> bool:
+    _show_heads(file, shown, heading, options, output)
+    seen.update(byte_text(s.name) for s in file.bfd_sections)
+    if file.is_core and (options.section_headers or options.contents or options.file_headers):
+        output.complain(f"{shown}: latebind does not show core files as BFD does: see `latebind inspect --core`")
+        return False
+    if options.section_headers:
+        decompressed = not options.contents
+        output.write_all(section_headers(file, options.sections, wide=options.wide, decompressed=decompressed))
+    symbols = _static_symbols(file, shown) if options.symbols or options.relocations else []
+    if options.symbols:
+        _show_symbols("SYMBOL TABLE:\n", file, symbols, options, output)
+    fine, dynamic = _dynamic_parts(file, shown, options, output)
+    if options.relocations:
+        _section_relocations(file, symbols, options, output, shown)
+    if options.dynamic_relocations:
+        _dynamic_relocations(file, dynamic, options, output, shown)
+    if options.contents:
+        section_contents(file, options.sections, output, offsets=options.offsets)
+    return fine
+
+
+def _show_heads(file: BfdFile, shown: str, heading: str, options: ObjdumpOptions, output: Output) -> None:
+    """What stands before the sections; `heading` is what the archive says of the file."""
+    output.write(f"\n{visible(shown)}:     file format {file.target}\n")
+    if options.archive_headers:
+        output.write(heading)
+    if options.file_headers and not file.is_core:
+        output.write(file_header(file))
     if options.private_headers:
         try:
             output.write_all(_private_headers(file))
         except MalformedElf:
             output.complain("warning: private headers incomplete: bad value")
     output.write("\n")
+
+
+def _dynamic_parts(
+    file: BfdFile, shown: str, options: ObjdumpOptions, output: Output
+) -> tuple[bool, list[SymbolEntry]]:
+    """The dynamic symbols, printed where that is wanted, and whether they could be had."""
     symbols: list[SymbolEntry] = []
     fine = True
     if options.dynamic_symbols or options.dynamic_relocations:
@@ -177,17 +189,8 @@ def _dump_file(file: BfdFile, shown: str, options: ObjdumpOptions, output: Outpu
             output.complain(f"{shown}: not a dynamic object")
         symbols = _dynamic_symbols(file, shown) if fine else []
     if options.dynamic_symbols:
-        output.write("DYNAMIC SYMBOL TABLE:\n")
-        output.write_all(_symbol_lines(file, symbols) if symbols else ["no symbols\n"])
-        output.write("\n\n")
-    if options.dynamic_relocations:
-        _relocations(file, symbols, output, shown)
-    return fine
-
-
-def _sanitized(name: str) -> str:
-    """A name with its control characters shown as ``^A``."""
-    return name if name.isprintable() else name.translate(_CONTROL)
+        _show_symbols("DYNAMIC SYMBOL TABLE:\n", file, symbols, options, output, dynamic=True)
+    return fine, symbols
 
 
 # -p ---------------------------------------------------------------------------------------------------------
@@ -237,7 +240,7 @@ def _segments(file: BfdFile) -> Iterator[str]:
 def _dynamic(file: BfdFile, section: Section) -> Iterator[str]:
     source = file.elf.source
     digits, size = f"0{file.digits}x", 16 if source.is64 else 8
-    link = file.sections[section.link]
+    link = file.linked_section(section)
     strings = ByteStrings(source, link)
     layout = "QQ" if source.is64 else "II"
     for tag, value in source.records(layout, section.offset, section.size // size, "dynamic section"):
@@ -265,15 +268,39 @@ def _dynamic_symbols(file: BfdFile, shown: str) -> list[SymbolEntry]:
         raise _Fatal(f"{shown}: file truncated") from error
 
 
-def _symbol_lines(file: BfdFile, symbols: list[SymbolEntry]) -> Iterator[str]:
+def _static_symbols(file: BfdFile, shown: str) -> list[SymbolEntry]:
+    try:
+        return list(file.symbols(dynamic=False, alignments=True))
+    except MalformedElf as error:
+        raise _Fatal(f"{shown}: file truncated") from error
+
+
+def _show_symbols(
+    heading: str,
+    file: BfdFile,
+    symbols: list[SymbolEntry],
+    options: ObjdumpOptions,
+    output: Output,
+    *,
+    dynamic: bool = False,
+) -> None:
+    output.write(heading)
+    wanted = [s for s in symbols if not options.sections or s[3].section in options.sections]
+    output.write_all(_symbol_lines(file, wanted, options, dynamic=dynamic) if symbols else ["no symbols\n"])
+    output.write("\n\n")
+
+
+def _symbol_lines(
+    file: BfdFile, symbols: list[SymbolEntry], options: ObjdumpOptions, *, dynamic: bool
+) -> Iterator[str]:
     digits = f"0{file.digits}x"
-    versions = file.versions
+    versions, readable = file.versions, options.demangler
     heads: dict[int, str] = {}
     columns: dict[int, str] = {}
     for name, value, size, kind, other, version in symbols:
         head = heads.get(id(kind))
         if head is None:
-            flags = kind.flags if kind.debugging else f"{kind.flags[:5]}D{kind.flags[6:]}"
+            flags = f"{kind.flags[:5]}D{kind.flags[6:]}" if dynamic and not kind.debugging else kind.flags
             head = heads[id(kind)] = f" {flags} {kind.section}\t"
         column = columns.get(version)
         if column is None:
@@ -281,7 +308,8 @@ def _symbol_lines(file: BfdFile, symbols: list[SymbolEntry]) -> Iterator[str]:
         visibility = _OTHER.get(other)
         if visibility is None:
             visibility = f" 0x{other:02x}"
-        yield f"{value:{digits}}{head}{size:{digits}}{column}{visibility} {name}\n"
+        shown = name if readable is None else readable(name)
+        yield f"{value:{digits}}{head}{size:{digits}}{column}{visibility} {visible(shown)}\n"
 
 
 def _version_column(version: str | None, hidden: bool) -> str:  # noqa: FBT001  (a pair of Versions.of)
@@ -290,15 +318,43 @@ def _version_column(version: str | None, hidden: bool) -> str:  # noqa: FBT001  
     return f" ({version})".ljust(13) if hidden else f"  {version:<11}"
 
 
-# -R ---------------------------------------------------------------------------------------------------------
+# -r and -R --------------------------------------------------------------------------------------------------
 
 
-def _relocations(file: BfdFile, symbols: list[SymbolEntry], output: Output, shown: str) -> None:
+def _section_relocations(
+    file: BfdFile, symbols: list[SymbolEntry], options: ObjdumpOptions, output: Output, shown: str
+) -> None:
+    """The relocations that BFD keeps with the sections that they are for."""
+    for section in file.bfd_sections:
+        if section.index not in file.relocated:
+            continue
+        if options.sections and byte_text(section.name) not in options.sections:
+            continue
+        output.write(f"RELOCATION RECORDS FOR [{visible(byte_text(section.name))}]:")
+        base = section.addr if file.linked else 0
+        _show_relocations(file, file.relocations_of(section), symbols, options, output, shown, base)
+
+
+def _dynamic_relocations(
+    file: BfdFile, symbols: list[SymbolEntry], options: ObjdumpOptions, output: Output, shown: str
+) -> None:
     if file.dynsym is None:
         raise _Fatal(f"{shown}: invalid operation")
     output.write("DYNAMIC RELOCATION RECORDS")
     tables = [s for s in file.sections if s.type in {SHT_REL, SHT_RELA} and s.link == file.dynsym.index and s.entsize]
-    if not sum(s.size // s.entsize for s in tables):
+    _show_relocations(file, tables, symbols, options, output, shown, 0)
+
+
+def _show_relocations(
+    file: BfdFile,
+    tables: list[Section],
+    symbols: list[SymbolEntry],
+    options: ObjdumpOptions,
+    output: Output,
+    shown: str,
+    base: int,
+) -> None:
+    if not sum(s.size // s.entsize for s in tables if s.entsize):
         output.write(" (none)\n\n")
         return
     try:
@@ -310,7 +366,7 @@ def _relocations(file: BfdFile, symbols: list[SymbolEntry], output: Output, show
         raise _Fatal(f"{shown}: bad value") from error
     output.write(f"\nOFFSET {'':{file.digits - 7}} TYPE {'':12} VALUE\n")
     for table in tables:
-        output.write_all(_relocation_lines(file, table, symbols, names))
+        output.write_all(_relocation_lines(file, table, symbols, names, options.demangler, base))
     output.write("\n\n")
 
 
@@ -342,7 +398,12 @@ def _type_names(file: BfdFile, tables: list[Section]) -> dict[int, str]:
 
 
 def _relocation_lines(
-    file: BfdFile, table: Section, symbols: list[SymbolEntry], names: dict[int, str]
+    file: BfdFile,
+    table: Section,
+    symbols: list[SymbolEntry],
+    names: dict[int, str],
+    readable: Callable[[str], str] | None,
+    base: int,
 ) -> Iterator[str]:
     digits, versions = f"0{file.digits}x", file.versions
     shift, mask = (32, 0xFFFFFFFF) if file.elf.source.is64 else (8, 0xFF)
@@ -352,11 +413,11 @@ def _relocation_lines(
         text = ABSOLUTE
         if 0 < index <= len(symbols):
             symbol = symbols[index - 1]
-            text = _sanitized(symbol[0])
+            text = visible(symbol[0] if readable is None else readable(symbol[0]))
             if versions is not None and not symbol[3].section_symbol:
                 version, hidden = versions.of(symbol[5])
                 if version:
                     text += f"@{version}" if hidden or symbol[3].undefined else f"@@{version}"
         addend = row[2] if has_addend else 0
         sign = "" if not addend else f"+0x{addend:{digits}}" if addend > 0 else f"-0x{-addend:{digits}}"
-        yield f"{row[0]:{digits}} {names[row[1] & mask]:<16}  {text}{sign}\n"
+        yield f"{row[0] - base:{digits}} {names[row[1] & mask]:<16}  {text}{sign}\n"

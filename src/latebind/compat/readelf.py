@@ -6,7 +6,9 @@ import os
 import stat
 from typing import TYPE_CHECKING, Final
 
+from latebind.compat.readelf_archive import show_archive
 from latebind.compat.readelf_build_notes import BuildNotes
+from latebind.compat.readelf_dump import show_dumps
 from latebind.compat.readelf_dynamic import show_dynamic
 from latebind.compat.readelf_file import File
 from latebind.compat.readelf_groups import show_groups
@@ -19,6 +21,7 @@ from latebind.compat.readelf_segments import show_segments
 from latebind.compat.readelf_symbols import show_symbols
 from latebind.compat.readelf_versions import show_versions
 from latebind.compat.text import file_name
+from latebind.elf.archive import is_archive
 from latebind.elf.mapping import map_file
 from latebind.elf.section import SHT_DYNSYM, SHT_STRTAB
 from latebind.errors import MalformedElf
@@ -40,6 +43,9 @@ _ENTRY_SIZES: Final = {
 # Machines whose unwind tables readelf decodes, and those of which it knows that they have none of their own.
 _OWN_UNWIND: Final = frozenset({15, 40, 50, 140})
 _NO_UNWIND: Final = frozenset({3, 62})
+_EM_ARM, _SHT_ARM_EXIDX = 40, 0x70000001
+# Machines with attributes, ABI flags or a GOT of their own for -A.
+_SPECIAL: Final = frozenset({2, 8, 10, 11, 18, 20, 21, 40, 43, 45, 92, 105, 140, 195, 243, 252})
 
 
 def show_files(options: Options, out: Output) -> bool:
@@ -56,51 +62,49 @@ class Run:
     """What the files of one command line share."""
 
     def __init__(self, options: Options, out: Output) -> None:
-        self._options = options
-        self._out = out
+        self.options = options
+        self.out = out
         self._build_notes = BuildNotes()
         self._named = len(options.files) > 1
 
     def show_path(self, path: str) -> bool:
         """Show the file at `path`, or say why not."""
         name = file_name(path)
-        try:
-            status = os.stat(path)
-        except FileNotFoundError:
-            return self._fail(f"'{name}': No such file")
-        except OSError as error:
-            return self._fail(f"Could not locate '{name}'.  System error message: {error.strerror}")
-        if not stat.S_ISREG(status.st_mode):
-            return self._fail(f"'{name}' is not an ordinary file")
-        if status.st_size < 8:
-            return self._fail(f"{name}: Failed to read file's magic number")
+        problem = _problem(path, name)
+        if problem is not None:
+            return self.fail(problem)
         try:
             data = map_file(path)
         except OSError:
-            return self._fail(f"Input file '{name}' is not readable.")
-        return self.show_object(name, data)
+            return self.fail(f"Input file '{name}' is not readable.")
+        if is_archive(data[:8]):
+            return show_archive(path, name, data, self)
+        if self.options.archive_index:
+            self.fail(f"File {name} is not an archive so its index cannot be displayed.")
+        return self.show_object(name, data, named=self._named)
 
-    def _fail(self, message: str) -> bool:
-        self._out.error(message)
+    def fail(self, message: str) -> bool:
+        """Report that something cannot be shown."""
+        self.out.error(message)
         return False
 
-    def show_object(self, name: str, data: type_of_bytes) -> bool:
-        """Show one ELF file; False if a part of it could not be shown."""
+    def show_object(self, name: str, data: type_of_bytes, *, named: bool) -> bool:
+        """Show one ELF file, with its name before it if `named`; False if a part of it could not be shown."""
         try:
-            file = File(name, data, self._options, self._out)
+            file = File(name, data, self.options, self.out)
         except MalformedElf:
-            return self._fail(f"{name}: Failed to read file header")
-        if self._named:
-            self._out.write(f"\nFile: {name}\n")
+            return self.fail(f"{name}: Failed to read file header")
+        if named:
+            self.out.write(f"\nFile: {name}\n")
         if file.ident[:4] != b"\x7fELF":
-            return self._fail(_not_elf(file.ident))
+            return self.fail(_not_elf(file.ident))
         try:
             return self._show_tables(file)
         except MalformedElf as error:  # a table ends in the middle: what is before it was shown
-            return self._fail(error.what)
+            return self.fail(error.what)
 
     def _show_tables(self, file: File) -> bool:
-        options = self._options
+        options = self.options
         if options.header:
             show_header(file)
         has_sections = _look_at_sections(file)
@@ -116,11 +120,33 @@ class Run:
             show_symbols(file)
         if options.histogram:
             show_histogram(file)
+        return self._show_contents(file, has_sections=has_sections) and fine
+
+    def _show_contents(self, file: File, *, has_sections: bool) -> bool:
+        """What readelf shows behind the symbols."""
+        options, fine = self.options, True
         if options.versions and has_sections:
             show_versions(file)
+        if options.dumps and has_sections:
+            fine = show_dumps(file)
         if options.notes:
             fine = show_notes(file, self._build_notes) and fine
+        if options.architecture and file.machine in _SPECIAL:
+            file.out.warn(f"what is special to {machine_name(file.machine)} is not shown")
         return fine
+
+
+def _problem(path: str, name: str) -> str | None:
+    """Why readelf does not even open the file at `path`; None where it does."""
+    try:
+        status = os.stat(path)
+    except FileNotFoundError:
+        return f"'{name}': No such file"
+    except OSError as error:
+        return f"Could not locate '{name}'.  System error message: {error.strerror}"
+    if not stat.S_ISREG(status.st_mode):
+        return f"'{name}' is not an ordinary file"
+    return f"{name}: Failed to read file's magic number" if status.st_size < 8 else None
 
 
 def _not_elf(ident: bytes) -> str:
@@ -191,7 +217,9 @@ def _groups(file: File) -> None:
 
 def _unwind(file: File) -> None:
     machine = file.machine
-    if machine in _OWN_UNWIND:
+    if machine == _EM_ARM and not any(s.type == _SHT_ARM_EXIDX for s in file.sections):
+        file.out.write("\nThere are no unwind sections in this file.\n")
+    elif machine in _OWN_UNWIND:
         file.out.warn(f"the unwind tables of {machine_name(machine)} are not shown")
     elif machine in _NO_UNWIND:
         file.out.write("No processor specific unwind information to decode\n")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from latebind.compat.machine_flags import machine_flags
-from latebind.compat.machine_names import MACHINES
 from latebind.elf.header import ET_DYN, PN_XNUM
+from latebind.elf.machine_names import MACHINE_NAMES
 from latebind.elf.section import SHN_XINDEX
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def file_type(file: File) -> str:
 
 def machine_name(machine: int) -> str:
     """What binutils calls the machine, or its number where it has no name for it."""
-    return MACHINES.get(machine) or f"<unknown>: {machine:#x}"
+    return MACHINE_NAMES.get(machine, ("", None))[1] or f"<unknown>: {machine:#x}"
 
 
 def _os_abi(file: File) -> str:

@@ -1,159 +1,58 @@
-"""What readelf calls the types of sections and segments and the tags of the dynamic section. Data only.
+"""What readelf calls the types of sections and segments and the tags of the dynamic section.
 
-Each table has the names for every machine first, then those of a machine (by `e_machine`), then of an OS/ABI.
+The names are those of `latebind.elf` (names.py, processor_names.py): less what binutils 2.40 does not know yet, plus
+what only it has, in its spelling. Each kind has the names for every machine first, then those of a machine (by
+`e_machine`), then those of Solaris.
 """
 
-from typing import Final
+from __future__ import annotations
 
-SECTION_TYPES: Final = {
-    0: "NULL",
-    1: "PROGBITS",
-    2: "SYMTAB",
-    3: "STRTAB",
-    4: "RELA",
-    5: "HASH",
-    6: "DYNAMIC",
-    7: "NOTE",
-    8: "NOBITS",
-    9: "REL",
-    10: "SHLIB",
-    11: "DYNSYM",
-    14: "INIT_ARRAY",
-    15: "FINI_ARRAY",
-    16: "PREINIT_ARRAY",
-    17: "GROUP",
-    18: "SYMTAB SECTION INDICES",
-    19: "RELR",
-    0x6FFF4700: "GNU_INCREMENTAL_INPUTS",
-    0x6FFFFFF0: "VERSYM",
-    0x6FFFFFF5: "GNU_ATTRIBUTES",
-    0x6FFFFFF6: "GNU_HASH",
-    0x6FFFFFF7: "GNU_LIBLIST",
-    0x6FFFFFFC: "VERDEF",
-    0x6FFFFFFD: "VERDEF",
-    0x6FFFFFFE: "VERNEED",
-    0x6FFFFFFF: "VERSYM",
-    0x7FFFFFFD: "AUXILIARY",
-    0x7FFFFFFF: "FILTER",
-}
+from typing import TYPE_CHECKING, Final
+
+from latebind.elf.names import DYNAMIC_TAGS as _DYNAMIC_TAGS
+from latebind.elf.names import SECTION_TYPES as _SECTION_TYPES
+from latebind.elf.names import SEGMENT_TYPES as _SEGMENT_TYPES
+from latebind.elf.processor_names import DYNAMIC_TAGS_OF, SECTION_TYPES_OF, SEGMENT_TYPES_OF
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+
+def _as_readelf(
+    names: Mapping[int, str], later: Collection[int] = (), own: Mapping[int, str] | None = None
+) -> dict[int, str]:
+    """`names` without the numbers in `later`, and with readelf's `own`."""
+    return {number: name for number, name in names.items() if number not in later} | dict(own or {})
+
+
+def _as_readelf_of(
+    names: Mapping[int, Mapping[int, str]],
+    later: Mapping[int, Collection[int]],
+    own: Mapping[int, Mapping[int, str]],
+) -> dict[int, dict[int, str]]:
+    """The same for each machine."""
+    return {machine: _as_readelf(table, later.get(machine, ()), own.get(machine)) for machine, table in names.items()}
+
+
+SECTION_TYPES: Final = _as_readelf(
+    _SECTION_TYPES,
+    later=[0x40000014, 0x60000001, 0x60000002, *range(0x6FFF4C00, 0x6FFF4C10), 0x6FFFFF00, 0x6FFFFFF8],
+    own={
+        0x12: "SYMTAB SECTION INDICES",
+        0x6FFFFFF0: "VERSYM",
+        0x6FFFFFFC: "VERDEF",
+        0x6FFFFFFD: "VERDEF",
+        0x6FFFFFFE: "VERNEED",
+        0x6FFFFFFF: "VERSYM",
+    },
+)
 """`sh_type` → name, on every machine."""
 
-MACHINE_SECTION_TYPES: Final[dict[int, dict[int, str]]] = {
-    8: {  # MIPS R3000
-        0x70000000: "MIPS_LIBLIST",
-        0x70000001: "MIPS_MSYM",
-        0x70000002: "MIPS_CONFLICT",
-        0x70000003: "MIPS_GPTAB",
-        0x70000004: "MIPS_UCODE",
-        0x70000005: "MIPS_DEBUG",
-        0x70000006: "MIPS_REGINFO",
-        0x70000007: "MIPS_PACKAGE",
-        0x70000008: "MIPS_PACKSYM",
-        0x70000009: "MIPS_RELD",
-        0x7000000B: "MIPS_IFACE",
-        0x7000000C: "MIPS_CONTENT",
-        0x7000000D: "MIPS_OPTIONS",
-        0x70000010: "MIPS_SHDR",
-        0x70000011: "MIPS_FDESC",
-        0x70000012: "MIPS_EXTSYM",
-        0x70000013: "MIPS_DENSE",
-        0x70000014: "MIPS_PDESC",
-        0x70000015: "MIPS_LOCSYM",
-        0x70000016: "MIPS_AUXSYM",
-        0x70000017: "MIPS_OPTSYM",
-        0x70000018: "MIPS_LOCSTR",
-        0x70000019: "MIPS_LINE",
-        0x7000001A: "MIPS_RFDESC",
-        0x7000001B: "MIPS_DELTASYM",
-        0x7000001C: "MIPS_DELTAINST",
-        0x7000001D: "MIPS_DELTACLASS",
-        0x7000001E: "MIPS_DWARF",
-        0x7000001F: "MIPS_DELTADECL",
-        0x70000020: "MIPS_SYMBOL_LIB",
-        0x70000021: "MIPS_EVENTS",
-        0x70000022: "MIPS_TRANSLATE",
-        0x70000023: "MIPS_PIXIE",
-        0x70000024: "MIPS_XLATE",
-        0x70000025: "MIPS_XLATE_DEBUG",
-        0x70000026: "MIPS_WHIRL",
-        0x70000027: "MIPS_EH_REGION",
-        0x70000028: "MIPS_XLATE_OLD",
-        0x70000029: "MIPS_PDR_EXCEPTION",
-        0x7000002A: "MIPS_ABIFLAGS",
-        0x7000002B: "MIPS_XHASH",
-    },
-    15: {  # HPPA
-        0x70000000: "PARISC_EXT",
-        0x70000001: "PARISC_UNWIND",
-        0x70000002: "PARISC_DOC",
-        0x70000003: "PARISC_ANNOT",
-        0x70000004: "PARISC_DLKM",
-        0x70000008: "PARISC_SYMEXTN",
-        0x70000009: "PARISC_STUBS",
-    },
-    36: {  # Renesas V850 (using RH850 ABI)
-        0x70000000: "V850 Small Common",
-        0x70000001: "V850 Tiny Common",
-        0x70000002: "V850 Zero Common",
-        0x80000000: "RENESAS IOP",
-        0xA0000000: "RENESAS INFO",
-    },
-    40: {  # ARM
-        0x70000001: "ARM_EXIDX",
-        0x70000002: "ARM_PREEMPTMAP",
-        0x70000003: "ARM_ATTRIBUTES",
-        0x70000004: "ARM_DEBUGOVERLAY",
-        0x70000005: "ARM_OVERLAYSECTION",
-    },
-    45: {  # ARC
-        0x70000001: "ARC_ATTRIBUTES",
-    },
-    50: {  # Intel IA-64
-        0x60000000: "VMS_TRACE",
-        0x60000001: "VMS_TIE_SIGNATURES",
-        0x60000002: "VMS_DEBUG",
-        0x60000003: "VMS_DEBUG_STR",
-        0x60000004: "VMS_LINKAGES",
-        0x60000005: "VMS_SYMBOL_VECTOR",
-        0x60000006: "VMS_FIXUP",
-        0x70000000: "IA_64_EXT",
-        0x70000001: "IA_64_UNWIND",
-        0x78000000: "UNIX - System V",
-        0x78FFFFFF: "<unknown: ff>",
-        0x79000000: "IA_64_PRIORITY_INIT",
-    },
-    62: {  # Advanced Micro Devices X86-64
-        0x70000001: "X86_64_UNWIND",
-    },
-    105: {  # Texas Instruments msp430 microcontroller
-        0x70000003: "MSP430_ATTRIBUTES",
-        0x7F000005: "MSP430_SEC_FLAGS",
-        0x7F000006: "MSP430_SYM_ALIASES",
-    },
-    140: {  # Texas Instruments TMS320C6000 DSP family
-        0x70000001: "C6000_UNWIND",
-        0x70000002: "C6000_PREEMPTMAP",
-        0x70000003: "C6000_ATTRIBUTES",
-        0x7F000000: "TI_ICODE",
-        0x7F000001: "TI_XREF",
-        0x7F000002: "TI_HANDLER",
-        0x7F000003: "TI_INITINFO",
-        0x7F000004: "TI_PHATTRS",
-    },
-    183: {  # AArch64
-        0x70000003: "AARCH64_ATTRIBUTES",
-    },
-    243: {  # RISC-V
-        0x70000003: "RISCV_ATTRIBUTES",
-    },
-    250: {  # Netronome Flow Processor
-        0x70000001: "NFP_MECONFIG",
-        0x70000002: "NFP_INITREG",
-    },
-    252: {  # C-SKY
-        0x70000001: "CSKY_ATTRIBUTES",
-    },
-}
+MACHINE_SECTION_TYPES: Final = _as_readelf_of(
+    SECTION_TYPES_OF,
+    later={183: [0x70000004], 195: [0x70000001]},
+    own={50: {0x78000000: "UNIX - System V", 0x78FFFFFF: "<unknown: ff>"}},  # VMS: the OS/ABI stands in the type
+)
 """The same for one machine: `e_machine` → `sh_type` → name."""
 
 SOLARIS_SECTION_TYPES: Final = {
@@ -171,59 +70,17 @@ SOLARIS_SECTION_TYPES: Final = {
 }
 """`sh_type` → name in files of Solaris (`EI_OSABI` 6)."""
 
-SEGMENT_TYPES: Final = {
-    0: "NULL",
-    1: "LOAD",
-    2: "DYNAMIC",
-    3: "INTERP",
-    4: "NOTE",
-    5: "SHLIB",
-    6: "PHDR",
-    7: "TLS",
-    0x6474E550: "GNU_EH_FRAME",
-    0x6474E551: "GNU_STACK",
-    0x6474E552: "GNU_RELRO",
-    0x6474E553: "GNU_PROPERTY",
-    0x6474E554: "GNU_SFRAME",
-    0x65A3DBE6: "OPENBSD_RANDOMIZE",
-    0x65A3DBE7: "OPENBSD_WXNEEDED",
-    0x65A41BE6: "OPENBSD_BOOTDATA",
-}
+SEGMENT_TYPES: Final = _as_readelf(_SEGMENT_TYPES, later=[0x65A3DBE5, 0x65A3DBE8, 0x6FFFFFFA, 0x6FFFFFFB])
 """`p_type` → name, on every machine."""
 
-MACHINE_SEGMENT_TYPES: Final[dict[int, dict[int, str]]] = {
-    8: {  # MIPS R3000
-        0x70000000: "REGINFO",
-        0x70000001: "RTPROC",
-        0x70000002: "OPTIONS",
-        0x70000003: "ABIFLAGS",
+MACHINE_SEGMENT_TYPES: Final = _as_readelf_of(
+    SEGMENT_TYPES_OF,
+    later={183: [0x70000001]},
+    own={
+        8: {0x70000000: "REGINFO", 0x70000001: "RTPROC", 0x70000002: "OPTIONS", 0x70000003: "ABIFLAGS"},
+        40: {0x70000001: "EXIDX"},
     },
-    15: {  # HPPA
-        0x70000000: "PARISC_ARCHEXT",
-        0x70000001: "PARISC_UNWIND",
-        0x70000002: "PARISC_WEAKORDER",
-    },
-    22: {  # IBM S/390
-        0x70000000: "S390_PGSTE",
-    },
-    40: {  # ARM
-        0x70000001: "EXIDX",
-    },
-    50: {  # Intel IA-64
-        0x70000000: "IA_64_ARCHEXT",
-        0x70000001: "IA_64_UNWIND",
-    },
-    140: {  # Texas Instruments TMS320C6000 DSP family
-        0x70000000: "C6000_PHATTR",
-    },
-    183: {  # AArch64
-        0x70000000: "AARCH64_ARCHEXT",
-        0x70000002: "AARCH64_MEMTAG_MTE",
-    },
-    243: {  # RISC-V
-        0x70000003: "RISCV_ATTRIBUTES",
-    },
-}
+)
 """The same for one machine: `e_machine` → `p_type` → name."""
 
 SOLARIS_SEGMENT_TYPES: Final = {
@@ -237,233 +94,14 @@ SOLARIS_SEGMENT_TYPES: Final = {
 }
 """`p_type` → name in files of Solaris (`EI_OSABI` 6)."""
 
-DYNAMIC_TAGS: Final = {
-    0: "NULL",
-    1: "NEEDED",
-    2: "PLTRELSZ",
-    3: "PLTGOT",
-    4: "HASH",
-    5: "STRTAB",
-    6: "SYMTAB",
-    7: "RELA",
-    8: "RELASZ",
-    9: "RELAENT",
-    10: "STRSZ",
-    11: "SYMENT",
-    12: "INIT",
-    13: "FINI",
-    14: "SONAME",
-    15: "RPATH",
-    16: "SYMBOLIC",
-    17: "REL",
-    18: "RELSZ",
-    19: "RELENT",
-    20: "PLTREL",
-    21: "DEBUG",
-    22: "TEXTREL",
-    23: "JMPREL",
-    24: "BIND_NOW",
-    25: "INIT_ARRAY",
-    26: "FINI_ARRAY",
-    27: "INIT_ARRAYSZ",
-    28: "FINI_ARRAYSZ",
-    29: "RUNPATH",
-    30: "FLAGS",
-    32: "PREINIT_ARRAY",
-    33: "PREINIT_ARRAYSZ",
-    34: "SYMTAB_SHNDX",
-    35: "RELRSZ",
-    36: "RELR",
-    37: "RELRENT",
-    0x6FFFFDF4: "GNU_FLAGS_1",
-    0x6FFFFDF5: "GNU_PRELINKED",
-    0x6FFFFDF6: "GNU_CONFLICTSZ",
-    0x6FFFFDF7: "GNU_LIBLISTSZ",
-    0x6FFFFDF8: "CHECKSUM",
-    0x6FFFFDF9: "PLTPADSZ",
-    0x6FFFFDFA: "MOVEENT",
-    0x6FFFFDFB: "MOVESZ",
-    0x6FFFFDFC: "FEATURE",
-    0x6FFFFDFD: "POSFLAG_1",
-    0x6FFFFDFE: "SYMINSZ",
-    0x6FFFFDFF: "SYMINENT",
-    0x6FFFFE00: "ADDRRNGLO",
-    0x6FFFFEF5: "GNU_HASH",
-    0x6FFFFEF6: "TLSDESC_PLT",
-    0x6FFFFEF7: "TLSDESC_GOT",
-    0x6FFFFEF8: "GNU_CONFLICT",
-    0x6FFFFEF9: "GNU_LIBLIST",
-    0x6FFFFEFA: "CONFIG",
-    0x6FFFFEFB: "DEPAUDIT",
-    0x6FFFFEFC: "AUDIT",
-    0x6FFFFEFD: "PLTPAD",
-    0x6FFFFEFE: "MOVETAB",
-    0x6FFFFEFF: "SYMINFO",
-    0x6FFFFFF0: "VERSYM",
-    0x6FFFFFF9: "RELACOUNT",
-    0x6FFFFFFA: "RELCOUNT",
-    0x6FFFFFFB: "FLAGS_1",
-    0x6FFFFFFC: "VERDEF",
-    0x6FFFFFFD: "VERDEFNUM",
-    0x6FFFFFFE: "VERNEED",
-    0x6FFFFFFF: "VERNEEDNUM",
-    0x7FFFFFFD: "AUXILIARY",
-    0x7FFFFFFE: "USED",
-    0x7FFFFFFF: "FILTER",
-}
+DYNAMIC_TAGS: Final = _as_readelf(
+    _DYNAMIC_TAGS,
+    later=[0x40000026, *range(0x6000000F, 0x60000013), 0x6FFFE000, 0x6FFFE001, 0x6FFFE003],
+    own={0x6FFFFDFC: "FEATURE"},
+)
 """`d_tag` → name, on every machine."""
 
-MACHINE_DYNAMIC_TAGS: Final[dict[int, dict[int, str]]] = {
-    8: {  # MIPS R3000
-        0x70000001: "MIPS_RLD_VERSION",
-        0x70000002: "MIPS_TIME_STAMP",
-        0x70000003: "MIPS_ICHECKSUM",
-        0x70000004: "MIPS_IVERSION",
-        0x70000005: "MIPS_FLAGS",
-        0x70000006: "MIPS_BASE_ADDRESS",
-        0x70000007: "MIPS_MSYM",
-        0x70000008: "MIPS_CONFLICT",
-        0x70000009: "MIPS_LIBLIST",
-        0x7000000A: "MIPS_LOCAL_GOTNO",
-        0x7000000B: "MIPS_CONFLICTNO",
-        0x70000010: "MIPS_LIBLISTNO",
-        0x70000011: "MIPS_SYMTABNO",
-        0x70000012: "MIPS_UNREFEXTNO",
-        0x70000013: "MIPS_GOTSYM",
-        0x70000014: "MIPS_HIPAGENO",
-        0x70000016: "MIPS_RLD_MAP",
-        0x70000017: "MIPS_DELTA_CLASS",
-        0x70000018: "MIPS_DELTA_CLASS_NO",
-        0x70000019: "MIPS_DELTA_INSTANCE",
-        0x7000001A: "MIPS_DELTA_INSTANCE_NO",
-        0x7000001B: "MIPS_DELTA_RELOC",
-        0x7000001C: "MIPS_DELTA_RELOC_NO",
-        0x7000001D: "MIPS_DELTA_SYM",
-        0x7000001E: "MIPS_DELTA_SYM_NO",
-        0x70000020: "MIPS_DELTA_CLASSSYM",
-        0x70000021: "MIPS_DELTA_CLASSSYM_NO",
-        0x70000022: "MIPS_CXX_FLAGS",
-        0x70000023: "MIPS_PIXIE_INIT",
-        0x70000024: "MIPS_SYMBOL_LIB",
-        0x70000025: "MIPS_LOCALPAGE_GOTIDX",
-        0x70000026: "MIPS_LOCAL_GOTIDX",
-        0x70000027: "MIPS_HIDDEN_GOTIDX",
-        0x70000028: "MIPS_PROTECTED_GOTIDX",
-        0x70000029: "MIPS_OPTIONS",
-        0x7000002A: "MIPS_INTERFACE",
-        0x7000002B: "MIPS_DYNSTR_ALIGN",
-        0x7000002C: "MIPS_INTERFACE_SIZE",
-        0x7000002D: "MIPS_RLD_TEXT_RESOLVE_ADDR",
-        0x7000002E: "MIPS_PERF_SUFFIX",
-        0x7000002F: "MIPS_COMPACT_SIZE",
-        0x70000030: "MIPS_GP_VALUE",
-        0x70000031: "MIPS_AUX_DYNAMIC",
-        0x70000032: "MIPS_PLTGOT",
-        0x70000034: "MIPS_RWPLT",
-        0x70000035: "MIPS_RLD_MAP_REL",
-        0x70000036: "MIPS_XHASH",
-    },
-    15: {  # HPPA
-        0x60000000: "HP_LOAD_MAP",
-        0x60000001: "HP_DLD_FLAGS",
-        0x60000002: "HP_DLD_HOOK",
-        0x60000003: "HP_UX10_INIT",
-        0x60000004: "HP_UX10_INITSZ",
-        0x60000005: "HP_PREINIT",
-        0x60000006: "HP_PREINITSZ",
-        0x60000007: "HP_NEEDED",
-        0x60000008: "HP_TIME_STAMP",
-        0x60000009: "HP_CHECKSUM",
-        0x6000000A: "HP_GST_SIZE",
-        0x6000000B: "HP_GST_VERSION",
-        0x6000000C: "HP_GST_HASHVAL",
-        0x6000000D: "HP_GST_EPLTREL",
-        0x6000000E: "HP_GST_EPLTRELSZ",
-        0x6000000F: "HP_FILTERED",
-        0x60000010: "HP_FILTER_TLS",
-        0x60000011: "HP_COMPAT_FILTERED",
-        0x60000012: "HP_LAZYLOAD",
-        0x60000013: "HP_BIND_NOW_COUNT",
-        0x60000014: "PLT",
-        0x60000015: "PLT_SIZE",
-        0x60000016: "DLT",
-        0x60000017: "DLT_SIZE",
-    },
-    20: {  # PowerPC
-        0x70000000: "PPC_GOT",
-        0x70000001: "PPC_OPT",
-    },
-    21: {  # PowerPC64
-        0x70000000: "PPC64_GLINK",
-        0x70000001: "PPC64_OPD",
-        0x70000002: "PPC64_OPDSZ",
-        0x70000003: "PPC64_OPT",
-    },
-    43: {  # Sparc v9
-        0x70000001: "SPARC_REGISTER",
-    },
-    50: {  # Intel IA-64
-        0x6000000D: "VMS_SUBTYPE",
-        0x6000000F: "VMS_IMGIOCNT",
-        0x60000015: "VMS_LNKFLAGS",
-        0x60000017: "VMS_VIR_MEM_BLK_SIZ",
-        0x60000019: "VMS_IDENT",
-        0x6000001D: "VMS_NEEDED_IDENT",
-        0x6000001F: "VMS_IMG_RELA_CNT",
-        0x60000021: "VMS_SEG_RELA_CNT",
-        0x60000023: "VMS_FIXUP_RELA_CNT",
-        0x60000025: "VMS_FIXUP_NEEDED",
-        0x60000027: "VMS_SYMVEC_CNT",
-        0x6000002B: "VMS_XLATED",
-        0x6000002D: "VMS_STACKSIZE",
-        0x6000002F: "VMS_UNWINDSZ",
-        0x60000031: "VMS_UNWIND_CODSEG",
-        0x60000033: "VMS_UNWIND_INFOSEG",
-        0x60000035: "VMS_LINKTIME",
-        0x60000037: "VMS_SEG_NO",
-        0x60000039: "VMS_SYMVEC_OFFSET",
-        0x6000003B: "VMS_SYMVEC_SEG",
-        0x6000003D: "VMS_UNWIND_OFFSET",
-        0x6000003F: "VMS_UNWIND_SEG",
-        0x60000041: "VMS_STRTAB_OFFSET",
-        0x60000043: "VMS_SYSVER_OFFSET",
-        0x60000045: "VMS_IMG_RELA_OFF",
-        0x60000047: "VMS_SEG_RELA_OFF",
-        0x60000049: "VMS_FIXUP_RELA_OFF",
-        0x6000004B: "VMS_PLTGOT_OFFSET",
-        0x6000004D: "VMS_PLTGOT_SEG",
-        0x6000004F: "VMS_FPMODE",
-        0x70000000: "IA_64_PLT_RESERVE",
-    },
-    113: {  # Altera Nios II
-        0x70000002: "NIOS2_GP",
-    },
-    135: {  # SUNPLUS S+Core
-        0x70000001: "SCORE_BASE_ADDRESS",
-        0x70000002: "SCORE_LOCAL_GOTNO",
-        0x70000003: "SCORE_SYMTABNO",
-        0x70000004: "SCORE_GOTSYM",
-        0x70000005: "SCORE_UNREFEXTNO",
-        0x70000006: "SCORE_HIPAGENO",
-    },
-    140: {  # Texas Instruments TMS320C6000 DSP family
-        0x70000000: "C6000_DSBT_BASE",
-        0x70000001: "C6000_DSBT_SIZE",
-        0x70000002: "C6000_PREEMPTMAP",
-        0x70000003: "C6000_DSBT_INDEX",
-    },
-    183: {  # AArch64
-        0x70000001: "AARCH64_BTI_PLT",
-        0x70000003: "AARCH64_PAC_PLT",
-        0x70000005: "AARCH64_VARIANT_PCS",
-    },
-    243: {  # RISC-V
-        0x70000001: "RISCV_VARIANT_CC",
-    },
-    0x9026: {  # Alpha
-        0x70000000: "ALPHA_PLTRO",
-    },
-}
+MACHINE_DYNAMIC_TAGS: Final = _as_readelf_of(DYNAMIC_TAGS_OF, later={62: [0x70000000, 0x70000001, 0x70000003]}, own={})
 """The same for one machine: `e_machine` → `d_tag` → name."""
 
 SOLARIS_DYNAMIC_TAGS: Final = {

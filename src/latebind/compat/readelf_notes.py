@@ -7,12 +7,10 @@ from typing import TYPE_CHECKING, Final
 from latebind.compat import note_names as names
 from latebind.compat.readelf_build_notes import is_build_note
 from latebind.compat.readelf_properties import properties_text
-from latebind.compat.readelf_sections import SHT_REL, SHT_RELA
+from latebind.compat.readelf_relocated import relocated_contents
 from latebind.compat.text import c_string, symbol_cut, symbol_text
-from latebind.elf.header import ET_CORE, ET_REL
+from latebind.elf.header import ET_CORE
 from latebind.elf.raw.note import read_note_records
-from latebind.elf.raw.relocated import relocated
-from latebind.elf.raw.relocation import read_relocation_rows
 from latebind.elf.section import SHT_NOBITS, SHT_NOTE
 from latebind.elf.segment import PT_NOTE
 from latebind.errors import MalformedElf
@@ -63,26 +61,8 @@ def _show_section(file: File, section: SectionHeader, build_notes: BuildNotes) -
     contents = file.take(section.offset, section.size, "section contents")
     if contents is None:
         return False
-    contents = _relocated(file, section, contents)
+    contents = relocated_contents(file, section, contents)
     return _show_contents(file, contents, section.addralign, f"in: {file.shown_name(section)}", build_notes)
-
-
-def _relocated(file: File, section: SectionHeader, contents: bytes) -> bytes:
-    """The section's contents with the relocations for it applied, in a relocatable file."""
-    if file.header.type != ET_REL:
-        return contents
-    for table in file.sections:
-        if table.type not in (SHT_REL, SHT_RELA) or not 0 < table.info < len(file.sections):
-            continue
-        if file.sections[table.info] is not section or not 0 < table.link < len(file.sections) or not table.size:
-            continue
-        if file.take(table.offset, table.size, "relocation data") is None:
-            return contents
-        has_addend = table.type == SHT_RELA
-        rows = read_relocation_rows(file.source, table.offset, table.size, has_addend=has_addend, machine=file.machine)
-        symbols = file.symbols_of(file.sections[table.link], table.link) or []
-        return relocated(contents, rows, symbols, machine=file.machine, source=file.source, has_addend=has_addend)
-    return contents
 
 
 def _show_contents(file: File, contents: bytes, align: int, place: str, build_notes: BuildNotes) -> bool:

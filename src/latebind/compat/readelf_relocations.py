@@ -262,12 +262,19 @@ class _SymbolNames:
         known = self._strings and 0 < name < len(self._strings)
         text = c_string(self._strings, name) if known else "??"
         dots = not self._file.options.truncate_silently
-        text = symbol_text(text) if self._file.options.wide else symbol_cut(text, width, dots=dots)
+        readable = self._file.options.demangler
+        if self._file.options.wide:
+            text = symbol_text(text if readable is None else readable(text))
+        else:
+            text = symbol_cut(text, width, dots=dots, readable=readable)
         return f" {text}{version}(){' ' * max(width + 1 - len(text), 1)}"
 
     def _cut(self, text: str) -> str:
         options = self._file.options
-        return symbol_text(text) if options.wide else symbol_cut(text, 22, dots=not options.truncate_silently)
+        readable = options.demangler
+        if options.wide:
+            return symbol_text(text if readable is None else readable(text))
+        return symbol_cut(text, 22, dots=not options.truncate_silently, readable=readable)
 
     def _section(self, shndx: int) -> str:
         """The name of the section of a section's symbol."""

@@ -209,8 +209,8 @@ def _write_rows(
             end = find(b"\0", name)
             text = strings[name:end].decode("latin-1") if end >= 0 else _last_string(strings, name)
         version = versions.of(index, name, defined=shndx != 0) if index and versions is not None else None
-        shown = _wide_name(text, version) if wide else _narrow_name(file, text, version)
-        amount = f"{size:5}" if size <= 99999 else f"0x{size:x}"
+        shown = _wide_name(file, text, version) if wide else _narrow_name(file, text, version)
+        amount = _size_text(size, file.options.size_base)
         append(f"{number:6}: {address_form % value} {amount}{kind}{visibility}{place}{shown}\n")
         if ordered and info >> 4 == 0 and number >= first_global and section is not None:
             file.out.write("".join(lines))
@@ -234,7 +234,16 @@ def _section_symbol(file: File, shndx: int, strings: bytes) -> str:
     return _last_string(strings, 0)
 
 
-def _wide_name(text: str, version: SymbolVersion | None) -> str:
+def _size_text(size: int, base: int) -> str:
+    """The column Size in the wanted base; 0 is decimal up to five digits and hexadecimal beyond."""
+    if base == 0:
+        return f"{size:5}" if size <= 99999 else f"0x{size:x}"
+    return f"{size:5o}" if base == 8 else f"0x{size:05x}" if base == 16 else f"{size:5}"
+
+
+def _wide_name(file: File, text: str, version: SymbolVersion | None) -> str:
+    if file.options.demangler is not None:
+        text = file.options.demangler(text)
     if not (text.isascii() and text.isprintable()):
         text = symbol_text(text)
     if version is None:
@@ -254,4 +263,5 @@ def _narrow_name(file: File, text: str, version: SymbolVersion | None) -> str:
         else:
             ending = f"{version.kind}{version.name}"
             room -= version.kind == "@@"
-    return symbol_cut(text, room, dots=not file.options.truncate_silently) + ending
+    options = file.options
+    return symbol_cut(text, room, dots=not options.truncate_silently, readable=options.demangler) + ending

@@ -9,13 +9,20 @@ import locale
 import os
 import re
 from functools import cache
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _DOTS: Final = "[...]"
 _MAX_SECTION_NAME: Final = 256  # readelf's buffer; longer names are cut there
 
-# A well-formed character of UTF-8 of more than one byte (Unicode Standard, table 3-7, a little wider).
-_MULTIBYTE: Final = re.compile("([\xc2-\xdf])[\x80-\xbf]|([\xe0-\xef])[\x80-\xbf]{2}|([\xf0-\xf4])[\x80-\xbf]{3}")
+# A character of more than one byte as the C library's mbrtowc(3) takes it: no overlong form or surrogate.
+_MULTIBYTE: Final = re.compile(
+    "[\xc2-\xdf][\x80-\xbf]|\xe0[\xa0-\xbf][\x80-\xbf]|[\xe1-\xec\xee\xef][\x80-\xbf]{2}|\xed[\x80-\x9f][\x80-\xbf]"
+    "|\xf0[\x90-\xbf][\x80-\xbf]{2}|[\xf1-\xf7][\x80-\xbf]{3}|\xf8[\x88-\xbf][\x80-\xbf]{3}"
+    "|[\xf9-\xfb][\x80-\xbf]{4}|\xfc[\x84-\xbf][\x80-\xbf]{4}|\xfd[\x80-\xbf]{5}"
+)
 
 
 def file_name(path: str | bytes) -> str:
@@ -32,6 +39,14 @@ def c_string(table: bytes, offset: int) -> str:
 @cache
 def _locale_is_utf8() -> bool:
     return locale.nl_langinfo(locale.CODESET).upper() == "UTF-8"
+
+
+_CONTROL: Final = {c: f"^{chr((c + 0x40) & 0xFF)}" for c in (*range(1, 32), 127)}
+
+
+def visible(name: str) -> str:
+    """A name with its control characters shown as ``^A``, as objdump shows it."""
+    return name if name.isprintable() else name.translate(_CONTROL)
 
 
 def _visible(character: str) -> str:
@@ -56,21 +71,23 @@ def symbol_text(text: str) -> str:
     return "".join(_visible_units(text))
 
 
-def symbol_cut(text: str, width: int, *, dots: bool = True) -> str:
+def symbol_cut(text: str, width: int, *, dots: bool = True, readable: Callable[[str], str] | None = None) -> str:
     """A name in `width` columns: cut, with ``[...]`` at its end if `dots`; -width also fills up with blanks.
 
-    Width 0 shows nothing.
+    Width 0 shows nothing. What is shown is what `readable` makes of the name; binutils decide about the dots before.
     """
     room = abs(width)
     if room == 0:
         return ""
-    shown = _cut(text, room, dots=dots)
+    shown = _cut(text, room, dots=dots, readable=readable)
     return shown.ljust(room) if width < 0 else shown
 
 
-def _cut(text: str, room: int, *, dots: bool) -> str:
+def _cut(text: str, room: int, *, dots: bool, readable: Callable[[str], str] | None) -> str:
     too_long = len(text) > room
-    if not too_long and text.isascii() and text.isprintable():
+    if readable is not None:
+        text = readable(text)
+    elif not too_long and text.isascii() and text.isprintable():
         return text
     ending = _DOTS if too_long and dots else ""
     remaining = max(room - len(_DOTS), 0) if ending else room

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from latebind.errors import MalformedElf, NotFound, Tried
 
@@ -56,6 +56,25 @@ class Archive:
             if member.name == name:
                 return member
         raise NotFound(f"{self.path}({name})", None, (Tried(self.path, f"the archive has no member {name!r}"),))
+
+
+class MemberStatus(NamedTuple):
+    """What a member's header says of the file that it was: time (seconds since 1970), owner, mode."""
+
+    time: int
+    user: int
+    group: int
+    mode: int
+
+
+def member_status(archive: Archive, member: Member) -> MemberStatus | None:
+    """The rest of `member`'s header; None where it holds no numbers, as some archivers leave it."""
+    header = bytes(archive.data[member.header : member.header + _HEADER])
+    fields = (header[16:28], 10), (header[28:34], 10), (header[34:40], 10), (header[40:48], 8)
+    try:
+        return MemberStatus(*(int(text.strip(b" ") or b"0", base) for text, base in fields))
+    except ValueError:
+        return None
 
 
 def is_archive(data: type_of_bytes) -> bool:

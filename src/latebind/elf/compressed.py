@@ -7,7 +7,7 @@ decompressed, and decompression stops as soon as there is more than was claimed.
 from __future__ import annotations
 
 import zlib
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from latebind.elf.section import SHF_COMPRESSED, SHT_NOBITS
 from latebind.errors import Unsupported
@@ -27,6 +27,22 @@ def is_compressed(section: Section) -> bool:
     return bool(section.flags & SHF_COMPRESSED) or section.name.startswith(".zdebug")
 
 
+class Compression(NamedTuple):
+    """The compression header of a section (Elf32_Chdr, Elf64_Chdr): how, and what it is once decompressed."""
+
+    type: int
+    size: int
+    align: int
+
+
+def read_compression(source: ByteSource, section: Section) -> Compression:
+    """The header of a SHF_COMPRESSED section. Raises `MalformedElf` where the section is too short for one."""
+    if section.size < (24 if source.is64 else 12):
+        raise source.malformed(f"section {section.name} is too short for its compression header", section.offset)
+    row = source.unpack("IIQQ" if source.is64 else "III", section.offset, f"compression header of {section.name}")
+    return Compression(row[0], row[-2], row[-1])
+
+
 def section_contents(source: ByteSource, section: Section, limit: int = DEFAULT_LIMIT) -> bytes:
     """The section's bytes, decompressed where they are compressed; none for a section without any in the file.
 
@@ -37,12 +53,8 @@ def section_contents(source: ByteSource, section: Section, limit: int = DEFAULT_
         return b""
     data = source.view(section.offset, section.size, f"section {section.name}")
     if section.flags & SHF_COMPRESSED:
-        layout = "IIQQ" if source.is64 else "III"
-        header = source.unpack(layout, section.offset, f"compression header of {section.name}")
-        kind, size = header[0], header[2 if source.is64 else 1]
+        kind, size, _ = read_compression(source, section)
         start = 24 if source.is64 else 12
-        if section.size < start:
-            raise source.malformed(f"section {section.name} is too short for its compression header", section.offset)
     elif section.name.startswith(".zdebug") and bytes(data[:4]) == b"ZLIB" and len(data) >= 12:
         kind, size, start = ELFCOMPRESS_ZLIB, int.from_bytes(data[4:12], "big"), 12
     else:

@@ -7,8 +7,8 @@ from functools import cached_property
 
 from latebind.elf import numbers
 from latebind.elf.bytesource import ByteSource, StringTable
-from latebind.elf.machine_names import DYNAMIC_TAGS_OF
 from latebind.elf.names import DYNAMIC_FLAGS, DYNAMIC_FLAGS_1, DYNAMIC_TAGS
+from latebind.elf.processor_names import DYNAMIC_TAGS_OF
 from latebind.elf.segment import PT_DYNAMIC, AddressMap, Segment
 
 DT_NULL, DT_NEEDED, DT_PLTRELSZ, DT_PLTGOT, DT_HASH, DT_STRTAB, DT_SYMTAB, DT_RELA = range(8)

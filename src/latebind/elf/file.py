@@ -13,7 +13,7 @@ from latebind.elf import dynamic as dyn
 from latebind.elf.bytesource import FileOffset, StringTable, type_of_bytes
 from latebind.elf.dynamic import Dynamic, read_dynamic
 from latebind.elf.header import EM_MIPS, ET_CORE, Header, read_header
-from latebind.elf.note import NT_GNU_BUILD_ID, Note, read_notes, read_section_notes
+from latebind.elf.note import NT_FDO_DLOPEN, NT_GNU_BUILD_ID, Note, read_notes, read_section_notes
 from latebind.elf.relocation import (
     RELATIVE_TYPES,
     Relocation,
@@ -169,11 +169,16 @@ class Elf:
         return tuple(p for n in notes for p in read_properties(self.source, n, self.header.machine))
 
     @cached_property
+    def dlopen_notes(self) -> tuple[Note, ...]:
+        """The .note.dlopen notes; what they say is in `optional_dependencies`."""
+        return tuple(self._notes_of("FDO", NT_FDO_DLOPEN))
+
+    @cached_property
     def optional_dependencies(self) -> tuple[OptionalDependency, ...]:
         """What .note.dlopen says that the file may open at run time."""
-        from latebind.elf.known_note import NT_FDO_DLOPEN, read_dlopen
+        from latebind.elf.known_note import read_dlopen
 
-        return tuple(d for n in self._notes_of("FDO", NT_FDO_DLOPEN) for d in read_dlopen(self.source, n))
+        return tuple(d for n in self.dlopen_notes for d in read_dlopen(self.source, n))
 
     @cached_property
     def package(self) -> dict[str, Any] | None:

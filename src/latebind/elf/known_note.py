@@ -11,12 +11,14 @@ import struct
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from latebind.elf.note import NT_FDO_DLOPEN
+
 if TYPE_CHECKING:
     from latebind.elf.bytesource import ByteSource
     from latebind.elf.note import Note
 
 NT_GNU_ABI_TAG, NT_GNU_HWCAP, NT_GNU_BUILD_ID, NT_GNU_GOLD_VERSION, NT_GNU_PROPERTY_TYPE_0 = 1, 2, 3, 4, 5
-NT_FDO_DLOPEN, NT_FDO_PACKAGE = 0x407C0C0A, 0xCAFE1A7E  # uapi-group.org: "ELF dlopen metadata", "package metadata"
+NT_FDO_PACKAGE = 0xCAFE1A7E  # uapi-group.org: "package metadata"
 
 _SYSTEMS: Final = {0: "Linux", 1: "Hurd", 2: "Solaris", 3: "kFreeBSD", 4: "kNetBSD", 5: "Syllable", 6: "NaCl"}
 _TYPE_NAMES: Final = {

@@ -1,6 +1,6 @@
 """Names of the numbers in an ELF file, from the gABI, GNU's, LLVM's and Android's extensions. Data only.
 
-What depends on the machine is in machine_names.py.
+What depends on the machine is in processor_names.py.
 """
 
 from typing import Final
@@ -60,6 +60,7 @@ SECTION_TYPES: Final = {
     0x40000014: "CREL",
     0x60000001: "ANDROID_REL",
     0x60000002: "ANDROID_RELA",
+    0x6FFF4700: "GNU_INCREMENTAL_INPUTS",
     0x6FFF4C00: "LLVM_ODRTAB",
     0x6FFF4C01: "LLVM_LINKER_OPTIONS",
     0x6FFF4C03: "LLVM_ADDRSIG",
@@ -79,6 +80,8 @@ SECTION_TYPES: Final = {
     0x6FFFFFFD: "GNU_verdef",
     0x6FFFFFFE: "GNU_verneed",
     0x6FFFFFFF: "GNU_versym",
+    0x7FFFFFFD: "AUXILIARY",
+    0x7FFFFFFF: "FILTER",
 }
 """`sh_type` → name without SHT_."""
 
@@ -140,6 +143,7 @@ DYNAMIC_TAGS: Final = {
     0x6FFFFDFD: "POSFLAG_1",
     0x6FFFFDFE: "SYMINSZ",
     0x6FFFFDFF: "SYMINENT",
+    0x6FFFFE00: "ADDRRNGLO",
     0x6FFFFEF5: "GNU_HASH",
     0x6FFFFEF6: "TLSDESC_PLT",
     0x6FFFFEF7: "TLSDESC_GOT",

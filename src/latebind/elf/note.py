@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from latebind.elf.bytesource import ByteSource
 
 NT_GNU_BUILD_ID = 3
+NT_FDO_DLOPEN = 0x407C0C0A  # uapi-group.org: "ELF dlopen metadata"
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from latebind.elf.bytesource import ByteSource, FileOffset, StringTable, VirtualAddress
-from latebind.elf.machine_names import SECTION_TYPES_OF
 from latebind.elf.names import SECTION_TYPES
+from latebind.elf.processor_names import SECTION_TYPES_OF
 
 if TYPE_CHECKING:
     from latebind.elf.header import Header

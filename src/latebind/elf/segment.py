@@ -8,8 +8,8 @@ from itertools import pairwise
 
 from latebind.elf.bytesource import ByteSource, FileOffset, VirtualAddress
 from latebind.elf.header import PN_XNUM, Header
-from latebind.elf.machine_names import SEGMENT_TYPES_OF
 from latebind.elf.names import SEGMENT_TYPES
+from latebind.elf.processor_names import SEGMENT_TYPES_OF
 
 PT_LOAD, PT_DYNAMIC, PT_INTERP, PT_NOTE, PT_PHDR, PT_TLS = 1, 2, 3, 4, 6, 7
 PT_GNU_EH_FRAME, PT_GNU_STACK, PT_GNU_RELRO, PT_GNU_PROPERTY = 0x6474E550, 0x6474E551, 0x6474E552, 0x6474E553

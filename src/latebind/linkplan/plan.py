@@ -20,7 +20,7 @@ from latebind.linkplan.resolve import BoundReferences, Place, bind_references, o
 from latebind.linkplan.roles import Role, is_shared, stays_with_the_system
 from latebind.linkplan.services import SERVICES
 from latebind.linkplan.table import symbol_table
-from latebind.search import Environment, Files, Found, Missing, Resident, Via, find_closure, fresh_closure
+from latebind.search import Closure, Environment, Files, Found, Missing, Resident, Via, find_closure, fresh_closure
 from latebind.search.environment import environment_for
 from latebind.search.fresh import check_loadable
 
@@ -403,7 +403,11 @@ def make_plan(
 
 def _fresh(root: Elf, files: Files, env: Environment) -> LinkPlan:
     """What ld.so does in a new process: it is there itself, and everything else is loaded."""
-    closure = fresh_closure(root, files, env)
+    return plan_of_closure(fresh_closure(root, files, env), env)
+
+
+def plan_of_closure(closure: Closure, env: Environment) -> LinkPlan:
+    """The plan for a fresh process whose objects are those of `closure`."""
     objects = tuple(_planned(f, Role.OWN, present=False) for f in closure.objects)
     scope = _scope(closure.objects)
     order = constructor_order([o.needs for o in objects])

@@ -32,6 +32,10 @@ INTERPRETERS: Final = {
     (21, 64): "/lib64/ld64.so.2",
     (22, 64): "/lib/ld64.so.1",
     (258, 64): "/lib64/ld-linux-loongarch-lp64d.so.1",
+    (8, 64): "/lib64/ld.so.1",
+    (8, 32): "/lib/ld.so.1",
+    (20, 32): "/lib/ld.so.1",
+    (43, 64): "/lib64/ld-linux.so.2",
 }
 
 _PLATFORMS: Final = {62: "x86_64", 3: "i686", 183: "aarch64", 40: "v7l", 243: "riscv64", 21: "ppc64le", 22: "s390x"}

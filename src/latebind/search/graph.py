@@ -131,8 +131,11 @@ class Graph:
 
 
 def _is_plain(file: Summary) -> bool:
-    """Whether what it needs is searched for along the environment's paths and its own DT_RUNPATH alone."""
-    return file.rpath is None and not file.flags_1 & DF_1_NODEFLIB
+    """Whether what it needs is searched for along the environment's paths and its own DT_RUNPATH alone.
+
+    What may say that it opens something at run time is not plain either: that is shown with its closure.
+    """
+    return file.rpath is None and not file.flags_1 & DF_1_NODEFLIB and not file.may_have_fdo_note
 
 
 class Fresh:
@@ -151,6 +154,10 @@ class Fresh:
         """Everything that is loaded with `file`; raises `Unsupported` where no dynamic linker can load it."""
         check_loadable(file)
         return fresh_closure(file, self.files, self._surroundings(file)[0])
+
+    def environment(self, file: Summary) -> Environment:
+        """The environment in which `file` is loaded."""
+        return self._surroundings(file)[0]
 
     def node(self, file: Summary) -> Node | None:
         """The same as a node of a graph that many files share; None for a file that `closure` must be asked about."""

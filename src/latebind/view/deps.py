@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from latebind.search import Missing
+from latebind.search import Found, Missing
 from latebind.view.look import PLAIN, Look
 
 TYPE_CHECKING = False
@@ -10,18 +10,21 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Any, TypeAlias
 
-    from latebind.search import Closure, Found, Node, Place
+    from latebind.search import Closure, Node, Place
+    from latebind.search.optional import BadNote, Optional, Optionals
 
     Parts: TypeAlias = tuple[tuple[str, str], ...]
     """Pieces of a line with their roles (view.look)."""
+    Child: TypeAlias = Found | Missing | Optional | BadNote
 
 
-def tree(closure: Closure, look: Look = PLAIN) -> list[str]:
+def tree(closure: Closure, look: Look = PLAIN, optionals: Optionals | None = None) -> list[str]:
     """The lines of the tree: who needs whom, where each object is, and by which rule it was found.
 
-    An object is opened where it is first met; further down it is only named.
+    An object is opened where it is first met; further down it is only named. `optionals` hang at dotted branches below
+    the objects that may open them.
     """
-    return Trees(look).lines(closure)
+    return Trees(look).lines(closure, optionals)
 
 
 class Trees:
@@ -34,18 +37,21 @@ class Trees:
         self._chunks: dict[tuple[Node, int, bool], bytes] = {}
         self._texts: dict[tuple[Node, ...], bytes] = {}
 
-    def lines(self, closure: Closure) -> list[str]:
+    def lines(self, closure: Closure, optionals: Optionals | None = None) -> list[str]:
         """The lines of one tree, as `tree` says."""
         plain, fit = self._look.is_plain, self._look.fit
         opened, named = self._opened, self._named
         lines = [fit(("head", closure.root.path))]
         seen = {0}
-        pending = _children(closure, closure.root, "")  # what is still to come, the next one last
+        pending = _children(closure, closure.root, "", optionals)  # what is still to come, the next one last
         while pending:
             child, branch, deeper = pending.pop()
             if isinstance(child, Missing):
                 lines.append(fit(("dim", branch), ("bad", f"{child.name} is missing")))
                 lines += [fit(("dim", deeper), ("", f"tried {place.path}: {place.why}")) for place in child.tried]
+                continue
+            if not isinstance(child, Found):
+                lines.append(fit(("dim", branch), *_optional(child)))
                 continue
             place = child.place
             if child.index in seen:
@@ -53,8 +59,8 @@ class Trees:
             else:
                 rest = opened.get(place) or self._open(place)
                 seen.add(child.index)
-                if child.needs or closure.missing:
-                    pending += _children(closure, child, deeper)
+                if child.needs or closure.missing or optionals is not None:
+                    pending += _children(closure, child, deeper, optionals)
             lines.append(branch + rest if plain else fit(("dim", branch), *rest))
         return lines
 
@@ -106,21 +112,42 @@ class Trees:
         return "".join([text for _, text in parts]) if self._look.is_plain else parts
 
 
-def _children(closure: Closure, parent: Found, indent: str) -> list[tuple[Found | Missing, str, str]]:
+def _children(
+    closure: Closure, parent: Found, indent: str, optionals: Optionals | None
+) -> list[tuple[Child, str, str]]:
     """What hangs below `parent`, the last child first: each with its branch and the indentation below it."""
     branch, deeper = f"{indent}├─ ", f"{indent}│  "
     objects = closure.objects
-    children: list[tuple[Found | Missing, str, str]] = [(objects[i], branch, deeper) for i in parent.needs]
+    children: list[tuple[Child, str, str]] = [(objects[i], branch, deeper) for i in parent.needs]
     if closure.missing:
         children += [(m, branch, deeper) for m in closure.missing if parent.index in m.needed_by]
+    if optionals is not None:
+        dotted = f"{indent}├┄ "
+        children += [(entry, dotted, deeper) for entry in optionals.entries if entry.by == parent.index]
+        children += [(note, dotted, deeper) for note in optionals.bad if note.by == parent.index]
     if children:
-        children[-1] = (children[-1][0], f"{indent}└─ ", f"{indent}   ")
+        child, branch, _ = children[-1]
+        children[-1] = child, f"{branch[:-3]}└{branch[-2:]}", f"{indent}   "
         children.reverse()
     return children
 
 
-def listing(closure: Closure, look: Look = PLAIN) -> Iterator[str]:
-    """The objects in load order, one a line, and below them what is missing."""
+def _optional(entry: Optional | BadNote) -> Parts:
+    """What a program may open: ``NAME → PATH  [rule: why]  (suggested, feature: description)``."""
+    wanted = getattr(entry, "dependency", None)
+    if wanted is None:
+        return (("warn", getattr(entry, "what", "")),)
+    found = getattr(entry, "found", None)
+    about = f"({wanted.priority}{', ' if wanted.feature else ''}{wanted.feature}"
+    about += f": {wanted.description})" if wanted.description else ")"
+    if found is None:
+        return ("warn", f"{' or '.join(wanted.sonames)} would not be found"), ("dim", f"  {about}")
+    where = f"  [{found.via}: {found.why}]" if found.loaded is None else f"  [{found.why}]"
+    return ("name", found.name), ("", " → "), ("path", found.path), ("dim", f"{where}  {about}")
+
+
+def listing(closure: Closure, look: Look = PLAIN, optionals: Optionals | None = None) -> Iterator[str]:
+    """The objects in load order, one a line; below them what is missing, then what they may open at run time."""
     from latebind.view.table import table
 
     yield look.fit(("head", closure.root.path))
@@ -131,9 +158,15 @@ def listing(closure: Closure, look: Look = PLAIN) -> Iterator[str]:
         who = ", ".join(closure.objects[i].path for i in missing.needed_by)
         yield look.fit(("bad", f"  {missing.name} is missing"), ("", f", needed by {who}"))
         yield from (f"    tried {place.path}: {place.why}" for place in missing.tried)
+    for entry in optionals.entries if optionals is not None else ():
+        yield look.fit(("", "  optional: "), *_optional(entry), ("", f", of {closure.objects[entry.by].path}"))
+        if entry.found is None:
+            yield from (f"    tried {place.path}: {place.why}" for place in entry.tried)
+    for note in optionals.bad if optionals is not None else ():
+        yield look.fit(("warn", f"  {closure.objects[note.by].path}: {note.what}"))
 
 
-def document(closure: Closure) -> dict[str, Any]:
+def document(closure: Closure, optionals: Optionals | None = None) -> dict[str, Any]:
     """The closure as `latebind deps --json` prints it: schema 1, objects in load order without the file itself."""
     return {
         "schema": 1,
@@ -157,4 +190,28 @@ def document(closure: Closure) -> dict[str, Any]:
             }
             for missing in closure.missing
         ],
+        "optional": [_optional_document(closure, entry) for entry in optionals.entries] if optionals else [],
+        "problems": [
+            {"path": closure.objects[note.by].path, "what": note.what} for note in (optionals.bad if optionals else ())
+        ],
+    }
+
+
+def _optional_document(closure: Closure, entry: Optional) -> dict[str, Any]:
+    wanted, found = entry.dependency, entry.found
+    return {
+        "from": closure.objects[entry.by].path,
+        "sonames": list(wanted.sonames),
+        "feature": wanted.feature,
+        "description": wanted.description,
+        "priority": wanted.priority,
+        "found": found
+        and {
+            "name": found.name,
+            "path": found.path,
+            "via": str(found.via),
+            "why": found.why,
+            "loaded": found.loaded is not None,
+        },
+        "tried": [{"path": place.path, "why": place.why} for place in entry.tried],
     }

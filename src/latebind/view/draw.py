@@ -33,8 +33,11 @@ svg .dim{fill:var(--dim);font-size:11px}
 .node.root rect{fill:var(--root);stroke-width:2}
 .node.missing rect{fill:var(--missing);stroke:var(--bad);stroke-dasharray:4 3}
 .node.missing text{fill:var(--bad)}
+.node.optional rect,.node.absent rect{fill:none;stroke-dasharray:4 3}
+.node.absent text{fill:var(--dim)}
 .edge{fill:none;stroke:var(--line);stroke-width:1.3}
 .edge.implied{stroke:var(--faint)}
+.edge.optional{stroke-dasharray:5 4}
 svg marker path{fill:var(--line)}
 .seg{stroke:var(--edge);fill:var(--text)}
 .seg.x{fill:var(--exec)}
@@ -46,19 +49,32 @@ svg marker path{fill:var(--line)}
 RULES: Final = _RULES.strip()
 
 
+_DOT_NODES: Final = {
+    "root": ", penwidth=2",
+    "missing": ', color="#b3261e", fontcolor="#b3261e"',
+    "optional": ', style="rounded,dashed"',
+    "absent": ', style="rounded,dashed", fontcolor="#6a7585"',
+}
+
+
 # the dependency graph ---------------------------------------------------------------------------------------------
 
 
 def dot(graph: Graph) -> Iterator[str]:
-    """The graph in the language of Graphviz. Edges that others imply are dotted and do not shape the layout."""
+    """The graph in the language of Graphviz.
+
+    Edges that others imply are dotted and do not shape the layout; what is opened at run time, if at all, is dashed.
+    """
     yield "digraph dependencies {"
     yield "  rankdir=LR;"
     yield '  node [shape=box, style="rounded,filled", fillcolor="#eef3fa", fontname="monospace"];'
     for index, node in enumerate(graph.nodes):
-        extra = {"root": ", penwidth=2", "missing": ', color="#b3261e", fontcolor="#b3261e"'}.get(node.kind, "")
+        extra = _DOT_NODES.get(node.kind, "")
         yield f"  n{index} [label={_quoted(node.label)}, tooltip={_quoted(node.detail)}{extra}];"
     for edge in graph.edges:
         style = ' [style=dotted, color="#8c99aa", constraint=false]' if edge.implied else ""
+        if edge.optional:
+            style = " [style=dashed]"
         yield f"  n{edge.source} -> n{edge.target}{style};"
     yield "}"
 
@@ -100,7 +116,7 @@ def _edge(graph: Graph, layout: Layout, index: int) -> str:
     for (x1, y1), (x2, y2) in pairwise(points):
         bend = max(abs(x2 - x1) / 2, 24) if x2 > x1 else 60
         path += f"C{x1 + bend:.1f} {y1:.1f} {x2 - bend:.1f} {y2:.1f} {x2:.1f} {y2:.1f}"
-    kind = " implied" if edge.implied else ""
+    kind = " implied" if edge.implied else " optional" if edge.optional else ""
     marker = "" if edge.implied else ' marker-end="url(#tip)"'
     return f'<path class="edge{kind}" data-from="{edge.source}" data-to="{edge.target}" d="{path}"{marker}/>'
 

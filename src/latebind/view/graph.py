@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from latebind.linkplan import LinkPlan
+    from latebind.search.optional import Optionals
 
 CHARACTER: Final = 7.3  # the width of a monospace character at 12 px, in px
 HEIGHT: Final = 26.0
@@ -28,7 +29,10 @@ _SWEEPS: Final = 8
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """One object: its label, what kind it is (root, own, resident, system or missing), and what to say of it."""
+    """One object: its label, what kind it is, and what to say of it.
+
+    The kinds are root, own, resident, system and missing, and for what is opened at run time optional and absent.
+    """
 
     label: str
     kind: str
@@ -37,16 +41,17 @@ class Node:
 
 @dataclass(frozen=True, slots=True)
 class Edge:
-    """`source` needs `target` (indexes of nodes). `implied`: a longer way leads there too."""
+    """`source` needs `target` (indexes of nodes), or may open it (`optional`). `implied`: a longer way leads there."""
 
     source: int
     target: int
     implied: bool
+    optional: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Graph:
-    """The objects in load order, then the missing ones."""
+    """The objects in load order, then the missing ones, then those that may be opened at run time."""
 
     nodes: tuple[Node, ...]
     edges: tuple[Edge, ...]
@@ -71,8 +76,8 @@ class Layout:
     height: float
 
 
-def graph_of(plan: LinkPlan) -> Graph:
-    """Who needs whom in the closure of `plan`."""
+def graph_of(plan: LinkPlan, optionals: Optionals | None = None) -> Graph:
+    """Who needs whom in the closure of `plan`, and who may open what."""
     nodes = []
     for o in plan.closure:
         kind = "root" if o.index == 0 else str(o.role)
@@ -84,7 +89,29 @@ def graph_of(plan: LinkPlan) -> Graph:
         pairs += [(index, len(nodes)) for index in missing.needed_by]
         nodes.append(Node(missing.name, "missing", f"{missing.name} is missing"))
     implied = _implied(len(nodes), pairs)
-    return Graph(tuple(nodes), tuple(Edge(a, b, (a, b) in implied) for a, b in pairs))
+    edges = [Edge(a, b, (a, b) in implied) for a, b in pairs]
+    if optionals is not None:
+        _add_optionals(nodes, edges, optionals)
+    return Graph(tuple(nodes), tuple(edges))
+
+
+def _add_optionals(nodes: list[Node], edges: list[Edge], optionals: Optionals) -> None:
+    """A node for each file, or list of names without one, that is not in the closure; an edge from who may open it."""
+    known: dict[str, int] = {}
+    for entry in optionals.entries:
+        found, wanted = entry.found, entry.dependency
+        if found is not None and found.loaded is not None:
+            target = found.loaded
+        else:
+            label = " or ".join(wanted.sonames) if found is None else found.name.rpartition("/")[2]
+            target = known.setdefault(label if found is None else found.path, len(nodes))
+            if target == len(nodes):
+                where = "would not be found" if found is None else f"{found.path}  [{found.via}: {found.why}]"
+                about = ": ".join(part for part in (wanted.feature, wanted.description) if part)
+                detail = f"{where}  ({wanted.priority}{', ' if about else ''}{about})"
+                nodes.append(Node(label, "absent" if found is None else "optional", detail))
+        if not any((e.source, e.target) == (entry.by, target) for e in edges):
+            edges.append(Edge(entry.by, target, implied=False, optional=True))
 
 
 def _forward(count: int, pairs: Sequence[tuple[int, int]]) -> tuple[list[list[int]], list[int]]:

@@ -42,7 +42,7 @@ class Look(Value):
         """A symbol's name as a person reads it: demangled where that is wanted and possible."""
         if not self.demangle or not symbol.startswith(("_Z", "_R")):
             return symbol
-        from latebind.view.demangle import demangle
+        from latebind.elf.demangle import demangle
 
         return demangle(symbol)
 

@@ -23,10 +23,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from latebind.linkplan import Binding, LinkPlan
+    from latebind.search.optional import Optionals
 
 
-def page(plan: LinkPlan, bindings: Iterable[Binding], look: Look = PLAIN) -> str:
-    """The page for `plan` with these `bindings`; `look` says whether to demangle names."""
+def page(plan: LinkPlan, bindings: Iterable[Binding], look: Look = PLAIN, optionals: Optionals | None = None) -> str:
+    """The page for `plan` with these `bindings` and `optionals`; `look` says whether to demangle names."""
     style = files("latebind.view").joinpath("report.css").read_text(encoding="utf-8") + RULES
     script = files("latebind.view").joinpath("report.js").read_text(encoding="utf-8")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
@@ -40,8 +41,9 @@ def page(plan: LinkPlan, bindings: Iterable[Binding], look: Look = PLAIN) -> str
             '<meta name="viewport" content="width=device-width, initial-scale=1">',
             f"<title>{_text(name)} – latebind</title>",
             f"<style>{style}</style></head><body>",
-            *_head(plan),
-            *_graph(plan),
+            *_head(plan, optionals),
+            *_graph(plan, optionals),
+            *_optionals(plan, optionals),
             *_segments(plan),
             *_bindings(),
             f'<script type="application/json" id="data">{_json(_data(plan, bindings, look))}</script>',
@@ -60,7 +62,7 @@ def _json(value: Any) -> str:
     return json.dumps(value, separators=(",", ":")).replace("<", "\\u003c")
 
 
-def _head(plan: LinkPlan) -> Iterator[str]:
+def _head(plan: LinkPlan, optionals: Optionals | None) -> Iterator[str]:
     elf = plan.root.elf
     facts = {
         "kind": f"{elf.header.type_name}, {elf.header.machine_name}, {elf.header.bits}-bit",
@@ -77,14 +79,34 @@ def _head(plan: LinkPlan) -> Iterator[str]:
         yield f'<p class="alarm">{_text(missing.name)} is missing. Tried:</p><ul>'
         yield from (f"<li>{_text(place.path)}: {_text(place.why)}</li>" for place in missing.tried)
         yield "</ul>"
+    for note in optionals.bad if optionals is not None else ():
+        yield f'<p class="alarm">{_text(plan.objects[note.by].path)}: {_text(note.what)}</p>'
     yield "</header>"
 
 
-def _graph(plan: LinkPlan) -> Iterator[str]:
+def _graph(plan: LinkPlan, optionals: Optionals | None) -> Iterator[str]:
     yield '<section id="graph"><h2>Dependencies</h2>'
     yield '<p class="hint">Choose an object to see its segments and what binds to it. <label><input type="checkbox" '
     yield 'id="implied"> show needs that others imply</label></p>'
-    yield f'<div class="scroll">{graph_svg(graph_of(plan), alone=False)}</div></section>'
+    yield f'<div class="scroll">{graph_svg(graph_of(plan, optionals), alone=False)}</div></section>'
+
+
+def _optionals(plan: LinkPlan, optionals: Optionals | None) -> Iterator[str]:
+    """What the objects may open at run time, one row each; nothing where no object has such a note."""
+    if optionals is None or not optionals.entries:
+        return
+    yield '<section id="optional"><h2>Opened at run time, if at all</h2><div class="scroll"><table><thead><tr>'
+    yield "".join(f'<th scope="col">{head}</th>' for head in ("Object", "Names", "For", "Priority", "Would be found"))
+    yield "</tr></thead><tbody>"
+    for entry in optionals.entries:
+        wanted, found = entry.dependency, entry.found
+        about = ": ".join(part for part in (wanted.feature, wanted.description) if part)
+        where = "no" if found is None else found.path if found.loaded is not None else f"{found.path} ({found.via})"
+        tried = "; ".join(f"{place.path}: {place.why}" for place in entry.tried)
+        cells = (plan.objects[entry.by].name.rpartition("/")[2], " or ".join(wanted.sonames), about, wanted.priority)
+        yield f"<tr>{''.join(f'<td>{_text(cell)}</td>' for cell in cells)}"
+        yield f'<td title="{_text(found.why if found is not None else tried)}">{_text(where)}</td></tr>'
+    yield "</tbody></table></div></section>"
 
 
 def _segments(plan: LinkPlan) -> Iterator[str]:

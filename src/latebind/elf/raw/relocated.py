@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from latebind.elf.symbol import STT_COMMON, STT_SECTION
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from latebind.elf.bytesource import ByteSource
     from latebind.elf.raw.relocation import Row
@@ -56,8 +56,12 @@ def relocated(
     machine: int,
     source: ByteSource,
     has_addend: bool,
+    warn: Callable[[str], None] | None = None,
 ) -> bytes:
     """`contents` with those of `rows` applied that are simple on `machine`; the others are left out.
+
+    `warn` is told of each that is not simple (once for several of one type in a row) or reaches outside, in readelf's
+    words up to the name of the section.
 
     Relocations without addend (REL) take it from the place. Only symbols without type, objects, sections, functions
     and common blocks count, as in a debugging section: what refers to something else is left alone.
@@ -68,13 +72,22 @@ def relocated(
     shift, mask = (32, 0xFFFFFFFF) if source.is64 else (8, 0xFF)
     changed = bytearray(contents)
     order = "little" if source.little else "big"
+    tell = warn or _say_nothing
+    before = 0
     for at, info, addend in rows:
         kind, index = info & mask, info >> shift
         size = 4 if kind in simple.absolute32 | simple.relative32 else 8
         relative = kind in simple.relative32 | simple.relative64
         if size == 8 and kind not in simple.absolute64 | simple.relative64:
+            if kind not in {0, before}:
+                tell(f"unable to apply unsupported reloc type {kind} to")
+            before = kind or before
             continue
-        if at + size > len(changed) or index >= len(symbols):
+        if at + size > len(changed):
+            tell(f"skipping invalid relocation offset {at:#x} in")
+            continue
+        if index >= len(symbols):
+            tell(f"skipping invalid relocation symbol index {index:#x} in")
             continue
         symbol_type = symbols[index][1] & 0xF
         if index and symbol_type > STT_SECTION and symbol_type != STT_COMMON:
@@ -84,3 +97,7 @@ def relocated(
         value = symbols[index][4] + addend - (at if relative else 0)
         changed[at : at + size] = (value % (1 << 8 * size)).to_bytes(size, order)  # type: ignore[arg-type]
     return bytes(changed)
+
+
+def _say_nothing(_message: str) -> None:
+    """What a reader does who only wants what can be had."""

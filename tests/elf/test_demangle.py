@@ -9,8 +9,8 @@ import time
 import pytest
 
 import latebind
-from latebind.view.demangle import demangle
-from latebind.view.rustname import rust_v0
+from latebind.elf.demangle import demangle
+from latebind.elf.rustname import rust_v0
 from support import needs
 
 # Compiled by rustc 1.95 with `-C symbol-mangling-version=v0`; each name is there for one production of the grammar.

@@ -18,6 +18,7 @@ _DEEPEST: Final = 120
 _MOST_TEXT: Final = 100_000
 
 _LEGACY_HASH: Final = re.compile(r"17h[0-9a-f]{16}E")
+_LEAST_DIGITS: Final = 5  # different ones in a hash; what has fewer is taken for a name, as libiberty does
 _ESCAPES: Final = {
     "$SP$": "@", "$BP$": "*", "$RF$": "&", "$LT$": "<", "$GT$": ">", "$LP$": "(", "$RP$": ")", "$C$": ",",
 }  # fmt: skip
@@ -40,14 +41,16 @@ def legacy_rust(name: str) -> str | None:
     if not name.startswith("_ZN"):
         return None
     at, parts = 3, []
-    while _LEGACY_HASH.match(name, at) is None:
+    while (found := _LEGACY_HASH.match(name, at)) is None:
         number = _DIGITS.match(name, at)
         if number is None:
             return None
         end = number.end() + int(number.group()[:6])
         parts.append(name[number.end() : end])
         at = end
-    return "::".join(_unescaped(part) for part in parts) if parts else None
+    if not parts or len(set(found.group()[3:-1])) < _LEAST_DIGITS:
+        return None
+    return "::".join(_unescaped(part) for part in parts)
 
 
 def _unescaped(part: str) -> str:
