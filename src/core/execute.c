@@ -205,6 +205,8 @@ static int execute_phases(struct lb_execution *run)
         return -1;
     if (relocate_ifuncs(run) < 0)
         return -1;
+    if (for_each(run, lb_init_check) < 0)
+        return -1;
     if (for_each(run, lb_lazy_prepare) < 0)
         return -1;
     return for_each(run, lb_image_protect);

@@ -84,12 +84,14 @@ static int reserve(struct lb_execution *run, struct lb_member *member)
     void *got = mmap(NULL, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (got == MAP_FAILED)
         return lb_fail_errno(run->error, member->index, o->low, "reserving its address range");
-    uint64_t first = (uint64_t)(uintptr_t)got;
-    uint64_t start = first + ((place - first) & (align - 1));
-    if (start != first)
-        munmap(got, start - first);
-    if (first + size != start + span)
-        munmap(lb_pointer(start + span), first + size - (start + span));
+    uint64_t first = (uint64_t)(uintptr_t)got, start = first + ((place - first) & (align - 1));
+    uint64_t end = start + span, behind = first + size - end;
+    bool is_cut = behind == 0 || munmap(lb_pointer(end), behind) == 0;
+    if (!is_cut || (start != first && munmap(got, start - first) < 0)) { /* cutting takes one more mapping */
+        lb_fail_errno(run->error, member->index, o->low, "aligning its address range");
+        munmap(got, is_cut ? end - first : size);
+        return -1;
+    }
     image->start = start;
     image->span = span;
     image->base = start - o->low;

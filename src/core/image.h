@@ -242,6 +242,8 @@ void lb_lazy_free(struct lb_lazy *lazy);
 int lb_tls_carry(struct lb_execution *run, struct lb_member *member);
 void lb_tls_drop(struct lb_tls *tls);
 
+int lb_init_check(struct lb_execution *run, struct lb_member *member); /* of a relocated object: all lead to code? */
+
 bool lb_find_unwinder(struct lb_unwinder *unwinder); /* false: the process has none; else it stays loaded */
 void lb_announce(struct lb_image *image, const struct lb_unwinder *unwinder); /* at most once; if it has frames */
 void lb_renounce(struct lb_image *image);
@@ -269,6 +271,7 @@ struct lb_process { /* the core's only mutable state; see execute.c */
     struct lb_unwinder unwinder; /* once found; under the lock */
     uint64_t turns;          /* how many objects were initialised; atomic */
     uint64_t carriers;       /* how many TLS carriers were made; atomic */
+    struct lb_static_carrier *static_carriers; /* the newest first; under the lock */
     /* A symbol that the plan had no definition for, at the call: its address, or 0 and a hint in words.  May be NULL. */
     uint64_t (*find_late)(const struct lb_image *image, uint32_t symbol, char *hint, size_t size);
 };

@@ -2,8 +2,10 @@
  *
  * DT_INIT, then DT_INIT_ARRAY in order; DT_FINI_ARRAY in reverse, then DT_FINI.  Constructors get (argc, argv, envp) as
  * glibc gives them.  The order among objects is the plan's and the caller's business.  An object is marked before its
- * functions run, so that a constructor that comes back here does not start over. */
+ * functions run, so that a constructor that comes back here does not start over.  Unlike glibc we see that
+ * all of them lead to code before any is called. */
 #define _GNU_SOURCE
+#include <elf.h>
 #include <pthread.h>
 #include <unistd.h>
 
@@ -22,6 +24,25 @@ static bool advance(struct lb_image *image, int from, int to)
 static void construct(uint64_t address)
 {
     ((constructor *)(uintptr_t)address)(lb_process.argument_count, lb_process.arguments, environ);
+}
+
+static int check_array(struct lb_execution *run, struct lb_member *m, const struct lb_range *array, const char *name)
+{
+    for (uint64_t i = 0; i < array->size; i += 8) {
+        uint64_t function = lb_load64(m->base + array->address + i);
+        if (lb_image_at(m->image, function - m->base, 1, PF_X) == 0 && !lb_is_code(run, function))
+            return lb_fail(run->error, LB_MALFORMED, m->index, array->address + i,
+                           "entry %llu of %s leads to %p, where no code is", (unsigned long long)(i / 8), name,
+                           lb_pointer(function));
+    }
+    return 0;
+}
+
+int lb_init_check(struct lb_execution *run, struct lb_member *member)
+{
+    if (check_array(run, member, &member->image->init_array, "DT_INIT_ARRAY") < 0)
+        return -1;
+    return check_array(run, member, &member->image->fini_array, "DT_FINI_ARRAY");
 }
 
 void lb_image_initialize(struct lb_image *image)

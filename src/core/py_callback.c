@@ -7,6 +7,7 @@
 #include "callback.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 
@@ -15,6 +16,67 @@
 #include "services.h"
 
 static PyObject *desk; /* owned; set under the interpreter lock */
+
+/* ---- control-C -------------------------------------------------------------------------------------------------------
+ * Native code that asks cannot be told of a KeyboardInterrupt, and a question answered by half leaves something behind.
+ * So a signal that comes meanwhile is noted, and left for the Python code that called the native.  Handlers run in the
+ * main thread only, and only that thread may change them. */
+
+static bool is_interrupted;
+
+static PyObject *note_interrupt(PyObject *unused, PyObject *args)
+{
+    (void)unused, (void)args;
+    is_interrupted = true;
+    Py_RETURN_NONE;
+}
+
+static PyMethodDef noting = {"note_interrupt", note_interrupt, METH_VARARGS, NULL};
+
+/* signal.signal(SIGINT, handler), or signal.getsignal(SIGINT) where there is none; NULL where that cannot be. */
+static PyObject *ask_signal(PyObject *handler)
+{
+    PyObject *module = PyImport_ImportModule("signal");
+    PyObject *answer = module == NULL  ? NULL
+                       : handler == NULL ? PyObject_CallMethod(module, "getsignal", "i", SIGINT)
+                                         : PyObject_CallMethod(module, "signal", "iO", SIGINT, handler);
+    if (answer == NULL && handler != NULL && PyErr_ExceptionMatches(PyExc_KeyboardInterrupt)) { /* it was under way */
+        is_interrupted = true;
+        PyErr_Clear();
+        answer = PyObject_CallMethod(module, "signal", "iO", SIGINT, handler);
+    }
+    PyErr_Clear(); /* ValueError: not the main thread */
+    Py_XDECREF(module);
+    return answer;
+}
+
+/* The handler written in Python that was replaced by a recorder, or NULL. */
+static PyObject *defer_interrupts(void)
+{
+    PyObject *recorder = PyCFunction_NewEx(&noting, NULL, NULL), *before = ask_signal(NULL), *replaced = NULL;
+    if (recorder != NULL && before != NULL && PyCallable_Check(before))
+        replaced = ask_signal(recorder);
+    Py_XDECREF(before);
+    Py_XDECREF(recorder);
+    return replaced;
+}
+
+static PyObject *call_uninterrupted(PyObject *function, PyObject *arguments)
+{
+    PyErr_Clear();
+    PyObject *before = defer_interrupts();
+    PyObject *result = PyObject_CallObject(function, arguments), *type, *value, *trace;
+    if (before == NULL)
+        return result;
+    PyErr_Fetch(&type, &value, &trace);
+    Py_XDECREF(ask_signal(before));
+    PyErr_Restore(type, value, trace);
+    if (is_interrupted)
+        PyErr_SetInterrupt();
+    is_interrupted = false;
+    Py_DECREF(before);
+    return result;
+}
 
 bool lb_ask(struct lb_answer *answer, const char *method, const char *format, ...)
 {
@@ -29,8 +91,8 @@ bool lb_ask(struct lb_answer *answer, const char *method, const char *format, ..
     va_start(arguments, format);
     PyObject *packed = Py_VaBuildValue(format, arguments);
     va_end(arguments);
-    PyObject *function = packed == NULL ? NULL : PyObject_GetAttrString(desk, method);
-    PyObject *result = function == NULL ? NULL : PyObject_CallObject(function, packed);
+    PyObject *function = packed == NULL ? NULL : lb_attribute(desk, method);
+    PyObject *result = function == NULL ? NULL : call_uninterrupted(function, packed);
     if (result != NULL && PyArg_ParseTuple(result, "O&z", lb_as_uint64, &answer->value, &answer->text)) {
         answer->is_given = true;
         answer->keep = result;

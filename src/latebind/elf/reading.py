@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from latebind._core import FileMapping
 from latebind.elf.file import Elf, FileIdentity
+from latebind.elf.mapping import Descriptor
 from latebind.errors import MalformedElf, NotFound, SystemFailure, Tried
 
 if TYPE_CHECKING:
@@ -95,23 +96,22 @@ def _map(path: str) -> tuple[type_of_bytes, FileIdentity]:
     """The bytes of the regular file at `path`, and which file that is."""
     try:
         # Without O_NONBLOCK, opening a pipe would wait for a writer.
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        opened = Descriptor(path, os.O_NONBLOCK)
     except (FileNotFoundError, NotADirectoryError) as e:
         raise NotFound(path, None, (Tried(path, "no such file"),)) from e
     except (OSError, ValueError) as e:  # ValueError: a zero byte in the path
         raise SystemFailure("open", getattr(e, "errno", None) or 0, path) from e
-    try:
-        status = os.fstat(fd)
-        if not stat.S_ISREG(status.st_mode):
-            raise MalformedElf(path, None, "not a regular file")
-        if not status.st_size:
-            raise MalformedElf(path, 0, "not an ELF file: it is empty")
-        identity = FileIdentity(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
-        return memoryview(FileMapping(fd)), identity
-    except OSError as e:
-        raise SystemFailure("mmap", e.errno or 0, path) from e
-    finally:
-        os.close(fd)
+    with opened as fd:
+        try:
+            status = os.fstat(fd)
+            if not stat.S_ISREG(status.st_mode):
+                raise MalformedElf(path, None, "not a regular file")
+            if not status.st_size:
+                raise MalformedElf(path, 0, "not an ELF file: it is empty")
+            identity = FileIdentity(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
+            return memoryview(FileMapping(fd)), identity
+        except OSError as e:
+            raise SystemFailure("mmap", e.errno or 0, path) from e
 
 
 def _read_object(file: BinaryFile, name: str | None) -> Elf:

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 type_of_answer = tuple[int, str | None]
 
+_REFUSALS: Final = (LatebindError, _core.ExecuteError, OSError, ValueError, MemoryError)
+"""What becomes a text for dlerror."""
 _RTLD_DEFAULT: Final = 0
 _RTLD_NEXT: Final = 2**64 - 1
 _LM_ID_BASE: Final = 0
@@ -86,10 +88,14 @@ class Desk:
                 if made.root.role is not Role.OWN:
                     return _core.system_open(made.root.path, mode), None
                 library = open_plan(made, mode, where)
-                self._open.setdefault(library.handle, []).append(library)
+                try:
+                    self._open.setdefault(library.handle, []).append(library)
+                except BaseException:
+                    library.close()
+                    raise
                 return library.handle, None
-        except (LatebindError, _core.ExecuteError, OSError, ValueError) as e:
-            return 0, str(e)
+        except _REFUSALS as e:
+            return 0, _text(e)
 
     def close(self, handle: int) -> type_of_answer:
         """`dlclose(handle)` of one of ours."""
@@ -97,13 +103,13 @@ class Desk:
             opened = self._open.get(handle, [])
             if not opened:
                 return 0, "dlclose: the library is not open through this handle"
-            library = opened.pop()
-            if not opened:
-                del self._open[handle]
             try:
+                library = opened.pop()
+                if not opened:
+                    del self._open[handle]
                 library.close()
-            except (LatebindError, _core.ExecuteError) as e:
-                return 0, str(e)
+            except _REFUSALS as e:
+                return 0, _text(e)
         return 0, None
 
     def find(self, caller: int, handle: int, name: bytes, version: str | None) -> type_of_answer:
@@ -119,8 +125,8 @@ class Desk:
                 if text in SERVICES and is_shared(place.owner.elf.soname):
                     return _core.service_address(SERVICES[text]), None
                 return address_of(place), None
-        except (LatebindError, _core.ExecuteError) as e:
-            return 0, str(e)
+        except _REFUSALS as e:
+            return 0, _text(e)
 
     def _places(self, caller: int, handle: int) -> list[LoadedObject]:
         """Where `find` looks."""
@@ -151,6 +157,10 @@ class Desk:
             number = known[0] if known else next(self._numbers)
             self._spaces[number] = found[1]
             return number, None
+
+
+def _text(refusal: Exception) -> str:
+    return "out of memory" if isinstance(refusal, MemoryError) else str(refusal)
 
 
 def _hint(at: LoadedObject, symbol: str) -> str | None:

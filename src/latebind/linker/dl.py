@@ -31,6 +31,7 @@ from latebind.linker.modes import (
     plan_for,
 )
 from latebind.linker.namespace import Namespace, this_process
+from latebind.linker.process import tls_of
 
 if TYPE_CHECKING:
     from latebind.linker.library import Library
@@ -205,7 +206,7 @@ def _information(handle: Library, request: int) -> Namespace | LinkMap | str | i
         return LinkMap(root.base, handle.path, RuntimeAddress(root.base + dynamic.vaddr if dynamic is not None else 0))
     if request == RTLD_DI_ORIGIN:
         return os.path.dirname(handle.path)
-    module = root.image.tls_module if root.image is not None else _core.tls_of(root.base)[0]
+    module = root.image.tls_module if root.image is not None else tls_of(root.base, handle.path)[0]
     if request == RTLD_DI_TLS_MODID:
         return module
     if request == RTLD_DI_TLS_DATA:

@@ -1,6 +1,6 @@
 """Handing a plan to the core: open the files, let the system load what is its own, execute, translate failures.
 
-Everything that is opened here is closed again where a later step fails.
+What is opened here, and what comes into the process, is in the hands of the caller's `Arrivals`.
 """
 
 from __future__ import annotations
@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, NoReturn
 from latebind import _core
 from latebind.elf import read
 from latebind.elf.bytesource import RuntimeAddress
+from latebind.elf.mapping import Descriptor, keep
 from latebind.errors import MalformedElf, NotFound, SystemFailure, Tried, UnresolvedSymbol, Unsupported
 from latebind.linker.loaded import LoadedObject
+from latebind.linker.process import tls_of
 from latebind.linkplan import Definition, PreparedObject, PreparedPlan, Role
 
 if TYPE_CHECKING:
@@ -21,45 +23,52 @@ if TYPE_CHECKING:
     from latebind.elf import Elf
     from latebind.elf.symbol import Symbol
     from latebind.linker.process import Process
+    from latebind.linker.transaction import Arrivals
 
 
 def execute(
-    plan: PreparedPlan, here: Mapping[int, LoadedObject], hooks: Mapping[str | Definition, int], process: Process
+    plan: PreparedPlan,
+    here: Mapping[int, LoadedObject],
+    hooks: Mapping[str | Definition, int],
+    process: Process,
+    arrivals: Arrivals,
 ) -> dict[int, LoadedObject]:
     """Map, relocate and protect the objects of `plan` that are not `here`; constructors do not run.
 
-    Returns the live object of every index of the plan. Raises `NotFound`, `MalformedElf`, `Unsupported`,
-    `UnresolvedSymbol` or `SystemFailure`; then nothing has changed.
+    Returns the live object of every index of the plan; those that are new are `arrivals`, which the caller takes back
+    where something goes wrong, here too. Raises `NotFound`, `MalformedElf`, `Unsupported`, `UnresolvedSymbol` or
+    `SystemFailure`.
     """
     loaded = dict(here)
-    opened: list[int] = []
-    handles: list[int] = []
+    opened: list[Descriptor] = []
     try:
         for index, item in enumerate(plan.objects):
             if item.role is Role.SYSTEM and not item.present:
-                loaded[index] = _open_with_system(item, process, handles)
+                loaded[index] = _open_with_system(item, process, arrivals)
         sources = [_source(item, loaded.get(index), opened) for index, item in enumerate(plan.objects)]
         files = [_file(item, source) for item, source in zip(plan.objects, sources, strict=True)]
         addresses = [*(hooks[name] for name in plan.hooks), *(hooks[found] for found in plan.redirects)]
-        images = _core.execute(plan.packed, sources, addresses)
-    except BaseException as e:
-        for handle in handles:
-            _core.system_close(handle)
-        if isinstance(e, _core.ExecuteError):
-            _translate(e, plan)
-        raise
+        images = keep(arrivals.images, _core.execute, plan.packed, sources, addresses)
+    except _core.ExecuteError as e:
+        _translate(e, plan)
     finally:
-        for fd in opened:
-            os.close(fd)
+        for file in opened:
+            file.close()
     for index, item in enumerate(plan.objects):
         if item.is_new:
-            loaded[index] = _loaded(item, images[index], files[index])
+            loaded[index] = arrived = _loaded(item, images[index], files[index])
+            arrivals.objects.append(arrived)
     return loaded
 
 
 def _file(item: PreparedObject, source: type_of_source) -> Elf | _core.FileMapping | None:
     """The file of an object that is mapped: what was read of it, or what keeps it until somebody reads it."""
-    return _core.FileMapping(source) if item.elf is None and isinstance(source, int) else item.elf
+    if item.elf is not None or not isinstance(source, int):
+        return item.elf
+    try:
+        return _core.FileMapping(source)
+    except OSError as e:
+        raise SystemFailure("mmap", e.errno or 0, item.path) from e
 
 
 def _loaded(item: PreparedObject, image: _core.Object | None, file: Elf | _core.FileMapping | None) -> LoadedObject:
@@ -69,23 +78,24 @@ def _loaded(item: PreparedObject, image: _core.Object | None, file: Elf | _core.
     return LoadedObject(item.path, Role.OWN, base, item.identity, file, None, image, names=names)
 
 
-def _open_with_system(item: PreparedObject, process: Process, handles: list[int]) -> LoadedObject:
+def _open_with_system(item: PreparedObject, process: Process, arrivals: Arrivals) -> LoadedObject:
     path = os.path.abspath(item.path)
     try:
-        handle = _core.system_open(path)
+        handle = keep(arrivals.handles, _core.system_open, path)
     except _core.ExecuteError as e:
         raise Unsupported(item.path, f"the system's linker refuses it: {e.detail}") from e
-    handles.append(handle)
     objects = process.link_map()
     # The link map has it under the path that was asked for, or, where it was there before, under another.
     there = next((o for o in objects if o.path == path), None)
     there = there or next((o for o in objects if os.path.samefile(o.path, path)), None)
     if there is not None:
-        return LoadedObject(there.path, Role.SYSTEM, there.base, system=there, system_handle=handle)
+        arrived = LoadedObject(there.path, Role.SYSTEM, there.base, system=there, system_handle=handle)
+        arrivals.objects.append(arrived)
+        return arrived
     raise Unsupported(item.path, "the system's linker loaded it from another file", "check LD_LIBRARY_PATH")
 
 
-def _source(item: PreparedObject, there: LoadedObject | None, opened: list[int]) -> type_of_source:
+def _source(item: PreparedObject, there: LoadedObject | None, opened: list[Descriptor]) -> type_of_source:
     """Where the core takes object `item` from: a file, which is then among the `opened`, bytes, or its place here."""
     if there is not None:
         return (int(there.base), *_tls_place(there, used=item.gives_tls))
@@ -94,13 +104,13 @@ def _source(item: PreparedObject, there: LoadedObject | None, opened: list[int])
             raise AssertionError(f"{item.path} has neither a file nor bytes")
         return memoryview(item.elf.data)
     try:
-        fd = os.open(item.path, os.O_RDONLY | os.O_CLOEXEC)
+        opened.append(Descriptor(item.path))
+        fd = opened[-1].number
+        status = os.fstat(fd)
     except FileNotFoundError as e:
         raise NotFound(item.path, None, (Tried(item.path, "it was there when the plan was made"),)) from e
     except OSError as e:
         raise SystemFailure("open", e.errno or 0, item.path) from e
-    opened.append(fd)
-    status = os.fstat(fd)
     if (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns) != item.identity:
         raise Unsupported(item.path, "has changed since the plan was made", "make the plan again")
     return fd
@@ -113,7 +123,7 @@ def _tls_place(there: LoadedObject, *, used: bool) -> tuple[int, int | None]:
     """(TLS module id, offset from the thread pointer or None) of an object in the process; (0, None) where unused."""
     if there.image is not None:
         return there.image.tls_module, there.image.tls_offset
-    return _core.tls_of(int(there.base)) if used else (0, None)
+    return tls_of(there.base, there.path) if used else (0, None)
 
 
 def _translate(error: _core.ExecuteError, plan: PreparedPlan) -> NoReturn:

@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
 from latebind import _core
-from latebind.errors import UnresolvedSymbol, Unsupported
+from latebind.elf.mapping import keep
+from latebind.errors import SystemFailure, UnresolvedSymbol, Unsupported
 from latebind.linkplan import Definition, Kind
 
 if TYPE_CHECKING:
@@ -80,8 +81,8 @@ class Interposition:
         self.slots: list[_Slot] = []
         self.originals: list[tuple[_Slot, _Original]] = []
         self.trace: Trace | None = None
-        self._objects = 0
-        self._stubs: _core.Stubs | None = None
+        self._objects: set[int] = set()
+        self._made: list[_core.Stubs] = []
 
     def place(self, keys: Mapping[str | Definition, _Slot]) -> None:
         """Make the stubs, one for each slot, and note which hook leads through which."""
@@ -89,9 +90,17 @@ class Interposition:
         if not self.slots:
             return
         observed = [slot.observed for slot in self.slots]
-        self._stubs = _core.Stubs(len(self.slots), self.trace.observer(observed) if self.trace is not None else None)
+        observer = self.trace.observer(observed) if self.trace is not None else None
+        try:
+            stubs = keep(self._made, _core.Stubs, len(self.slots), observer)
+        except _core.ExecuteError as e:
+            raise SystemFailure(e.detail, e.errno, "stubs for hooks") from e
         for number, key in enumerate(keys):
-            self.addresses[key] = self._stubs.address(number)
+            self.addresses[key] = stubs.address(number)
+
+    @property
+    def _stubs(self) -> _core.Stubs | None:
+        return self._made[0] if self._made else None
 
     def attach(self, plan: PreparedPlan, loaded: Mapping[int, LoadedObject]) -> None:
         """The plan was executed: let the stubs lead where they should, before any constructor runs."""
@@ -105,8 +114,8 @@ class Interposition:
         self.arm()
         for index, item in enumerate(plan.objects):
             if item.is_new:
-                loaded[index].interposition = self
-                self._objects += 1
+                loaded[index].interposition = self  # first, so that its release is never forgotten
+                self._objects.add(id(loaded[index]))
         _live.add(self)
 
     def arm(self) -> None:
@@ -125,10 +134,10 @@ class Interposition:
             if self._stubs is not None:
                 self._stubs.point(number, slot.last_target)
 
-    def release(self) -> None:
+    def release(self, gone: LoadedObject) -> None:
         """One of the objects that were loaded with it is gone; with the last one, the stubs go."""
-        self._objects -= 1
-        if self._objects <= 0:
+        self._objects.discard(id(gone))
+        if not self._objects:
             self.discard()
 
     def abandon(self) -> None:
@@ -141,7 +150,7 @@ class Interposition:
         _live.discard(self)
         if self._stubs is not None:
             self._stubs.close()
-        self._stubs = None
+        self._made.clear()
         self.callbacks.clear()
         self.slots.clear()
 
@@ -166,17 +175,17 @@ def interpose(
     plan: LinkPlan,
     hooks: Mapping[str, type_of_hook],
     wrap: Mapping[str, type_of_wrap],
-    trace: Trace | None = None,
-) -> tuple[LinkPlan, Interposition]:
-    """`plan` with its references bound to hooks as asked for, and the hooks.
+    trace: Trace | None,
+    made: Interposition,
+) -> LinkPlan:
+    """`plan` with its references bound to hooks as asked for; the hooks are `made`, the caller's to abandon.
 
     Raises TypeError for what is no hook, ValueError for a broken prototype or a name that is hooked and wrapped, and
     `UnresolvedSymbol` where a wrapped name has no definition.
     """
-    made = Interposition()
     made.trace = trace
     if not hooks and not wrap and trace is None:
-        return plan, made
+        return plan
     both = hooks.keys() & wrap.keys()
     if both:
         raise ValueError(f"{min(both)} is hooked and wrapped: a hook does not ask the original, so wrap is enough")
@@ -192,7 +201,7 @@ def interpose(
     if trace is not None:
         _trace(plan, trace, slots, made)
     made.place(slots)
-    return plan.with_redirects([key for key in slots if isinstance(key, Definition)]), made
+    return plan.with_redirects([key for key in slots if isinstance(key, Definition)])
 
 
 def _definitions(plan: LinkPlan, name: str) -> Iterator[Definition]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from latebind.elf.symbol import STT_TLS
 from latebind.errors import ClosedLibrary, UnresolvedSymbol, Unsupported
+from latebind.linker.lifetime import lock, sweep_later
 from latebind.linker.lookup import address_of, find_symbol
 from latebind.linkplan.near import near_names
 
@@ -139,10 +140,15 @@ class Library:
 
     def close(self) -> None:
         """Give the handle back; the last one runs the destructors and unmaps. Closing twice does nothing."""
-        if self._open:
-            self._open = False
-            self._addresses.clear()
-            self.namespace.release(self._closure[0])
+        with lock:
+            if not self._open:
+                return
+            # One step, with no call in it: control-C comes before or after, and then the sweep is still made.
+            self._open, self._closure[0].opened = False, self._closure[0].opened - 1
+            try:
+                self._addresses.clear()
+            finally:
+                sweep_later(self.namespace)
 
     def __enter__(self) -> Self:
         return self

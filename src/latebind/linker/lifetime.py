@@ -4,6 +4,9 @@ A destructor may close libraries itself; glibc queues such a close, and so does 
 of, `sweep_later` only notes the namespace, and the sweep that is under way comes round again. A thread that ends may
 free an object (its thread_local destructors have run) but cannot run Python then; such an object is looked at again
 whenever something is loaded or closed.
+
+Control-C may come between any two steps. What is on its way out is kept in a list until it is out, and each step can
+be repeated, so that a sweep that is interrupted comes to its end before the KeyboardInterrupt goes on.
 """
 
 from __future__ import annotations
@@ -15,7 +18,7 @@ from typing import TYPE_CHECKING, Final
 from latebind import _core
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
 
     from latebind.linker.loaded import LoadedObject
     from latebind.linker.namespace import Namespace
@@ -28,6 +31,7 @@ live: Final[dict[int, tuple[LoadedObject, Namespace]]] = {}
 
 _waiting: Final[list[Namespace]] = []
 _lingering: Final[set[Namespace]] = set()
+_leaving: Final[list[LoadedObject]] = []  # in reverse: dependents last
 _sweeping: Final[list[None]] = []  # not empty while a sweep runs; a list, so that it can be final
 
 
@@ -37,17 +41,30 @@ def sweep_later(namespace: Namespace) -> None:
     _waiting.extend(_lingering)
     if _sweeping:
         return
-    _sweeping.append(None)
+    interrupted: KeyboardInterrupt | None = None
     try:
-        while _waiting:
-            at = _waiting.pop()
-            _lingering.discard(at)
-            gone = at.take_unheld()
-            if any(o.lingers for o in at.members):
-                _lingering.add(at)
-            _dispose(gone)
+        _sweeping.append(None)
+        while _waiting or _leaving:
+            try:
+                _sweep_one()
+            except KeyboardInterrupt as e:
+                interrupted = e
     finally:
         _sweeping.clear()
+    if interrupted is not None:
+        raise interrupted
+
+
+def _sweep_one() -> None:
+    """Dispose of what is leaving, or find out what else has to."""
+    if _leaving:
+        _dispose()
+        return
+    at = _waiting[-1]
+    _leaving.extend(at.take_unheld())
+    (_lingering.add if any(o.lingers for o in at.members) else _lingering.discard)(at)
+    if _waiting[-1] is at:
+        del _waiting[-1]
 
 
 def sweep_lingering() -> None:
@@ -68,17 +85,18 @@ def reachable(roots: Iterable[LoadedObject]) -> set[int]:
     return seen
 
 
-def _dispose(objects: Sequence[LoadedObject]) -> None:
-    """Run the destructors of all of `objects` (dependents first), then take them out of the process."""
-    for o in objects:
+def _dispose() -> None:
+    """Run the destructors of all that is leaving (dependents first), then take it out of the process."""
+    for o in reversed(_leaving):
         if o.image is not None:
             o.image.finalize()
-    for o in objects:
-        _take_out(o)
+    while _leaving:
+        _take_out(_leaving[-1])
+        del _leaving[-1]
 
 
 def _take_out(o: LoadedObject) -> None:
-    if o.image is not None and o.image.thread_destructors:
+    if not o.gone and o.image is not None and o.image.thread_destructors:
         # A destructor of the object has just made a thread_local object whose own destructor must run: it stays.
         o.pinned = True
         return
@@ -87,9 +105,10 @@ def _take_out(o: LoadedObject) -> None:
         live.pop(o.base, None)
         o.image.unmap()
     if o.interposition is not None:
-        o.interposition.release()
-    if o.system_handle is not None:
-        _core.system_close(o.system_handle)
+        o.interposition.release(o)
+    handle, o.system_handle = o.system_handle, None
+    if handle is not None:
+        _core.system_close(handle)
 
 
 # A child of fork has one thread, and must not find the lock held by another.

@@ -16,13 +16,14 @@ from latebind.linker.library import Library
 from latebind.linker.lifetime import lock
 from latebind.linker.namespace import Namespace, check_complete, running_program, this_process
 from latebind.linker.static import is_relocatable, is_static_input, link
+from latebind.linker.transaction import roll_back
 from latebind.linkplan import LinkPlan, Surroundings, make_plan, prepare
 from latebind.linkplan.kept import store_for
 from latebind.search import Files, locate
 from latebind.search.environment import environment_for
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from latebind.linker.trace import Trace, type_of_sink
 
@@ -151,18 +152,24 @@ def load(
     if scope not in ("local", "global"):
         raise ValueError(f"scope is {scope!r}, must be 'local' or 'global'")
     where = namespace or this_process()
-    with lock:  # what is there must not change between planning and loading
-        if not isinstance(target, LinkPlan) and not hooks and not wrap and trace is None:
-            return _load_kept(target, where, library_path, binding, is_global=scope == "global", keep=keep)
-        ready = target if isinstance(target, LinkPlan) else plan(target, into=where, library_path=library_path)
-        ready, interposition = interpose(_bound_when(ready, binding), hooks or {}, wrap or {}, _as_trace(trace))
-        check_complete(ready, interposition.addresses)
-        try:
-            closure = where.open(prepare(ready), interposition, global_scope=scope == "global")
-        except BaseException:
-            interposition.abandon()
-            raise
-        return Library(lambda: ready, closure, where)
+    undo: list[Callable[[], None]] = []  # what is done where anything goes wrong, even control-C at the very end
+    try:
+        with lock:  # what is there must not change between planning and loading
+            if not isinstance(target, LinkPlan) and not hooks and not wrap and trace is None:
+                library = _load_kept(target, where, library_path, binding, undo, is_global=scope == "global", keep=keep)
+            else:
+                ready = target if isinstance(target, LinkPlan) else plan(target, into=where, library_path=library_path)
+                interposition = Interposition()
+                undo.append(interposition.abandon)
+                ready = interpose(_bound_when(ready, binding), hooks or {}, wrap or {}, _as_trace(trace), interposition)
+                check_complete(ready, interposition.addresses)
+                closure = where.open(prepare(ready), interposition, undo, global_scope=scope == "global")
+                library = Library(lambda: ready, closure, where)
+    except BaseException:
+        with lock:
+            roll_back(undo)
+        raise
+    return library
 
 
 def _bound_when(ready: LinkPlan, binding: str | None) -> LinkPlan:
@@ -177,6 +184,7 @@ def _load_kept(
     where: Namespace,
     library_path: tuple[str, ...],
     binding: str | None,
+    undo: list[Callable[[], None]],
     *,
     is_global: bool,
     keep: bool,
@@ -187,14 +195,14 @@ def _load_kept(
     question = question_for(target, snapshot, library_path, binding) if store is not None else None
     entry = store.find(question) if store is not None and question is not None else None
     if entry is not None and entry.stale() is None:
-        closure = where.open(entry.plan, Interposition(), global_scope=is_global, there=snapshot.system)
+        closure = where.open(entry.plan, Interposition(), undo, global_scope=is_global, there=snapshot.system)
         around = snapshot.surroundings
         return Library(lambda: _bound_when(_plan_in(target, Files(), around(), library_path), binding), closure, where)
     files = Files()
     made = _bound_when(_plan_in(target, files, snapshot.surroundings(), library_path), binding)
     check_complete(made, {})
     prepared = prepare(made)
-    closure = where.open(prepared, Interposition(), global_scope=is_global, there=snapshot.system)
+    closure = where.open(prepared, Interposition(), undo, global_scope=is_global, there=snapshot.system)
     if store is not None and question is not None:
         keep_plan(store, question, prepared, files, closure)
     return Library(lambda: made, closure, where)

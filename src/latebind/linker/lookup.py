@@ -8,6 +8,7 @@ from latebind import _core
 from latebind.elf.bytesource import RuntimeAddress
 from latebind.elf.symbol import SHN_ABS, STT_GNU_IFUNC, STT_TLS
 from latebind.errors import Unsupported
+from latebind.linker.process import tls_of
 from latebind.linkplan.table import symbol_table
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def address_of(place: Place) -> RuntimeAddress:
     if place.section == SHN_ABS:
         return RuntimeAddress(place.value)
     if place.type == STT_TLS:
-        module = owner.image.tls_module if owner.image is not None else _core.tls_of(owner.base)[0]
+        module = owner.image.tls_module if owner.image is not None else tls_of(owner.base, owner.path)[0]
         if not module:
             raise Unsupported(owner.path, "defines a thread-local variable, but has no TLS block")
         return RuntimeAddress(_core.tls_address(module, place.value))

@@ -42,6 +42,10 @@ def plan_for(file: str, mode: int, namespace: Namespace, loader: Elf | None = No
 def open_plan(made: LinkPlan, mode: int, namespace: Namespace) -> Library:
     """Load what `plan_for` planned."""
     library = load(made, namespace=namespace, scope="global" if mode & RTLD_GLOBAL else "local")
-    if mode & RTLD_NODELETE:
-        library.pin()
+    try:
+        if mode & RTLD_NODELETE:
+            library.pin()
+    except BaseException:
+        library.close()
+        raise
     return library

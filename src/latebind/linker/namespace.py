@@ -8,6 +8,7 @@ That is one mark-and-sweep over a small graph, so that cycles need no special ca
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from latebind.elf.dynamic import DF_1_NOOPEN, DF_1_PIE
@@ -18,12 +19,13 @@ from latebind.linker.execute import execute
 from latebind.linker.lifetime import live, lock, reachable, sweep_later, sweep_lingering
 from latebind.linker.loaded import LoadedObject
 from latebind.linker.process import Process, SystemObject
+from latebind.linker.transaction import Arrivals
 from latebind.linkplan import Binding, Definition, LinkPlan, PreparedObject, PreparedPlan, Role, Surroundings
 from latebind.linkplan.near import near_misses
 from latebind.linkplan.roles import is_c_library
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from latebind.elf import Elf
     from latebind.linker.interpose import Interposition
@@ -117,6 +119,7 @@ class Namespace:
         self,
         plan: PreparedPlan,
         hooks: Interposition,
+        undo: list[Callable[[], None]],
         *,
         global_scope: bool,
         there: Sequence[SystemObject] | None = None,
@@ -125,24 +128,44 @@ class Namespace:
 
         `there` are the system linker's objects, where they are known already.
 
-        Whole or not at all: an error leaves the process as it was.
+        Whole or not at all: where this raises, or the caller cannot take the result, calling what is in `undo` (the
+        last first, under the lock) leaves the process as it was.
         """
         with lock:
             sweep_lingering()
             here = self._present(plan, _process.link_map() if there is None else there)
-            loaded = execute(plan, here, hooks.addresses, _process)
+            arrivals = Arrivals()
+            undo.append(partial(self._take_back, arrivals))
+            loaded = execute(plan, here, hooks.addresses, _process, arrivals)
             hooks.attach(plan, loaded)
             self._register(plan, loaded)
             closure = tuple([loaded[i] for i in range(plan.closure_size)])
-            closure[0].opened += 1
-            for o in closure if global_scope else ():
+            promoted = [o for o in closure if global_scope and not o.global_scope]
+            undo.append(partial(_demote, promoted))
+            for o in promoted:
                 o.global_scope = True
+            arrivals.root = closure[0]
+            arrivals.root.opened += 1
+            arrivals.settled = True
             for index in plan.init_order:
                 # Also what a load further out, whose constructor this one is called from, has not come to yet.
                 image = loaded[index].image
                 if image is not None:
                     image.initialize()
             return closure
+
+    def _take_back(self, arrivals: Arrivals) -> None:
+        """A load has failed: give its handle back, or take out what it had brought so far."""
+        if arrivals.settled and arrivals.root is not None:
+            self.release(arrivals.root)
+            return
+        for o in arrivals.objects:
+            o.gone = True
+            live.pop(o.base, None)
+            if o.interposition is not None:
+                o.interposition.release(o)
+        self._own = [o for o in self._own if not o.gone]
+        arrivals.take_back()
 
     def _present(self, plan: PreparedPlan, there: Sequence[SystemObject]) -> dict[int, LoadedObject]:
         """The live object for each object of the plan that is there already."""
@@ -211,16 +234,21 @@ class Namespace:
             sweep_later(self)
 
     def take_unheld(self) -> list[LoadedObject]:
-        """The objects that nobody holds any more, dependents first; they are no members from now on. Under the lock."""
+        """The objects that nobody holds any more, dependents last; they are no members from now on. Under the lock."""
         kept = reachable(o for o in self._own if o.opened or o.pinned or o.lingers)
         gone = [o for o in self._own if id(o) not in kept]
         self._own = [o for o in self._own if id(o) in kept]
-        return gone[::-1]
+        return gone
 
     def pin(self, root: LoadedObject) -> None:
         """Never unload `root` (RTLD_NODELETE)."""
         with lock:
             root.pinned = True
+
+
+def _demote(promoted: Iterable[LoadedObject]) -> None:
+    for o in promoted:
+        o.global_scope = False
 
 
 def check_complete(plan: LinkPlan, hooks: Mapping[str | Definition, int]) -> None:

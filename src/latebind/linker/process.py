@@ -14,7 +14,7 @@ from latebind import _core
 from latebind.elf import Elf, read
 from latebind.elf.bytesource import RuntimeAddress
 from latebind.elf.segment import PT_LOAD
-from latebind.errors import NotFound, Unsupported
+from latebind.errors import NotFound, SystemFailure, Unsupported
 from latebind.linkplan.roles import is_c_library, is_shared
 from latebind.search import Resident
 
@@ -104,6 +104,14 @@ class Process:
     def executable(self) -> SystemObject:
         """The running program."""
         return self.link_map()[0]
+
+
+def tls_of(base: RuntimeAddress, path: str) -> tuple[int, int | None]:
+    """(TLS module id, offset from the thread pointer or None) of the system linker's object at `base`; 0: no TLS."""
+    try:
+        return _core.tls_of(int(base))
+    except _core.ExecuteError as e:
+        raise SystemFailure(e.detail, e.errno, path) from e
 
 
 def _mapped_inodes() -> dict[int, int]:

@@ -26,17 +26,20 @@ def _make(elf: Elf) -> SymbolTable:
     def offset(tag: int, name: str) -> int:
         return elf.addresses.offset(values[tag], name) if tag in values else -1
 
+    def size(tag: int) -> int:
+        return min(values.get(tag, 0), elf.source.size)  # a damaged number may be more than the core takes
+
     tables = (
         offset(dyn.DT_SYMTAB, "DT_SYMTAB"),
         offset(dyn.DT_STRTAB, "DT_STRTAB"),
-        values.get(dyn.DT_STRSZ, 0),
+        size(dyn.DT_STRSZ),
         offset(dyn.DT_GNU_HASH, "DT_GNU_HASH"),
         offset(dyn.DT_HASH, "DT_HASH"),
         offset(dyn.DT_VERSYM, "DT_VERSYM"),
         offset(dyn.DT_VERDEF, "DT_VERDEF"),
-        values.get(dyn.DT_VERDEFNUM, 0),
+        size(dyn.DT_VERDEFNUM),
         offset(dyn.DT_VERNEED, "DT_VERNEED"),
-        values.get(dyn.DT_VERNEEDNUM, 0),
+        size(dyn.DT_VERNEEDNUM),
     )
     try:
         return SymbolTable(elf.data, elf.source.is64, elf.source.little, tables)
