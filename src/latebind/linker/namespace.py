@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
+from itertools import count
 from typing import TYPE_CHECKING, Final
 
 from latebind.elf.dynamic import DF_1_NOOPEN, DF_1_PIE
@@ -22,6 +23,7 @@ from latebind.linker.process import Process, SystemObject
 from latebind.linker.transaction import Arrivals
 from latebind.linkplan import Binding, Definition, LinkPlan, PreparedObject, PreparedPlan, Role, Surroundings
 from latebind.linkplan.near import near_misses
+from latebind.linkplan.order import destructor_order
 from latebind.linkplan.roles import is_c_library
 
 if TYPE_CHECKING:
@@ -215,6 +217,7 @@ class Namespace:
                 at.needs = [loaded[i] for i in item.needs]
                 at.holds = [loaded[i] for i in item.holds]
                 at.scope = scope
+                at.number = next(_numbers)
                 at.pinned = item.nodelete
                 at.unique = tuple([(loaded[owner], name) for owner, name in item.unique])
                 live[at.base] = at, self
@@ -238,12 +241,19 @@ class Namespace:
         kept = reachable(o for o in self._own if o.opened or o.pinned or o.lingers)
         gone = [o for o in self._own if id(o) not in kept]
         self._own = [o for o in self._own if id(o) in kept]
-        return gone
+        return gone if len(gone) < 2 else _dependents_last(gone)
 
     def pin(self, root: LoadedObject) -> None:
         """Never unload `root` (RTLD_NODELETE)."""
         with lock:
             root.pinned = True
+
+
+def _dependents_last(leaving: Sequence[LoadedObject]) -> list[LoadedObject]:
+    objects = sorted(leaving, key=lambda o: o.number)
+    index = {id(o): i for i, o in enumerate(objects)}
+    needs = [[index[id(n)] for n in (*o.needs, *o.holds) if id(n) in index] for o in objects]
+    return [objects[i] for i in reversed(destructor_order(needs))]
 
 
 def _demote(promoted: Iterable[LoadedObject]) -> None:
@@ -313,6 +323,7 @@ def _startup_scope(system: Sequence[SystemObject]) -> list[SystemObject]:
     return scope
 
 
+_numbers: Final = count(1)
 _process: Final = Process()
 _own_namespace: Final = Namespace("process")
 _own_namespace._of_process = True  # noqa: SLF001 - the one namespace that is not fresh is made here
