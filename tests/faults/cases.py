@@ -67,7 +67,7 @@ OPENER = """
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """`prepare` compiles; `load` with `options` takes the `target` that was compiled. Plans are kept where it says so."""
+    """`prepare` compiles; `load` with `options` takes the `target` that was compiled."""
 
     prepare: Callable[[Compiler], object]
     options: Mapping[str, Any] = field(default_factory=lambda: {"keep": False})

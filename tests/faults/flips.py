@@ -1,9 +1,10 @@
 """`flips.py plan|load COUNT SEED SHIM FILE…`: bits of libraries flipped at random.
 
 `plan` plans the loading of each damaged file in this process, which must come to an answer or a `LatebindError`.
-`load` loads each in a child and closes it again. What a damaged library does when its own code runs is nobody's promise:
-it may crash, hang or exit. The linker may not, and crash.c tells the two apart. Half of the flips go anywhere in a file,
-half to its tables, which is where a linker looks. Prints how many were loaded, refused, and ended by the library.
+`load` loads each in a child and closes it again. What a damaged library does when its own code runs is nobody's
+promise: it may crash, hang or exit. The linker may not, and crash.c tells the two apart. Half of the flips go anywhere
+in a file, half to its tables, which is where a linker looks. Prints how many were loaded, refused, and ended by the
+library.
 """
 
 from __future__ import annotations
@@ -55,9 +56,11 @@ def tables(path: str) -> list[tuple[int, int]]:
     """(offset, size) of the headers and of each section that is loaded and not code."""
     elf = lb.read(path)
     found = [(0, 64), (elf.header.phoff, elf.header.phentsize * elf.header.phnum)]
-    for s in elf.sections:
-        if s.flags & SHF_ALLOC and not s.flags & SHF_EXECINSTR and s.type != SHT_NOBITS and s.size:
-            found.append((s.offset, s.size))
+    found += [
+        (s.offset, s.size)
+        for s in elf.sections
+        if s.flags & SHF_ALLOC and not s.flags & SHF_EXECINSTR and s.type != SHT_NOBITS and s.size
+    ]
     return found
 
 

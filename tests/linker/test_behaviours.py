@@ -1,7 +1,7 @@
 """What dlopen(3) and its relatives do, told by C programs that run twice: under the system's linker and under ours.
 
-Each scenario is a driver that calls dlopen and the rest from C, and the plugins that it loads. The driver is loaded once
-by ctypes and once by latebind, each in a process of its own; what the two print must be the same, and is checked
+Each scenario is a driver that calls dlopen and the rest from C, and the plugins that it loads. The driver is loaded
+once by ctypes and once by latebind, each in a process of its own; what the two print must be the same, and is checked
 against what the documentation promises, so that both being wrong alike is seen too. The behaviours are those that
 glibc's and musl's manuals and test suites name; the sources are our own.
 """
@@ -273,7 +273,11 @@ SCENARIOS: dict[str, Scenario] = {
         tell3(dlsym(a, "hidden") == NULL, failed(), dlsym(a, "seen") != NULL);
         """,
         "1 1 1 .\n",
-        {"a": Plugin('__attribute__((visibility("hidden"))) int hidden(void) { return 1; } int seen(void) { return hidden(); }')},
+        {
+            "a": Plugin(
+                '__attribute__((visibility("hidden"))) int hidden(void) { return 1; } int seen(void) { return hidden(); }'
+            )
+        },
     ),
     "versions": Scenario(
         """
@@ -308,7 +312,6 @@ SCENARIOS: dict[str, Scenario] = {
         """
         open_it("nowhere.so", RTLD_NOW);
         pthread_t thread; void *result;
-        
         pthread_create(&thread, NULL, look, NULL); pthread_join(thread, &result);
         say("other %d own %d", (int)(intptr_t)result, failed());
         """,
@@ -373,7 +376,10 @@ void *look(void *unused) { (void)unused; return (void *)(intptr_t)failed(); }
         """,
         "1 1 .\nlazy 1\nlate 5\ndata 1\nweak 1\n",
         {
-            "a": Plugin("int missing(void); int a(void) { return 1; } int use(void) { return missing(); }", flags=("-Wl,-z,lazy",)),
+            "a": Plugin(
+                "int missing(void); int a(void) { return 1; } int use(void) { return missing(); }",
+                flags=("-Wl,-z,lazy",),
+            ),
             "b": Plugin("int missing(void) { return 5; }"),
             "d": Plugin("extern int missing_data; int d(void) { return missing_data; }"),
             "w": Plugin("extern int nowhere __attribute__((weak)); int w(void) { return &nowhere == 0; }"),
@@ -463,7 +469,11 @@ void *look(void *unused) { (void)unused; return (void *)(intptr_t)failed(); }
         a = open_it("liba.so", RTLD_NOW); next = dlsym(a, "next"); say("anew %d", next());
         """,
         "11\nearly 12\nlate 12\n12\nanew 11\n",
-        {"a": Plugin("static __thread int n = 10; static __thread char big[100000]; int next(void) { big[9] = 1; return ++n; }")},
+        {
+            "a": Plugin(
+                "static __thread int n = 10; static __thread char big[100000]; int next(void) { big[9] = 1; return ++n; }"
+            )
+        },
         top="""
 pthread_barrier_t opened, told;
 int (*next)(void);
@@ -505,7 +515,11 @@ void *elsewhere(void *unused) { (void)unused; return (void *)(intptr_t)check(); 
         say("%d %d", next(), (int)(intptr_t)result);
         """,
         "12 11\n",
-        {"a": Plugin("static __thread int n = 10; int next(void) { return ++n; }", flags=("-ftls-model=initial-exec",))},
+        {
+            "a": Plugin(
+                "static __thread int n = 10; int next(void) { return ++n; }", flags=("-ftls-model=initial-exec",)
+            )
+        },
         top="""
 int (*next)(void);
 void *elsewhere(void *unused) { (void)unused; return (void *)(intptr_t)next(); }
@@ -573,7 +587,6 @@ void *user(void *unused) { (void)unused; next(); pthread_barrier_wait(&used); pt
     ),
     "signals while libraries come and go": Scenario(
         """
-        
         struct sigaction action = {.sa_handler = tick, .sa_flags = SA_RESTART}; sigaction(SIGALRM, &action, NULL);
         struct itimerval often = {{0, 300}, {0, 300}}, never = {{0, 0}, {0, 0}}; setitimer(ITIMER_REAL, &often, NULL);
         int good = 0;
@@ -609,9 +622,25 @@ def prepare(cc: Compiler, scenario: Scenario) -> Path:
     (cc.folder / "one.map").write_text("ONE { f; };\n")
     for name in (*scenario.plugins, *scenario.twice):
         plugin = scenario.plugins[name]
-        needs = [*plugin.needs, *(n for n in scenario.plugins if name in scenario.twice and n != name and (cc.folder / f"lib{n}.so").exists())]
-        link = [f"-L{cc.folder}", f"-Wl,-rpath,{cc.folder}", "-Wl,--no-as-needed", *(f"-l{n}" for n in needs), "-Wl,--as-needed"]
-        flags = [f.replace("=versions.map", f"={cc.folder}/versions.map").replace("=one.map", f"={cc.folder}/one.map") for f in plugin.flags]
+        needs = [
+            *plugin.needs,
+            *(
+                n
+                for n in scenario.plugins
+                if name in scenario.twice and n != name and (cc.folder / f"lib{n}.so").exists()
+            ),
+        ]
+        link = [
+            f"-L{cc.folder}",
+            f"-Wl,-rpath,{cc.folder}",
+            "-Wl,--no-as-needed",
+            *(f"-l{n}" for n in needs),
+            "-Wl,--as-needed",
+        ]
+        flags = [
+            f.replace("=versions.map", f"={cc.folder}/versions.map").replace("=one.map", f"={cc.folder}/one.map")
+            for f in plugin.flags
+        ]
         if needs:
             flags += link
         cc.shared(plugin.text, name=f"lib{name}.so", flags=flags)
@@ -621,7 +650,9 @@ def prepare(cc: Compiler, scenario: Scenario) -> Path:
 
 def printed(by: str, driver: Path) -> str:
     """What the driver prints under one linker."""
-    done = subprocess.run([sys.executable, "-c", RUN, by, str(driver)], capture_output=True, text=True, check=False, timeout=120)
+    done = subprocess.run(
+        [sys.executable, "-c", RUN, by, str(driver)], capture_output=True, text=True, check=False, timeout=120
+    )
     assert done.returncode == 0, f"under {by}: {done.returncode}\n{done.stdout}\n{done.stderr}"
     return done.stdout
 

@@ -27,17 +27,17 @@ def keep(made: list[T], function: Callable[..., T], *arguments: object) -> T:
 
 
 class Descriptor:
-    """A file open for reading; a context manager that gives the descriptor, and closes it when it is dropped, too.
+    """An open file, for reading unless `flags` say otherwise; a context manager that gives the descriptor, and closes it when it is dropped, too.
 
     Raises what os.open(2) raises.
     """
 
     _open: Sequence[int] = ()
 
-    def __init__(self, path: str, flags: int = 0) -> None:
+    def __init__(self, path: str, flags: int = 0, mode: int = 0) -> None:
         made: list[int] = []
         self._open = made
-        keep(made, os.open, path, os.O_RDONLY | os.O_CLOEXEC | flags)
+        keep(made, os.open, path, os.O_CLOEXEC | flags, mode)
 
     @property
     def number(self) -> int:

@@ -1,4 +1,6 @@
-"""The order of constructors and of destructors: dependencies first and last, as glibc sorts them (elf/dl-sort-maps.c, the depth-first algorithm).
+"""The order of constructors (dependencies first) and of destructors (dependencies last).
+
+Both are as glibc sorts (elf/dl-sort-maps.c, the depth-first algorithm).
 
 Objects are visited from the last loaded to the first, each after everything that it needs; where needs form a
 cycle, the edge that closes it is ignored. The first object, for which the others are loaded, always comes last
