@@ -1,28 +1,41 @@
 """How long loading a library takes: our linker beside the system's, in fresh processes taken in turn.
 
-Each run is a process of its own that imports what it needs, then times one load: `ctypes.CDLL(name)` on one side,
-`latebind.load(name, namespace=Namespace())` on the other. Printed are medians and their ratio; absolute times vary
-between machines, ratios hold better. `--json` prints one object.
+Each run is a process of its own that imports what it needs, then times one load: `ctypes.CDLL(name)` on one side, on
+the other `latebind.load(name, namespace=Namespace())`, once with its plan kept (the first run of all, which is not
+counted, makes it) and once without. Printed are medians and their ratios to the system's; absolute times vary between
+machines, ratios hold better. `--json` prints one object; `--cpu` counts the loading thread's processor time instead of
+the clock's, for a machine that does other things as well.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import statistics
 import subprocess
 import sys
+import tempfile
 
-LIBRARIES = ("libz.so.1", "libsqlite3.so.0", "libcrypto.so.3", "libLLVM-14.so.1")
+LIBRARIES = (
+    "libz.so.1",
+    "libsqlite3.so.0",
+    "libcrypto.so.3",
+    "libQt6Widgets.so.6",
+    "libclang-cpp.so.14",
+    "libLLVM-14.so.1",
+)
 
+OURS = (
+    "import latebind, latebind.linker\nspace = latebind.Namespace()\n"
+    "def load(name): return latebind.load(name, namespace=space, keep={keep})"
+)
 TIMED = {
     "system": "import ctypes\nload = ctypes.CDLL",
-    "latebind": (
-        "import latebind, latebind.linker\nspace = latebind.Namespace()\n"
-        "def load(name): return latebind.load(name, namespace=space)"
-    ),
+    "kept": OURS.format(keep=True),
+    "fresh": OURS.format(keep=False),
 }
-LOAD = "import sys, time\nt = time.perf_counter()\nload(sys.argv[1])\nprint(time.perf_counter() - t)"
+LOAD = "import sys, time\nclock = getattr(time, sys.argv[2])\nt = clock()\nload(sys.argv[1])\nprint(clock() - t)"
 LOOK_UP = """
 import ctypes, latebind, time
 system, ours = ctypes.CDLL("libz.so.1"), latebind.load("libz.so.1", namespace=latebind.Namespace())
@@ -45,12 +58,13 @@ def run(code: str, *arguments: str) -> list[float]:
     return [float(word) for word in done.stdout.split()]
 
 
-def load_times(name: str, runs: int) -> dict[str, float]:
-    """Median seconds of both sides, taken in turn."""
+def load_times(name: str, runs: int, clock: str) -> dict[str, float]:
+    """Median seconds of all sides, taken in turn."""
     times: dict[str, list[float]] = {side: [] for side in TIMED}
+    run(f"{TIMED['kept']}\n{LOAD}", name, clock)
     for _ in range(runs):
         for side, prepare in TIMED.items():
-            times[side] += run(f"{prepare}\n{LOAD}", name)
+            times[side] += run(f"{prepare}\n{LOAD}", name, clock)
     return {side: statistics.median(values) for side, values in times.items()}
 
 
@@ -58,20 +72,32 @@ def main() -> None:
     """Measure and print."""
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     options.add_argument("--json", action="store_true")
+    options.add_argument("--cpu", action="store_true")
     options.add_argument("--runs", type=int, default=7)
+    options.add_argument("--library", action="append", default=[])
     given = options.parse_args()
+    clock = "thread_time" if given.cpu else "perf_counter"
     report: dict[str, dict[str, float]] = {}
-    for name in LIBRARIES:
-        times = load_times(name, given.runs)
-        report[name] = {**times, "ratio": times["latebind"] / times["system"]}
-    theirs, ours = run(LOOK_UP)
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ["LATEBIND_CACHE"] = folder
+        for name in given.library or LIBRARIES:
+            if subprocess.run(
+                [sys.executable, "-c", f"import ctypes; ctypes.CDLL({name!r})"], capture_output=True, check=False
+            ).returncode:
+                print(f"{name} is not on this machine", file=sys.stderr)
+                continue
+            times = load_times(name, given.runs, clock)
+            report[name] = {**times, **{f"{side}_ratio": times[side] / times["system"] for side in ("kept", "fresh")}}
+        theirs, ours = run(LOOK_UP)
     report["symbol look-up"] = {"system": theirs, "latebind": ours, "ratio": ours / theirs}
     if given.json:
         print(json.dumps(report))
         return
     for name, row in report.items():
-        system, latebind = row["system"] * 1e3, row["latebind"] * 1e3
-        print(f"{name:18} system {system:9.4f} ms   latebind {latebind:9.4f} ms   ratio {row['ratio']:6.2f}")
+        numbers = [
+            f"{key} {value:.2f}" if "ratio" in key else f"{key} {value * 1e3:.4f} ms" for key, value in row.items()
+        ]
+        print(f"{name:20} {'   '.join(numbers)}")
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ PUBLIC = [
     "Elf",
     "Float32",
     "Float64",
+    "Handle",
     "Host",
     "Int8",
     "Int16",

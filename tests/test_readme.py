@@ -1,4 +1,4 @@
-"""The README is true: its console sessions and Python programs run, in order, and answer what it says.
+"""The pages are true: their console sessions and Python programs run, in order, and answer what the page says.
 
 `…` in an expected output stands for anything, and on a line of its own for any lines.
 """
@@ -16,11 +16,13 @@ import pytest
 from support import needs
 from support.command import PROGRAM
 
-README = Path(__file__).parent.parent / "README.md"
+ROOT = Path(__file__).parent.parent
+PAGES = ("README.md", "docs/contracts.md")
 
 
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```$", README.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+def blocks(language: str, page: str) -> list[str]:
+    text = (ROOT / page).read_text(encoding="utf-8")
+    return re.findall(rf"^```{language}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
 
 
 def sessions(block: str) -> list[tuple[str, str, str]]:
@@ -50,13 +52,20 @@ def run(command: list[str], folder: Path, text: str = "") -> subprocess.Complete
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One folder for the whole README, where the console blocks have been run, so that later ones find their files."""
+def folders() -> dict[str, Path]:
+    """Where each page's console blocks have been run."""
+    return {}
+
+
+def folder_of(page: str, folders: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One folder for the whole page, where the console blocks have been run, so that later ones find their files."""
+    if page in folders:
+        return folders[page]
     needs.program("make", "make")
     needs.program("cc", "gcc libc6-dev")
-    made = tmp_path_factory.mktemp("readme")
+    made = folders[page] = tmp_path_factory.mktemp("page")
     wrong = []
-    for block in blocks("console"):
+    for block in blocks("console", page):
         for command, typed, expected in sessions(block):
             answer = run(["bash", "-c", command], made, typed)
             if answer.returncode or not re.fullmatch(pattern(expected), answer.stdout):
@@ -65,16 +74,24 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return made
 
 
-def test_the_console_sessions_answer_what_the_readme_says(folder: Path) -> None:
+@pytest.mark.parametrize("page", PAGES)
+def test_the_console_sessions_answer_what_the_page_says(
+    page: str, folders: dict[str, Path], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    folder = folder_of(page, folders, tmp_path_factory)
     assert (folder / "greeter" / "plugin.yaml").exists()  # and nothing was wrong on the way
 
 
-@pytest.mark.parametrize("program", blocks("python"))
-def test_the_python_programs_run(folder: Path, program: str) -> None:
+@pytest.mark.parametrize(("page", "program"), [(page, program) for page in PAGES for program in blocks("python", page)])
+def test_the_python_programs_run(
+    page: str, program: str, folders: dict[str, Path], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    folder = folder_of(page, folders, tmp_path_factory)
     answer = run([sys.executable, "-W", "error", "-c", program], folder)
     assert answer.returncode == 0, answer.stdout
 
 
-def test_both_kinds_are_there() -> None:
-    assert len(blocks("console")) >= 4
-    assert len(blocks("python")) >= 3
+@pytest.mark.parametrize(("page", "sessions_", "programs"), [("README.md", 4, 3), ("docs/contracts.md", 1, 4)])
+def test_both_kinds_are_there(page: str, sessions_: int, programs: int) -> None:
+    assert len(blocks("console", page)) >= sessions_
+    assert len(blocks("python", page)) >= programs

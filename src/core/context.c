@@ -89,6 +89,24 @@ static lb_status fail_call(lb_context *ctx, const char *format, va_list argument
     return LB_FAILED;
 }
 
+/* The whole message as it is; what does not fit is cut at the start of a UTF-8 sequence. */
+static lb_status fail_text(lb_context *ctx, lb_str message)
+{
+    struct context *c = behind(ctx);
+    size_t size = message.data ? message.size : 0;
+
+    if (size < sizeof c->message) {
+        if (size)
+            memcpy(c->message, message.data, size);
+        c->message[size] = '\0';
+    } else {
+        memcpy(c->message, message.data, sizeof c->message - 1);
+        end_message(c);
+    }
+    c->failed = true;
+    return LB_FAILED;
+}
+
 lb_context *lb_context_new(void)
 {
     struct context *c = calloc(1, sizeof *c);
@@ -99,6 +117,7 @@ lb_context *lb_context_new(void)
     c->face.abi = LATEBIND_ABI;
     c->face.alloc = alloc_result;
     c->face.fail = fail_call;
+    c->face.fail_text = fail_text;
     return &c->face;
 }
 

@@ -70,7 +70,7 @@ static const struct lb_plan_segment *find_huge(const struct lb_execution *run, c
 /* Reserves `span` bytes at a runtime address congruent to `low` modulo `align`: more than a page of alignment is had
  * by reserving too much and giving the ends back.  A segment that will have huge pages begins at a multiple of them, and
  * ends with one. */
-static int reserve(struct lb_execution *run, struct lb_member *member)
+static int reserve_around(struct lb_execution *run, struct lb_member *member)
 {
     const struct lb_plan_object *o = member->record;
     struct lb_image *image = member->image;
@@ -103,6 +103,50 @@ static int reserve(struct lb_execution *run, struct lb_member *member)
 static int map_failed(struct lb_execution *run, struct lb_member *member, const struct lb_plan_segment *s)
 {
     return lb_fail_errno(run->error, member->index, s->address, "mapping a segment");
+}
+
+static uint64_t page_end(const struct lb_execution *run, const struct lb_plan_segment *s)
+{
+    return (s->address + s->memory_size + run->page - 1) & ~(run->page - 1);
+}
+
+/* Whether the whole span may be mapped like the first segment: it is the file's, to be read or executed, and lowest. */
+static bool can_map_start(const struct lb_execution *run, const struct lb_member *member)
+{
+    const struct lb_plan_object *o = member->record;
+    const struct lb_plan_segment *s = &run->plan.segments[o->first_segment];
+    return member->source->kind == LB_SOURCE_FILE && o->align == run->page && s->file_size != 0 &&
+           s->file_size == s->memory_size && !(s->protection & PF_W) && (s->address & ~(run->page - 1)) == o->low;
+}
+
+/* Reserves the span and maps its first segment in one call; the others are mapped over it, and what is between them is
+ * made inaccessible. */
+static int reserve_with_start(struct lb_execution *run, struct lb_member *member)
+{
+    const struct lb_plan_object *o = member->record;
+    const struct lb_plan_segment *s = &run->plan.segments[o->first_segment];
+    uint64_t head = s->address & (run->page - 1);
+    void *got = mmap(NULL, o->span, mmap_protection(s->protection), MAP_PRIVATE, member->source->fd,
+                     (off_t)(s->file_offset - head));
+    if (got == MAP_FAILED)
+        return lb_fail_errno(run->error, member->index, o->low, "reserving its address range");
+    member->image->start = (uint64_t)(uintptr_t)got;
+    member->image->span = o->span;
+    member->image->base = member->base = member->image->start - o->low;
+    member->start_is_mapped = true;
+    for (uint32_t i = 0; i < o->segments; i++) {
+        uint64_t end = page_end(run, &s[i]), next = i + 1 < o->segments ? s[i + 1].address & ~(run->page - 1) : o->low + o->span;
+        if (end < next && mprotect(lb_pointer(member->base + end), next - end, PROT_NONE) < 0)
+            return lb_fail_errno(run->error, member->index, end, "closing the gap between two segments");
+    }
+    return 0;
+}
+
+static int reserve(struct lb_execution *run, struct lb_member *member)
+{
+    if (find_huge(run, member) == NULL && can_map_start(run, member))
+        return reserve_with_start(run, member);
+    return reserve_around(run, member);
 }
 
 /* The segment in huge pages: anonymous memory to the end of the reserved range, and the file's bytes read into it. */
@@ -191,11 +235,8 @@ static int source_size(struct lb_execution *run, struct lb_member *member, uint6
     return 0;
 }
 
-static int map_segments(struct lb_execution *run, struct lb_member *member)
+static int map_segments(struct lb_execution *run, struct lb_member *member, uint64_t available)
 {
-    uint64_t available;
-    if (source_size(run, member, &available) < 0)
-        return -1;
     for (uint32_t i = 0; i < member->record->segments; i++) {
         const struct lb_plan_segment *s = &run->plan.segments[member->record->first_segment + i];
         if (s->file_size != 0 && s->file_offset + s->file_size > available)
@@ -203,7 +244,7 @@ static int map_segments(struct lb_execution *run, struct lb_member *member)
                            "a segment needs bytes up to %#llx of a file of %#llx bytes: it is cut off",
                            (unsigned long long)(s->file_offset + s->file_size), (unsigned long long)available);
         member->image->segments[i] = (struct lb_segment){s->address, s->memory_size, s->protection};
-        if (s->memory_size == 0)
+        if (s->memory_size == 0 || (i == 0 && member->start_is_mapped))
             continue;
         if ((member->source->kind == LB_SOURCE_FILE ? map_from_file : map_from_memory)(run, member, s) < 0)
             return -1;
@@ -259,7 +300,8 @@ int lb_image_map(struct lb_execution *run, struct lb_member *member)
     image->fini = o->fini;
     image->eh_frame_header = o->eh_frame_header;
     image->frames_are_sound = (o->flags & LB_OBJECT_FRAMES_SOUND) != 0;
-    if (reserve(run, member) < 0 || map_segments(run, member) < 0)
+    uint64_t available;
+    if (source_size(run, member, &available) < 0 || reserve(run, member) < 0 || map_segments(run, member, available) < 0)
         return -1;
     take_names(image, o);
     take_program_headers(image, o);

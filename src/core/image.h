@@ -188,6 +188,7 @@ struct lb_member { /* one object of a plan while the plan is being executed */
     struct lb_image *image; /* NULL: present before */
     uint64_t base;
     const struct lb_plan_segment *huge; /* the segment that gets huge pages, or NULL */
+    bool start_is_mapped;               /* reserving has mapped the first segment */
     struct lb_tls tls;
     bool wants_static_tls;     /* code reaches its block at a fixed offset */
     bool would_use_static_tls; /* descriptors do, which can do without */
@@ -201,6 +202,10 @@ struct lb_member { /* one object of a plan while the plan is being executed */
     struct lb_table_marks marks[2][LB_PASSES]; /* [rela, jmprel][pass] */
 };
 
+struct lb_resolved {
+    uint64_t resolver, result; /* 0: none */
+};
+
 struct lb_execution {
     struct lb_plan plan;
     struct lb_member *members; /* plan.object_count of them */
@@ -208,6 +213,7 @@ struct lb_execution {
     uint64_t hook_count;
     uint64_t page;
     struct lb_error *error;
+    struct lb_resolved resolved[64]; /* IFUNCs that were resolved: every object refers to the same few of the C library */
 };
 
 /* Executes a plan: afterwards every own object is mapped, relocated, protected and announced, and images[i] is what

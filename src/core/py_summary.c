@@ -2,6 +2,7 @@
 #include "module.h"
 #include "summary.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -9,7 +10,8 @@
 
 PyDoc_STRVAR(summarize_doc,
     "summarize(path, known, /)\n--\n\n"
-    "What a search must know of the file at `path`, as a tuple; None where the file cannot be had or is not plain.\n"
+    "What a search must know of the file at `path`, as a tuple; False where there is no such file, None where it cannot\n"
+    "be had for another reason or is not plain.\n"
     "`known` is a dict by (device, inode): a file that is in it is not read, the value is returned.");
 PyDoc_STRVAR(summarize_bytes_doc,
     "summarize_bytes(data, identity, /)\n--\n\n"
@@ -102,9 +104,10 @@ static PyObject *summarize(PyObject *Py_UNUSED(module), PyObject *args)
         return NULL;
     /* Without O_NONBLOCK, opening a pipe would wait for a writer. */
     int fd = open(PyBytes_AsString(path), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    int error = errno;
     Py_DECREF(path);
     if (fd < 0)
-        return Py_NewRef(Py_None);
+        return Py_NewRef(error == ENOENT || error == ENOTDIR ? Py_False : Py_None);
     PyObject *result = summarize_file(fd, known);
     close(fd);
     return result;

@@ -364,7 +364,20 @@ static struct lb_range rela_without_jmprel(const struct lb_plan_object *o)
     return rela;
 }
 
-/* Calls the resolvers that this object's symbols are bound to, once each. */
+/* What the IFUNC resolver at `address` returns; it is called once. */
+static bool resolve(struct lb_execution *run, uint64_t address, uint64_t *result)
+{
+    struct lb_resolved *known = &run->resolved[address / 16 % (sizeof run->resolved / sizeof *run->resolved)];
+    if (known->resolver != address) {
+        if (!lb_is_code(run, address))
+            return false;
+        *known = (struct lb_resolved){address, lb_call_resolver(address)};
+    }
+    *result = known->result;
+    return true;
+}
+
+/* Calls the resolvers that this object's symbols are bound to. */
 static int call_resolvers(struct lb_execution *run, struct lb_member *m)
 {
     if (m->resolvers_called)
@@ -373,11 +386,10 @@ static int call_resolvers(struct lb_execution *run, struct lb_member *m)
     for (uint32_t i = 0; i < m->record->bindings; i++) {
         if (m->bindings[i].kind != LB_BIND_IFUNC)
             continue;
-        if (!lb_is_code(run, m->values[i]))
+        if (!resolve(run, m->values[i], &m->values[i]))
             return lb_fail_symbol(run->error, LB_MALFORMED, m->index, 0, m->bindings[i].symbol,
                                   "symbol %u is bound to a resolver that is not in executable memory",
                                   m->bindings[i].symbol);
-        m->values[i] = lb_call_resolver(m->values[i]);
     }
     return 0;
 }

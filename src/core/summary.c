@@ -52,10 +52,14 @@ static bool take(const struct lb_source *source, uint64_t offset, uint64_t size,
 
 static uint64_t number(const struct lb_summary *s, const uint8_t *at, unsigned width)
 {
-    uint64_t value = 0;
-    for (unsigned i = 0; i < width; i++)
-        value |= (uint64_t)at[s->big_endian ? width - 1 - i : i] << (8 * i);
-    return value;
+    uint16_t half;
+    uint32_t word;
+    uint64_t extended;
+    switch (width) {
+    case 2: memcpy(&half, at, 2); return s->swap ? __builtin_bswap16(half) : half;
+    case 4: memcpy(&word, at, 4); return s->swap ? __builtin_bswap32(word) : word;
+    default: memcpy(&extended, at, 8); return s->swap ? __builtin_bswap64(extended) : extended;
+    }
 }
 
 /* header.py */
@@ -70,7 +74,7 @@ static bool read_header(const struct lb_source *source, struct lb_summary *s, ui
     if ((s->elf_class != ELFCLASS32 && s->elf_class != ELFCLASS64) || (s->data != ELFDATA2LSB && s->data != ELFDATA2MSB))
         return false;
     s->is64 = s->elf_class == ELFCLASS64;
-    s->big_endian = s->data == ELFDATA2MSB;
+    s->swap = (s->data == ELFDATA2MSB) != (__BYTE_ORDER__ == __ORDER_BIG_ENDIAN__);
     if (!take(source, 0, s->is64 ? 64 : 52, h))
         return false;
     s->type = (uint16_t)number(s, h + 16, 2);

@@ -43,7 +43,7 @@ struct lb_segment {
 struct lb_summary {
     uint8_t elf_class, data, os_abi;
     uint16_t type, machine;
-    bool is64, big_endian;
+    bool is64, swap;     /* swap: the other byte order than this machine's */
     bool is_dynamic;     /* it has a dynamic section that is not empty */
     bool has_fdo_note;   /* one of its notes may be .note.dlopen's or .note.package's */
     uint64_t flags, flags_1;

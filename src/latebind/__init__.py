@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from latebind.contracts import (
         Float32,
         Float64,
+        Handle,
         Int8,
         Int16,
         Int32,
@@ -81,6 +82,7 @@ _HOME = {
     "Elf": "latebind.elf",
     "Float32": "latebind.contracts",
     "Float64": "latebind.contracts",
+    "Handle": "latebind.contracts",
     "Host": "latebind.plugin",
     "Int16": "latebind.contracts",
     "Int32": "latebind.contracts",
@@ -130,6 +132,7 @@ __all__ = [
     "Elf",
     "Float32",
     "Float64",
+    "Handle",
     "Host",
     "Int8",
     "Int16",

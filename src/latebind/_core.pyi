@@ -1,5 +1,5 @@
 from collections.abc import Callable, Sequence
-from typing import TypeAlias, TypeVar, final
+from typing import Literal, TypeAlias, TypeVar, final
 
 _Buffer: TypeAlias = bytes | bytearray | memoryview
 _Match: TypeAlias = tuple[int, int, int, int, int, int, int]
@@ -37,7 +37,7 @@ _Summary: TypeAlias = tuple[
     str | None, tuple[str, ...], str | None, str | None, str | None, int, int, bool, bool,
 ]  # fmt: skip
 
-def summarize(path: str, known: dict[tuple[int, int], _Known], /) -> _Summary | _Known | None: ...
+def summarize(path: str, known: dict[tuple[int, int], _Known], /) -> _Summary | _Known | Literal[False] | None: ...
 def summarize_bytes(data: _Buffer, identity: _Identity | None, /) -> _Summary | None: ...
 
 @final

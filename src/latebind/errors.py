@@ -7,7 +7,7 @@ once, at the boundary where it enters, with the original as its `__cause__`.
 
 from __future__ import annotations
 
-from latebind.value import Value
+from latebind.value import Value, assign
 
 
 class LatebindError(Exception):
@@ -42,7 +42,8 @@ class Tried(Value):
     why: str
 
     def __init__(self, path: str, why: str) -> None:
-        self._set(path, why)
+        assign(self, "path", path)
+        assign(self, "why", why)
 
 
 class NotFound(LatebindError):

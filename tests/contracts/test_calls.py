@@ -5,57 +5,35 @@ from __future__ import annotations
 import array
 import math
 import struct
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, get_args
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from latebind import LatebindError, NotProvided, PluginError
-from latebind.contracts import CallPool, Contract, Method, NativeMethod, Owner, Parameter, Version, header
-from latebind.contracts.types import (
-    BOOL,
-    FLOAT32,
-    FLOAT64,
-    INT64,
-    SCALARS,
-    UINT8,
-    Bytes,
-    Kind,
-    ListOf,
-    Nothing,
-    Scalar,
-    Text,
-)
+from latebind.contracts import CallPool, Contract, Method, NativeMethod, Owner, Parameter, Version, declaration, header
+from latebind.contracts.types import BOOL, FLOAT64, INT64, SCALARS, UINT8, UINT64, Bytes, DataKind, ListOf, Scalar, Text
 from latebind.linker import Library, Namespace, load
 from support.compiler import Compiler
+from support.kinds import ECHO, METHODS, Everything, Level, Mode, Place, echo_body, values
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-KINDS: tuple[Kind, ...] = (*SCALARS, Text(), Bytes(), *map(ListOf, SCALARS), ListOf(Text()))
-METHODS = {kind.name: Method(f"m{i}", (Parameter("value", kind),), kind) for i, kind in enumerate(KINDS)}
-ECHO = Contract("test.echo", Version(1, 0, 0), tuple(METHODS.values()))
+PLACE = Place(flag=True, number=-3, at=1 << 63, tiny=-128)
+EVERYTHING = Everything(1, "text", PLACE, b"", [], [], [], [])
+WRONG_PLACES: Any = [PLACE, 3]
 OWNER = Owner("test.plugin", "1.2.3")
 
 
 def echo_source() -> str:
-    """Each method answers its argument: scalars as they are, the rest copied to the arena, element by element."""
+    """Each method answers its argument."""
     parts = [header(ECHO)]
     for method in ECHO.methods:
-        kind = method.result
-        assert not isinstance(kind, Nothing)
-        start = f"lb_status {ECHO.symbol(method)}(lb_context *ctx, {kind.c} value, {kind.c} *result) {{ (void)ctx; "
-        if isinstance(kind, Scalar):
-            parts.append(start + "*result = value; return LB_OK; }")
-            continue
-        element = kind.element.c if isinstance(kind, ListOf) else {"str": "char", "bytes": "uint8_t"}[kind.name]
-        parts.append(
-            start + f"{element} *copy = lb_alloc(ctx, value.size * sizeof *copy); "
-            'if (!copy || !value.data) return lb_fail(ctx, "no memory"); '
-            "for (size_t i = 0; i < value.size; i++) copy[i] = value.data[i]; "
-            "result->data = copy; result->size = value.size; return LB_OK; }"
-        )  # fmt: skip
+        assert isinstance(method.result, get_args(DataKind))
+        parts.append(f"{declaration(ECHO, method)} {{ (void)ctx; {echo_body(method.result, ECHO.prefix)} }}")
     return "\n".join(parts)
 
 
@@ -83,19 +61,8 @@ def echo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plugin]:
         yield Plugin(library, ECHO)
 
 
-def values(kind: Kind) -> st.SearchStrategy[Any]:
-    if isinstance(kind, ListOf):
-        return st.lists(values(kind.element), max_size=30)
-    if isinstance(kind, Text):
-        return st.text(st.characters(codec="utf-8"))
-    if isinstance(kind, Bytes):
-        return st.binary()
-    if kind.family == "float":
-        return st.floats(width=32 if kind is FLOAT32 else 64, allow_nan=False)
-    return st.booleans() if kind is BOOL else st.integers(*kind.range)
-
-
 @pytest.mark.parametrize("name", METHODS)
+@settings(max_examples=40, deadline=None)
 @given(data=st.data())
 def test_every_value_comes_back_unchanged(echo: Plugin, name: str, data: st.DataObject) -> None:
     value = data.draw(values(METHODS[name].parameters[0].kind))
@@ -149,7 +116,21 @@ def test_buffers_are_bytes(echo: Plugin) -> None:
         ("list[bool]", [True, 1], TypeError, "element 1: expected bool"),
         ("list[int64]", array.array("i", [1]), TypeError, "a buffer of format 'i'"),
         ("list[int64]", b"12345678", TypeError, "a buffer of format 'B'"),
-        ("list[str]", ["a", 1], TypeError, "expected str"),
+        ("list[str]", ["a", 1], TypeError, "element 1: expected str"),
+        ("Mode", "fast", TypeError, "expected Mode, not str"),
+        ("Mode", Level.LOW, TypeError, "expected Mode, not Level"),
+        ("list[Mode]", [Mode.FAST, 0], TypeError, "element 1: expected Mode"),
+        ("Place", (True, 1, 2, 3), TypeError, "expected Place, not tuple"),
+        ("Place", Place(flag=True, number=1 << 20, at=1, tiny=1), OverflowError, "Place.number: 1048576 is outside"),
+        ("list[Place]", [PLACE, None], TypeError, "element 1: expected Place, not NoneType"),
+        (
+            "Everything",
+            replace(EVERYTHING, places=WRONG_PLACES),
+            TypeError,
+            "Everything.places: element 1: expected Place",
+        ),
+        ("optional[int64]", "1", TypeError, "expected int, not str"),
+        ("optional[Mode]", False, TypeError, "expected Mode, not bool"),
     ],
 )
 def test_a_wrong_argument_is_the_callers_mistake(
@@ -318,3 +299,39 @@ def test_the_interpreter_lock_is_free_during_a_call_unless_it_is_quick(cc: Compi
 
 def test_the_layout_of_a_list_of_texts_is_the_headers() -> None:
     assert struct.calcsize("NN") == 16
+
+
+def test_a_buffer_is_not_copied(cc: Compiler) -> None:
+    """The plugin is told the addresses: writable or read-only, they are the buffer's own."""
+    methods = tuple(
+        Method(f"at_{n}", (Parameter("data", k),), UINT64) for n, k in (("b", Bytes()), ("l", ListOf(INT64)))
+    )
+    contract = Contract("test.where", Version(1, 0, 0), methods)
+    body = """
+    lb_status test_where_at_b(lb_context *ctx, lb_bytes data, uint64_t *result)
+    { (void)ctx; *result = (uintptr_t)data.data; return LB_OK; }
+    lb_status test_where_at_l(lb_context *ctx, lb_list_i64 data, uint64_t *result)
+    { (void)ctx; *result = (uintptr_t)data.data; return LB_OK; }
+    """
+    with load(cc.shared(header(contract) + body), namespace=Namespace()) as library:
+        plugin = Plugin(library, contract)
+        numbers = array.array("q", [1, 2, 3])
+        address = numbers.buffer_info()[0]
+        for buffer in (numbers, memoryview(numbers), memoryview(numbers).toreadonly()):
+            assert plugin.call("at_b", buffer) == plugin.call("at_l", buffer) == address
+        assert plugin.call("at_l", memoryview(numbers)[1:]) == address + 8
+        assert plugin.call("at_l", array.array("q")) != 0
+
+
+def test_a_finished_message_is_taken_as_it_is(cc: Compiler) -> None:
+    contract = Contract("test.says", Version(1, 0, 0), (Method("no", (Parameter("text", Text()),), INT64),))
+    body = "lb_status test_says_no(lb_context *ctx, lb_str text, int64_t *result)"
+    body += "{ (void)result; return lb_fail_text(ctx, text); }"
+    with load(cc.shared(header(contract) + body), namespace=Namespace()) as library:
+        plugin = Plugin(library, contract)
+        for text in ("100 %s größe", "é" * 5000):
+            with pytest.raises(PluginError) as caught:
+                plugin.call("no", text)
+            assert caught.value.message == text[:1023]
+        with pytest.raises(PluginError, match="without saying why"):
+            plugin.call("no", "")

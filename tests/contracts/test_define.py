@@ -1,13 +1,29 @@
 """`@contract`: what it reads from a Protocol class, and what it refuses with method and parameter."""
 # Without `from __future__ import annotations`: the classes inside the tests refer to names that only they know.
 
-from typing import Annotated, Any, Protocol
+import enum
+from collections.abc import Iterator
+from dataclasses import InitVar, dataclass
+from dataclasses import field as dataclass_field
+from typing import Annotated, Any, Optional, Protocol
 
 import pytest
 
 from latebind import ContractError
-from latebind.contracts import Int32, Parameter, contract, contract_of, layout_digest, quick
-from latebind.contracts.types import BOOL, INT32, INT64, Bytes, ListOf, Nothing, Text
+from latebind.contracts import Handle, Int32, Parameter, contract, contract_of, layout_digest, quick
+from latebind.contracts.annotation import UnsupportedAnnotation, kind_of, result_kind_of
+from latebind.contracts.types import (
+    BOOL,
+    INT32,
+    INT64,
+    Bytes,
+    HandleTo,
+    IteratorOf,
+    ListOf,
+    Nothing,
+    OptionalOf,
+    Text,
+)
 
 
 @contract("acme.everything", version="2.1.0-rc.1")
@@ -88,7 +104,8 @@ def test_a_class_without_the_decorator_is_a_type_error() -> None:
 
 @pytest.mark.parametrize(
     ("annotation", "what"),
-    [(dict[str, int], "dict"), (Any, "Any"), (int | None, "int | None"), (list, "list"),
+    [(dict[str, int], "dict"), (Any, "Any"), (int | str, "a union is X"), (None | int | str, "a union is X"),
+     (list, "list"),
      (list[bytes], "list of bytes"), (list[list[int]], r"list of list\[int64\]"), (object, "object"),
      (complex, "complex"),
      (Annotated[set[int], 3], "set"), (bytearray, "bytearray")],
@@ -106,7 +123,7 @@ def test_another_type_is_refused_with_method_and_parameter(annotation: object, w
 
 def refused(source: str) -> ContractError:
     """The error that defining a contract of this body raises."""
-    names: dict[str, object] = {"Protocol": Protocol, "contract": contract}
+    names: dict[str, object] = {"Protocol": Protocol, "contract": contract, "Iterator": Iterator}
     body = "".join(f"    {line}\n" for line in source.splitlines())
     with pytest.raises(ContractError) as caught:
         exec(f"@contract('a.b', version='1.0.0')\nclass C(Protocol):\n{body}", names)  # noqa: S102 - our own text
@@ -170,3 +187,157 @@ def test_the_digest_covers_names_and_types_and_nothing_else() -> None:
     assert base != digest("    def m(self, a: float) -> str: ...\n    def n(self) -> None: ...")
     assert base != digest("    def m(self, a: int) -> str: ...")
     assert base == "d40c734e0227091d", "the digest changed: plugins in the field would no longer be recognised"
+
+
+class Color(enum.Enum):
+    RED = "red"
+    BLUE = "blue"
+
+
+class Level(enum.IntEnum):
+    LOW = -1
+
+
+@dataclass
+class Point:
+    """A place."""
+
+    x: int
+    y: Int32 = 0
+    tags: list[str] = dataclass_field(default_factory=list)
+
+
+def kind(annotation: object) -> Any:
+    return kind_of(annotation)
+
+
+def test_enums_are_numbered_unless_they_have_numbers() -> None:
+    assert kind(Color).members == (("RED", 0), ("BLUE", 1))
+    assert kind(Level).members == (("LOW", -1),)
+    assert kind(Color).name == "enum[Color]"
+
+
+def test_a_dataclass_is_its_fields() -> None:
+    found = kind(Point)
+    assert [(f.name, f.kind, f.required, f.default) for f in found.fields] == [
+        ("x", INT64, True, None), ("y", INT32, False, 0), ("tags", ListOf(Text()), False, []),
+    ]  # fmt: skip
+    assert found.doc == "A place."
+    assert found.name == "record[Point{x:int64,y:int32,tags:list[str]}]"
+
+
+def test_optional_values_lists_and_iterators() -> None:
+    assert kind(Optional[int]) == kind(int | None) == OptionalOf(INT64)  # noqa: UP045 - both spellings
+    assert kind(list[Point]).element == kind(Point)
+    assert kind(list[Color] | None).name == "optional[list[enum[Color]]]"
+    assert result_kind_of(Iterator[Point]) == IteratorOf(kind(Point))
+    assert result_kind_of(Everything) == HandleTo(contract_of(Everything))
+    assert result_kind_of(Everything | None) == OptionalOf(HandleTo(contract_of(Everything)))
+
+
+class Empty(enum.Enum):
+    pass
+
+
+class Combined(enum.Flag):
+    A = 1
+
+
+class Huge(enum.IntEnum):
+    A = 1 << 31
+
+
+class Foreign(enum.Enum):
+    GRÖSSE = 1  # noqa: PLC2401 - that is the point
+
+
+@dataclass
+class Nobody:
+    pass
+
+
+@dataclass
+class Endless:
+    again: "list[Endless]"
+
+
+@dataclass
+class Hidden:
+    _x: int
+
+
+@dataclass
+class Later:
+    x: int = dataclass_field(init=False, default=0)
+
+
+@dataclass
+class Initial:
+    x: InitVar[int]
+    y: int
+
+
+@dataclass
+class Odd:
+    x: set[int]
+
+
+@dataclass
+class Unknown:
+    x: "Nope"  # type: ignore[name-defined]  # noqa: F821 - that is the point
+
+
+@pytest.mark.parametrize(
+    ("annotation", "what"),
+    [
+        (Empty, "has no members"), (Combined, "is a Flag"), (Huge, "does not fit 32 bits"),
+        (Foreign, "Foreign.GRÖSSE: the name becomes a C name"), (Nobody, "has no fields"),
+        (Endless, "Endless.again: the dataclass Endless contains itself"),
+        (Hidden, "Hidden._x: the name becomes a C name"), (Later, "Later.x is not given to __init__"),
+        (Initial, "has an InitVar"), (Odd, "Odd.x: the type set"), (Unknown, "the unknown name Nope"),
+        (Everything, "the contract Everything can be a method's result"),
+        (Iterator[int], "can be a method's result"), (list[int | None], r"a list of optional\[int64\]"),
+        (list[Everything], "can be a method's result"),
+    ],
+)  # fmt: skip
+def test_enums_and_dataclasses_that_c_cannot_have(annotation: object, what: str) -> None:
+    with pytest.raises(UnsupportedAnnotation, match=what):
+        kind_of(annotation)
+
+
+def test_two_types_of_one_name_are_refused() -> None:
+    other: Any = dataclass(type("Point", (), {"__annotations__": {"z": int}}))
+
+    def method(self: object, a: Point, b: object) -> None: ...
+
+    method.__annotations__["b"] = other
+    cls = type("Wrong", (Protocol,), {"method": method, "_is_protocol": True})
+    with pytest.raises(ContractError, match="two different types are called Point"):
+        contract("a.wrong", version="1.0.0")(cls)
+
+
+def test_two_functions_of_one_c_name_are_refused() -> None:
+    assert "the C name a_b_lines_next would stand for two things" in str(
+        refused("def lines(self) -> Iterator[str]: ...\ndef lines_next(self) -> str: ...")
+    )
+
+
+def test_the_close_of_a_handle_takes_nothing() -> None:
+    @contract("a.handle", version="1.0.0")
+    class Held(Protocol):
+        def close(self, how: int) -> None: ...
+
+    def method(self: object) -> object: ...
+
+    method.__annotations__["return"] = Held
+    cls = type("Opens", (Protocol,), {"method": method, "_is_protocol": True})
+    with pytest.raises(ContractError, match="of a handle takes nothing and answers None"):
+        contract("a.opens", version="1.0.0")(cls)
+
+
+def test_with_is_for_handles_and_no_part_of_a_contract() -> None:
+    @contract("a.handle", version="1.0.0")
+    class Held(Handle, Protocol):
+        def read(self) -> int: ...
+
+    assert [m.name for m in contract_of(Held).methods] == ["read"]

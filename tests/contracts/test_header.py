@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 
 from latebind.contracts import Contract, Method, Parameter, Version, contract_of, declaration, header, layout_digest
 from latebind.contracts.note import read_note
-from latebind.contracts.types import INT64, SCALARS, Bytes, Kind, ListOf, Nothing, Text
+from latebind.contracts.types import INT64, HandleTo, IteratorOf, Nothing, OptionalOf, Text
 from latebind.elf import read
 from support import needs
+from support.kinds import KINDS
 from support.plugins import Counter, Logger
 
 if TYPE_CHECKING:
@@ -21,21 +22,34 @@ if TYPE_CHECKING:
 
 STRICT = ("-Wall", "-Wextra", "-Wpedantic", "-Werror")
 LANGUAGES = [("gcc", "-std=c99", "gcc"), ("g++", "-std=c++17", "g++")]
-KINDS: tuple[Kind, ...] = (*SCALARS, Text(), Bytes(), *map(ListOf, SCALARS), ListOf(Text()))
+COMPILERS = [*LANGUAGES, ("clang", "-std=c99", "clang"), ("clang++", "-std=c++17", "clang")]
 
+INNER = Contract("test.inner", Version(1, 0, 0), (Method("m", (), INT64),))
+SESSION = Contract(
+    "test.session",
+    Version(0, 3, 0),
+    (
+        Method("put", (Parameter("value", KINDS[-1]),), IteratorOf(Text())),
+        Method("inner", (), HandleTo(INNER)),
+        Method("close", (), Nothing(), doc="Ends."),
+    ),
+)
 EVERYTHING = Contract(
     "test.everything",
     Version(1, 0, 0),
     (
         *(Method(f"m{i}", (Parameter("value", kind),), kind) for i, kind in enumerate(KINDS)),
         Method("nothing", (), Nothing()),
+        Method("open", (), HandleTo(SESSION), doc="Opens."),
+        Method("maybe", (), OptionalOf(HandleTo(SESSION))),
+        Method("all", (), IteratorOf(KINDS[-1])),
         Method("names", tuple(Parameter(n, INT64) for n in "ctx result result_ class _X a__b größe".split()), INT64),
     ),
 )  # fmt: skip
 
 
 def compile_text(folder: Path, source: str, *flags: str, command: str = "gcc", package: str = "gcc") -> Path:
-    suffix = "cpp" if command == "g++" else "c"
+    suffix = "cpp" if command.endswith("++") else "c"
     (folder / f"p.{suffix}").write_text(source, encoding="utf-8")
     output = folder / "p.so"
     arguments = [
@@ -52,7 +66,7 @@ def compile_text(folder: Path, source: str, *flags: str, command: str = "gcc", p
     return output
 
 
-@pytest.mark.parametrize(("command", "standard", "package"), LANGUAGES)
+@pytest.mark.parametrize(("command", "standard", "package"), COMPILERS)
 def test_every_type_compiles_as_c99_and_as_cpp17(tmp_path: Path, command: str, standard: str, package: str) -> None:
     (tmp_path / "e.h").write_text(header(EVERYTHING), encoding="utf-8")
     source = '#include "e.h"\n#include "e.h"\nLATEBIND_PLUGIN("test.everything", "1.0.0")\n'
@@ -92,6 +106,22 @@ LATEBIND_REQUIRES(host_logger)
     assert str(note.requires["host.logger"].version) == "1.0.0"
 
 
+def test_a_very_large_contract_compiles(tmp_path: Path) -> None:
+    methods = tuple(Method(f"method_number_{i}", (), Nothing()) for i in range(400))
+    contract = Contract("test.large", Version(1, 0, 0), methods)
+    (tmp_path / "e.h").write_text(header(contract))
+    source = '#include "e.h"\nLATEBIND_PROVIDES(test_large)\n'
+    for command, standard, package in LANGUAGES:
+        output = compile_text(tmp_path, source, standard, *STRICT, command=command, package=package)
+        assert len(read_note(read(output).notes, "p.so").provides["test.large"].methods) == 400
+
+
+def test_a_handle_cannot_be_mixed_with_the_contract_by_itself(tmp_path: Path) -> None:
+    (tmp_path / "c.h").write_text(header(SESSION) + header(EVERYTHING))
+    with pytest.raises(AssertionError, match="is provided as a handle here"):
+        compile_text(tmp_path, '#include "c.h"\n')
+
+
 def test_a_declaration_reads_as_an_author_would_write_it() -> None:
     method = contract_of(Counter).methods[0]
     text = "lb_status test_counter_add(lb_context *ctx, int64_t amount, int64_t *result)"
@@ -124,7 +154,7 @@ def test_no_documentation_can_break_out_of_its_comment(tmp_path: Path, doc: str,
 
 def check_syntax(folder: Path) -> None:
     for command, standard, package in LANGUAGES:
-        language = "c++" if command == "g++" else "c"
+        language = "c++" if command.endswith("++") else "c"
         arguments = [
             needs.program(command, package),
             "-fsyntax-only",

@@ -5,8 +5,10 @@ from __future__ import annotations
 import itertools
 
 import pytest
-from hypothesis import given
+import semantic_version
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from semantic_version import NpmSpec
 
 from latebind.contracts import Range, Version, compatible
 
@@ -83,6 +85,13 @@ def test_the_order_is_total(a: Version, b: Version, c: Version) -> None:
         ("*", "0.0.0 9.9.9", "1.0.0-rc.1"),
         ("", "0.0.0 9.9.9", "1.0.0-rc.1"),
         ("1.2.3 || ^2.0 || >= 4", "1.2.3 2.5.0 4.0.0", "1.2.4 3.0.0"),
+        ("1.2.3 - 2.3.4", "1.2.3 2.3.4", "1.2.2 2.3.5"),
+        ("1.2 - 2.3", "1.2.0 2.3.9", "2.4.0 2.4.0-alpha"),
+        ("1.2 - 2 || 4", "2.9.9 4.1.0", "3.0.0"),
+        ("<3", "2.9.9", "3.0.0-alpha"),
+        ("<0.1 >=0.0 ~0.1.0-1", "", "0.1.0-alpha.1"),
+        ("1.1.0-1", "1.1.0-1", "1.1.0"),
+        ("~0.1.0-rc.1", "0.1.0 0.1.1", "0.1.1-rc.2 0.2.0"),
         (">=1.0.0-rc.1", "1.0.0-rc.1 1.0.0 2.0.0", "2.0.0-rc.1 1.0.0-beta"),
     ],
 )
@@ -93,7 +102,23 @@ def test_a_range_accepts_what_it_should_and_nothing_else(text: str, inside: str,
 
 
 @pytest.mark.parametrize(
-    "text", ["^", "1.2.3.4", "^1,", ">=1 <", "a", "^1.2 beta", "1.2.3-", "||y", ">>1", "^1 ,, <2", "9" * 300]
+    "text",
+    [
+        "^",
+        "1.2.3.4",
+        "^1,",
+        ">=1 <",
+        "a",
+        "^1.2 beta",
+        "1.2.3-",
+        "||y",
+        ">>1",
+        "^1 ,, <2",
+        "9" * 300,
+        "^1 - 2",
+        "1 - <2",
+        "1 - 2 - 3",
+    ],
 )
 def test_what_is_no_range_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"range|large|longer"):
@@ -113,6 +138,50 @@ def test_comparisons_agree_with_the_order(bound: Version, other: Version) -> Non
     assert Range.parse(f"<{bound}").accepts(other) == (other < bound)
     assert Range.parse(f"<{bound} || >={bound}").accepts(other)
     assert not Range.parse(f"<{bound}, >={bound}").accepts(other)
+
+
+# python-semantic-version's NpmSpec is the reference where it follows npm. It does not for pre-releases at an upper
+# bound (it takes 3.0.0-alpha for `<3`), for an exact pre-release (it takes 1.1.0 for `1.1.0-1`), for `~` with one, and
+# for one among several comparators. node-semver itself, and the table above, are as we are there.
+def partial(whole: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
+    few = st.integers(0, 3)
+    return (
+        whole
+        | st.builds("{}.{}".format, few, few)
+        | few.map(str)
+        | st.builds("{}.{}".format, few, st.sampled_from("xX*"))
+    )
+
+
+few = st.integers(0, 3)
+near_releases = st.builds("{}.{}.{}".format, few, few, few)
+near_versions = st.builds("{}{}".format, near_releases, st.sampled_from(["", "-alpha", "-beta.2", "-rc.1", "-1"]))
+comparators = st.builds(
+    "{}{}".format, st.sampled_from(["", "^", "~", ">=", "<=", "<", ">", "="]), partial(near_releases)
+)
+hyphens = st.builds("{} - {}".format, partial(near_releases), partial(near_releases))
+ranges = st.lists(st.lists(comparators, min_size=1, max_size=3).map(" ".join) | hyphens, min_size=1, max_size=3).map(
+    " || ".join
+)
+pre_ranges = st.builds("{}{}".format, st.sampled_from(["^", ">=", ">"]), near_versions)
+
+
+@settings(max_examples=400)
+@given(ranges, near_releases)
+def test_ranges_of_releases_are_those_of_npm(text: str, version: str) -> None:
+    assert Range.parse(text).accepts(v(version)) == NpmSpec(text).match(semantic_version.Version(version))
+
+
+@settings(max_examples=300)
+@given(pre_ranges, near_versions)
+def test_ranges_of_pre_releases_are_those_of_npm(text: str, version: str) -> None:
+    assert Range.parse(text).accepts(v(version)) == NpmSpec(text).match(semantic_version.Version(version))
+
+
+@settings(max_examples=200)
+@given(near_versions, near_versions)
+def test_the_order_is_that_of_the_reference(a: str, b: str) -> None:
+    assert (v(a) < v(b)) == (semantic_version.Version(a) < semantic_version.Version(b))
 
 
 @pytest.mark.parametrize(

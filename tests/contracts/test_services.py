@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from latebind import NotProvided, PluginError
@@ -17,29 +17,24 @@ from latebind.contracts import (
     Owner,
     Parameter,
     Version,
+    declaration,
     header,
     missing_service,
     service_callbacks,
 )
-from latebind.contracts.types import BOOL, FLOAT32, INT8, INT64, UINT64, Bytes, Kind, ListOf, Nothing, Text
+from latebind.contracts.cdecl import by_pointer
+from latebind.contracts.types import INT64, ListOf, Nothing, Record, Text
 from latebind.linker import Library, Namespace, load
 from support.compiler import Compiler
+from support.kinds import METHODS as ALL
+from support.kinds import Mode, label, values
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-KINDS: tuple[Kind, ...] = (
-    BOOL,
-    INT8,
-    INT64,
-    UINT64,
-    FLOAT32,
-    Text(),
-    Bytes(),
-    ListOf(INT64),
-    ListOf(BOOL),
-    ListOf(Text()),
-)
+CHOSEN = """bool int8 int64 uint64 float32 str bytes list[int64] list[bool] list[str] Mode Place Everything list[Place]
+            list[Mode] optional[int64] optional[str] optional[Place] optional[list[Place]]"""
+KINDS = [ALL[name].parameters[0].kind for name in CHOSEN.split()]
 METHODS = tuple(Method(f"m{i}", (Parameter("value", kind),), kind) for i, kind in enumerate(KINDS))
 SERVICE = Contract(
     "host.mirror",
@@ -49,15 +44,21 @@ SERVICE = Contract(
 PLUGIN = Contract("test.passes", Version(1, 0, 0), (*METHODS, Method("tell", (Parameter("how", INT64),), Nothing())))
 
 
+def cast(method: Method) -> str:
+    """The two contracts have types of their own, which are the same: pointers to one are cast to the other."""
+    value = "(const void *)value" if by_pointer(method.parameters[0].kind) else "value"
+    if isinstance(method.result, ListOf) and isinstance(method.result.element, Record):
+        value = "*(const host_mirror_list_Place *)(const void *)&value"
+    return f"{value}, (void *)result"
+
+
 def source() -> str:
     """A plugin that hands everything on to the service."""
     parts = [header(SERVICE), header(PLUGIN)]
-    for method in METHODS:
-        kind = method.parameters[0].kind
-        parts.append(
-            f"lb_status test_passes_{method.name}(lb_context *ctx, {kind.c} value, {kind.c} *result)"
-            f"{{ return host_mirror_{method.name}(ctx, value, result); }}"
-        )
+    parts += [
+        f"{declaration(PLUGIN, method)} {{ return host_mirror_{method.name}(ctx, {cast(method)}); }}"
+        for method in METHODS
+    ]
     parts.append(r"""
     lb_status test_passes_tell(lb_context *ctx, int64_t how)
     {
@@ -126,19 +127,8 @@ def plugin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fixture]:
     del callbacks
 
 
-def values(kind: Kind) -> st.SearchStrategy[Any]:
-    if isinstance(kind, ListOf):
-        return st.lists(values(kind.element), max_size=10)
-    if isinstance(kind, Text):
-        return st.text(st.characters(codec="utf-8"))
-    if isinstance(kind, Bytes):
-        return st.binary()
-    if kind.family == "float":
-        return st.floats(width=32, allow_nan=False)
-    return st.booleans() if kind is BOOL else st.integers(*kind.range)
-
-
-@pytest.mark.parametrize("method", METHODS, ids=lambda m: m.result.name)
+@pytest.mark.parametrize("method", METHODS, ids=lambda m: label(m.result))
+@settings(max_examples=40, deadline=None)
 @given(data=st.data())
 def test_every_value_reaches_the_service_and_comes_back(plugin: Fixture, method: Method, data: st.DataObject) -> None:
     value = data.draw(values(method.parameters[0].kind))
@@ -178,6 +168,7 @@ def test_a_keyboard_interrupt_in_a_service_is_not_swallowed(plugin: Fixture) -> 
         ("m0", True, "x", "TypeError: expected bool, not str"),
         ("m1", 1, 1000, "OverflowError: 1000 is outside of int8"),
         ("m5", "x", b"x", "TypeError: expected str, not bytes"),
+        ("m10", Mode.FAST, "fast", "TypeError: expected Mode, not str"),
         ("tell", 0, 3, "TypeError: expected None, not int"),
     ],
 )

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from latebind.cli.files import open_file, print_document, print_lines
 from latebind.cli.boundary import FINDING, SUCCESS, complain
+from latebind.cli.files import open_file, print_document, print_lines
 from latebind.cli.look import look_options
 
 if TYPE_CHECKING:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import os
 
-from latebind.cli.files import for_each, open_summary, print_document, print_lines
-from latebind.search import Files, fresh_closure, graph_for
-from latebind.search.environment import environment_for
-from latebind.search.fresh import check_loadable
+from latebind.cli.files import for_each, open_summary, print_document, print_lines, print_utf8
+from latebind.search import Files, Fresh
 from latebind.view.deps import Trees, document, listing
 
 TYPE_CHECKING = False
@@ -24,25 +23,25 @@ def print_closures(
 
     `root` is the folder below which every path is looked up, `library_path` what is searched before LD_LIBRARY_PATH.
     """
+    gc.disable()  # what is remembered about files stays until the end, and is walked over again and again for nothing
     known = Files(root)  # shared by all files, so that each object is read once
-    variables = dict(os.environ) if known.is_native else {}
+    fresh = Fresh(known, dict(os.environ) if known.is_native else {}, library_path)
     trees = Trees(look)
+    shared = style == "tree" and look.is_plain
 
     def report(name: str) -> bool:
         file = open_summary(name, known, library_path)
-        check_loadable(file)
-        env = environment_for(file, known, variables).with_library_path(library_path)
-        if style == "tree" and look.is_plain:
-            graph = graph_for(file, known, env)
-            root = None if graph is None else graph.root(file)
-            if root is not None:
-                print_lines([trees.text(root)])
-                return True
-        closure = fresh_closure(file, known, env)
+        node = fresh.node(file) if shared else None
+        if node is not None:
+            print_utf8(trees.text(node))
+            return True
+        closure = fresh.closure(file)
         if style == "json":
             print_document(document(closure))
+        elif style == "tree":
+            print_utf8(("\n".join(trees.lines(closure)) + "\n").encode("utf-8", "surrogateescape"))
         else:
-            print_lines(trees.lines(closure) if style == "tree" else listing(closure, look))
+            print_lines(listing(closure, look))
         return not closure.missing
 
     return for_each(files, report)

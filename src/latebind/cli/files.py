@@ -54,7 +54,15 @@ def for_each(files: Sequence[str], report: Callable[[str], bool]) -> int:
 
 def print_lines(lines: Iterable[str]) -> None:
     """Print text, all of it at once: half a report of a broken file would be worse than none."""
-    sys.stdout.write("\n".join((*lines, "")))
+    sys.stdout.write("\n".join(lines) + "\n")
+
+
+def print_utf8(text: bytes) -> None:
+    """Print text that is in UTF-8 already. Not to be mixed with the others, which have a buffer of their own."""
+    if sys.stdout.encoding == "utf-8" and not sys.stdout.line_buffering:
+        sys.stdout.buffer.write(text)
+    else:
+        sys.stdout.write(text.decode("utf-8", "surrogateescape"))
 
 
 def print_document(document: dict[str, Any]) -> None:

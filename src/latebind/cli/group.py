@@ -24,7 +24,7 @@ VERBS: Final = {
     "ldd": ("ldd", "The libraries that would be loaded, as ldd prints them; nothing is executed."),
     "shell": ("shell", "Call any function of any library, line by line."),
     "plugin": ("plugin", "Write, check, list, show and try plugins."),
-    "contract": ("contract", "The C header of a contract."),
+    "contract": ("contract", "Headers for plugins, JSON Schema and pages of a contract; what a change of it breaks."),
     "readelf": ("readelf", "What is in ELF files, as GNU readelf prints it."),
     "man": ("man", "Print the manual page."),
     "completion": ("completion", "Print the completion script for bash, zsh or fish."),

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from latebind.cli.files import open_file, print_document, print_lines
 from latebind.cli.boundary import FINDING, SUCCESS
+from latebind.cli.files import open_file, print_document, print_lines
 
 if TYPE_CHECKING:
     from latebind.linkplan import LinkPlan, PlanRecord

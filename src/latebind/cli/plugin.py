@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 
 import click
 
+from latebind.cli.boundary import FINDING, SUCCESS, complain
 from latebind.cli.definitions import contract_class
 from latebind.cli.files import print_document, print_lines
-from latebind.cli.boundary import FINDING, SUCCESS, complain
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from latebind.contracts import ContractNote
     from latebind.plugin import Manifest
     from latebind.sandbox import Policy
 
@@ -70,19 +71,26 @@ def show(place: str, as_json: bool) -> None:  # noqa: FBT001
 @command.command()
 @click.argument("place", metavar="DIR")
 @click.argument("contracts", type=contract_class, nargs=-1, metavar="[FILE:CLASS...]")
-def check(place: str, contracts: tuple[type, ...]) -> None:
+def check(place: str, contracts: tuple[type, ...]) -> int:
     """Check everything that can be known of the plugin in DIR before an instruction of it runs.
 
     The manifest, the notes in the compiled file, its exports, its imports and the capabilities that they imply; and,
-    with the contracts FILE:CLASS that a host has, whether versions and types fit.
+    with the contracts FILE:CLASS that a host has, whether versions and types fit. Where the file has debug
+    information, every compiled signature and structure is compared too. Each mismatch is shown as expected and found.
     """
     from latebind.contracts import contract_of
+    from latebind.elf import read
     from latebind.plugin.check import Surroundings, check_native
+    from latebind.plugin.conformity import mismatches
     from latebind.plugin.store import Store
 
     manifest = _manifest(place)
     if manifest.is_python:
         raise click.UsageError(f"{manifest} is a Python plugin; only compiled ones can be checked without running them")
+    found, why_not = mismatches(manifest, read(manifest.entry_path), [contract_of(c) for c in contracts])
+    if found:
+        print_lines([f"{manifest}: {len(found)} mismatch{'es' if len(found) > 1 else ''}", *map(str, found)])
+        return FINDING
     store = Store()
     try:
         around = Surroundings([contract_of(c) for c in contracts], {}, _as_declared(manifest))
@@ -91,10 +99,12 @@ def check(place: str, contracts: tuple[type, ...]) -> None:
         store.close()
     print_lines([
         f"{manifest} is fine:",
-        *(f"  provides {note.id} {note.version}: {', '.join(note.methods)}" for note in checked.note.provides.values()),
+        *(f"  provides {note.id} {note.version}: {_functions(note)}" for note in checked.note.provides.values()),
         *(f"  {symbol} will be bound to the service {service}" for symbol, service in sorted(checked.imports.items())),
+        f"  compiled signatures: {why_not or 'as declared'}",
         f"  capabilities: {', '.join(map(str, manifest.capabilities)) or 'none'}",
     ])  # fmt: skip
+    return SUCCESS
 
 
 @command.command()
@@ -147,6 +157,11 @@ def _manifest(place: str) -> Manifest:
             f"a manifest in {place}", None, (Tried(place, "has no plugin.yaml, plugin.json or plugin.toml"),)
         )
     return read_manifest(path)
+
+
+def _functions(note: ContractNote) -> str:
+    """The methods and functions that a note promises."""
+    return ", ".join(note.symbols().values())
 
 
 def _as_declared(manifest: Manifest) -> Policy:

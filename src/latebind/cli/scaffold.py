@@ -57,7 +57,36 @@ lb_status {prefix}_greet(lb_context *ctx, lb_str name, lb_str *result)
     return LB_OK;
 }}
 """,
+    "test_plugin.py": '''\
+"""Tests of the plugin without a host program: `make test`, or `python -m pytest`."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from contract import {name}
+
+from latebind.testing import PluginHarness
+
+
+@pytest.fixture
+def plugin() -> Iterator[PluginHarness]:
+    """The plugin: built by its Makefile, compared with the contract, loaded."""
+    with PluginHarness(Path(__file__).parent, {name}) as made:
+        yield made
+
+
+def test_it_greets(plugin: PluginHarness) -> None:
+    assert plugin.get({name}).greet("world") == "Hello, world"
+
+
+def test_the_next_build_takes_over(plugin: PluginHarness) -> None:
+    greeter = plugin.get({name})
+    plugin.reload()
+    assert greeter.greet("again") == "Hello, again"
+''',
     "Makefile": """\
+PYTHON   ?= python3
 CONTRACT := contract.py:{name}
 CFLAGS   := -std=c99 -O2 -g -Wall -Wextra -fPIC -fvisibility=hidden
 
@@ -73,7 +102,10 @@ check: {library}
 run: {library}
 \tlatebind plugin run . $(CONTRACT) greet world
 
-.PHONY: check run
+test: {library}
+\t$(PYTHON) -m pytest -q
+
+.PHONY: check run test
 """,
 }
 

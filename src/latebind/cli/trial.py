@@ -6,8 +6,18 @@ import json
 import sys
 from typing import TYPE_CHECKING, Any
 
-from latebind.contracts import Contract, Method, contract_of
-from latebind.contracts.types import Bytes, Nothing, Text
+from latebind.contracts import Contract, Method, Parameter, contract_of
+from latebind.contracts.schema import from_json, to_json
+from latebind.contracts.types import (
+    Bytes,
+    Enumeration,
+    IteratorOf,
+    Nothing,
+    OptionalOf,
+    ResultKind,
+    Text,
+    handle_in,
+)
 from latebind.errors import LatebindError, Unsupported
 from latebind.plugin import Host
 
@@ -43,22 +53,32 @@ def call_once(
         host.load(manifest.id, version=f"={manifest.version}", config=settings)
         result = getattr(host.get(contract, plugin=manifest.id), method)(*values)
         if not isinstance(found.result, Nothing):
-            _print(result)
+            _print(found.result, result)
 
 
 def _values(contract: Contract, method: Method, arguments: Sequence[str]) -> list[Any]:
     if len(arguments) > len(method.parameters):
         takes = ", ".join(p.name for p in method.parameters) or "nothing"
         raise ValueError(f"{contract.id}.{method.name} takes {takes}, not {len(arguments)} arguments")
-    values: list[Any] = []
-    for parameter, text in zip(method.parameters, arguments, strict=False):  # parameters may have defaults
-        if isinstance(parameter.kind, Text):
-            values.append(text)
-        elif isinstance(parameter.kind, Bytes):
-            values.append(text.encode("utf-8", "surrogateescape"))
-        else:
-            values.append(_json(text, parameter.name))
-    return values
+    return [_value(p, text) for p, text in zip(method.parameters, arguments, strict=False)]  # some have defaults
+
+
+def _value(parameter: Parameter, text: str) -> object:
+    """Text, bytes and names of an enumeration as they are typed, everything else as JSON."""
+    kind: ResultKind = parameter.kind
+    if isinstance(kind, OptionalOf):
+        if text == "null":
+            return None
+        kind = kind.element
+    if isinstance(kind, Text):
+        return text
+    if isinstance(kind, Bytes):
+        return text.encode("utf-8", "surrogateescape")
+    value = text if isinstance(kind, Enumeration) else _json(text, parameter.name)
+    try:
+        return from_json(parameter.kind, value)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise ValueError(f"{parameter.name}: {error}") from error
 
 
 def _json(text: str, name: str) -> Any:
@@ -68,12 +88,19 @@ def _json(text: str, name: str) -> Any:
         raise ValueError(f"{name}: {text!r} is not JSON: {error}") from error
 
 
-def _print(result: object) -> None:
-    if isinstance(result, bytes):
+def _print(kind: ResultKind, result: Any) -> None:
+    """A result; the items of an iterator one after the other, as they come."""
+    if isinstance(kind, IteratorOf):
+        with result:
+            for item in result:
+                _print(kind.item, item)
+    elif isinstance(result, bytes):
         sys.stdout.flush()
         sys.stdout.buffer.write(result)
-        return
-    print(result if isinstance(result, str) else json.dumps(result))
+    elif handle_in(kind) is not None:
+        print(result)
+    else:
+        print(result if isinstance(result, str) else json.dumps(to_json(kind, result)))
 
 
 class StandIn:

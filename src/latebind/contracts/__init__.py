@@ -5,13 +5,17 @@ from the model what a plugin's compiler, linker and host check; `marshal` and `n
 """
 
 from latebind.contracts.calls import Call, CallPool
-from latebind.contracts.define import contract, contract_of, quick
+from latebind.contracts.cxx import cxx_header
+from latebind.contracts.define import Handle, contract, contract_of, quick
 from latebind.contracts.header import declaration, header, preamble
 from latebind.contracts.layout import layout_digest, signature_hash
-from latebind.contracts.model import Contract, Method, Parameter, symbol_prefix
-from latebind.contracts.native import Callback, NativeMethod, Owner, missing_service, service_callbacks
+from latebind.contracts.model import Contract, Function, Method, Parameter, symbol_prefix
+from latebind.contracts.native import NativeMethod, Owner
 from latebind.contracts.note import ContractNote, PluginNote, differences, read_note
+from latebind.contracts.opened import Exports, Opened, missing_method
+from latebind.contracts.rust import rust_module
 from latebind.contracts.semver import Range, Version, compatible
+from latebind.contracts.service import Callback, missing_service, service_callbacks
 from latebind.contracts.types import (
     Float32,
     Float64,
@@ -31,14 +35,18 @@ __all__ = [
     "Callback",
     "Contract",
     "ContractNote",
+    "Exports",
     "Float32",
     "Float64",
+    "Function",
+    "Handle",
     "Int8",
     "Int16",
     "Int32",
     "Int64",
     "Method",
     "NativeMethod",
+    "Opened",
     "Owner",
     "Parameter",
     "PluginNote",
@@ -51,14 +59,17 @@ __all__ = [
     "compatible",
     "contract",
     "contract_of",
+    "cxx_header",
     "declaration",
     "differences",
     "header",
     "layout_digest",
+    "missing_method",
     "missing_service",
     "preamble",
     "quick",
     "read_note",
+    "rust_module",
     "service_callbacks",
     "signature_hash",
     "symbol_prefix",

@@ -9,22 +9,39 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Callable, Iterator
-from types import FunctionType
-from typing import Final, Generic, NoReturn, Protocol, TypeVar, get_type_hints
+from types import FunctionType, TracebackType
+from typing import Final, Generic, NoReturn, Protocol, Self, TypeVar, get_type_hints
 
+from latebind.contracts.annotation import SUPPORTED, UnsupportedAnnotation, kind_of, result_kind_of
+from latebind.contracts.cdecl import identifiers
 from latebind.contracts.marshal import check_argument
-from latebind.contracts.model import Contract, Method, Parameter
+from latebind.contracts.model import ATTRIBUTE, CLOSE, Contract, Method, Parameter, contract_in
 from latebind.contracts.semver import Version
-from latebind.contracts.types import SUPPORTED, ResultKind, UnsupportedAnnotation, kind_of, result_kind_of
+from latebind.contracts.types import Nothing, ResultKind
 from latebind.errors import ContractError
 
 _ID = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)+")
-_ATTRIBUTE: Final = "__latebind_contract__"
 _QUICK: Final = "__latebind_quick__"
 _EMPTY: Final = inspect.Parameter.empty
 
 Class = TypeVar("Class", bound=type)
 Function = TypeVar("Function", bound=Callable[..., object])
+
+
+class Handle(Protocol):
+    """For contracts that other contracts' methods return: such an object is closed by `with`, or by `close`.
+
+    `class Session(Handle, Protocol)` tells type checkers so; at run time every handle has these methods.
+    """
+
+    def close(self) -> None:
+        """End it. More than once does no harm; any other use afterwards is an error."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
 
 
 def contract(id: str, *, version: str) -> Callable[[Class], Class]:  # noqa: A002 - manifests call it "id" too
@@ -35,7 +52,7 @@ def contract(id: str, *, version: str) -> Callable[[Class], Class]:  # noqa: A00
     """
 
     def define(cls: Class) -> Class:
-        setattr(cls, _ATTRIBUTE, _read(cls, id, version))
+        setattr(cls, ATTRIBUTE, _read(cls, id, version))
         return cls
 
     return define
@@ -49,8 +66,8 @@ def quick(method: Function) -> Function:
 
 def contract_of(cls: object) -> Contract:
     """The contract of a class that `@contract` decorated; TypeError for any other object."""
-    found = vars(cls).get(_ATTRIBUTE) if isinstance(cls, type) else None
-    if not isinstance(found, Contract):
+    found = contract_in(cls)
+    if found is None:
         raise TypeError(f"{cls!r} is not a contract: decorate a Protocol class with @latebind.contract(id, version=…)")
     return found
 
@@ -65,14 +82,36 @@ def _read(cls: type, contract_id: str, version: str) -> Contract:
     if not getattr(cls, "_is_protocol", False):
         raise ContractError(contract_id, f"{cls.__name__} is not a Protocol: write class {cls.__name__}(Protocol)")
     methods = tuple(_method(contract_id, name, member) for name, member in _members(cls, contract_id))
-    return Contract(contract_id, parsed, methods, cls.__name__, inspect.cleandoc(cls.__doc__ or ""))
+    made = Contract(contract_id, parsed, methods, cls.__name__, inspect.cleandoc(cls.__doc__ or ""))
+    _check_whole(made)
+    return made
+
+
+def _check_whole(contract: Contract) -> None:
+    """What no method says by itself: two types of one name, two functions of one name, handles that close oddly."""
+    titles: dict[tuple[str, str], object] = {}
+    for owner in (contract, *contract.handles()):
+        for kind in owner.types():
+            if titles.setdefault((owner.id, kind.title), kind) != kind:
+                raise ContractError(contract.id, f"two different types are called {kind.title}")
+    for handle in contract.handles():
+        close = handle.method(CLOSE)
+        if close is not None and (close.parameters or not isinstance(close.result, Nothing)):
+            raise ContractError(handle.id, "of a handle takes nothing and answers None", CLOSE)
+        if handle.id == contract.id:
+            raise ContractError(contract.id, "it is a handle of its own")
+    seen: set[str] = set()
+    for name in identifiers(contract):
+        if name in seen:
+            raise ContractError(contract.id, f"the C name {name} would stand for two things; rename one of them")
+        seen.add(name)
 
 
 def _members(cls: type, contract_id: str) -> Iterator[tuple[str, object]]:
     """The members that a person wrote, in the order of definition: inherited ones first, each in its last form."""
     names: dict[str, object] = {}
     for base in reversed(cls.__mro__):
-        if base in {object, Protocol, Generic}:
+        if base in {object, Protocol, Generic, Handle}:
             continue
         for name in vars(base).get("__annotations__", {}):
             if not name.startswith("__"):
@@ -102,6 +141,8 @@ def _method(contract_id: str, name: str, member: object) -> Method:
         hints = get_type_hints(member, include_extras=True)
     except NameError as e:
         refuse(f"an annotation refers to the unknown name {e.name}")
+    except TypeError as e:
+        refuse(f"an annotation is no type: {e}")
     declared = list(inspect.signature(member).parameters.values())
     if not declared:
         refuse("a method takes self first")

@@ -1,25 +1,41 @@
-"""Values of Python as values of C, and back: what each kind of `types.py` looks like to ctypes.
+"""Values of Python as arguments of C functions, and results of C functions as values of Python.
 
-`encode` checks a Python value and makes what a C function takes; `decode` reads what one answered. Both raise plain
-TypeError, ValueError or OverflowError about the value alone: the callers know the method and the parameter, and
-whether a wrong value is the caller's mistake or the plugin's.
+Scalars, enumerations, text, bytes and lists are passed by value; records and optional values as a pointer to their
+image in memory (`image.py`), which is never null. Results are written where the caller says; handles and iterators
+are pointers, which `opened.py` wraps.
 """
 
 from __future__ import annotations
 
 import ctypes
-import math
-import operator
-import struct
-import sys
-from array import array
-from collections.abc import Callable, Sequence
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
-from latebind.contracts.types import BOOL, FLOAT32, Bytes, Kind, ListOf, ResultKind, Scalar, Text
-
-Copy: TypeAlias = Callable[[int, int], bytes]
-"""(address, size) → bytes; ValueError where that memory is not there. `Context.copy` is one."""
+from latebind.contracts.clayout import size_of
+from latebind.contracts.image import Copy, Keeper, pack, pack_items, scalar, span, unpack
+from latebind.contracts.types import (
+    BOOL,
+    Bytes,
+    DataKind,
+    Enumeration,
+    HandleTo,
+    IteratorOf,
+    ListOf,
+    Nothing,
+    OptionalOf,
+    Record,
+    ResultKind,
+    Scalar,
+    Text,
+    handle_in,
+)
+from latebind.contracts.values import (
+    address_of,
+    checked_buffer,
+    checked_numbers,
+    checked_scalar,
+    checked_utf8,
+    type_of,
+)
 
 
 class Span(ctypes.Structure):
@@ -40,6 +56,16 @@ class View(ctypes.Structure):
     keep: object
 
 
+class Pointed:
+    """A pointer to the image of a record or an optional value; it keeps alive what the image points to."""
+
+    __slots__ = ("_as_parameter_", "keep")
+
+    def __init__(self, image: bytes, keep: Keeper) -> None:
+        self._as_parameter_ = ctypes.c_void_p(keep(image))
+        self.keep = keep
+
+
 _SCALARS: Final[dict[str, type[Any]]] = {
     "?": ctypes.c_bool,
     "b": ctypes.c_int8,
@@ -53,198 +79,105 @@ _SCALARS: Final[dict[str, type[Any]]] = {
     "f": ctypes.c_float,
     "d": ctypes.c_double,
 }
-_SIGNED: Final = frozenset("bhilqn")
-_UNSIGNED: Final = frozenset("BHILQN")
 
 
-def argument_type(kind: Kind) -> type[Any]:
+def argument_type(kind: DataKind) -> type[Any]:
     """The ctypes type of an argument that Python hands to C."""
+    if isinstance(kind, Record | OptionalOf):
+        return ctypes.c_void_p
+    if isinstance(kind, Enumeration):
+        return ctypes.c_int32
     return _SCALARS[kind.code] if isinstance(kind, Scalar) else View
 
 
-def received_type(kind: Kind) -> type[Any]:
-    """The ctypes type of a value that C hands to Python. A bool comes as a byte, since C may hand over any byte."""
+def received_type(kind: DataKind) -> type[Any]:
+    """The ctypes type of an argument that C hands to Python."""
+    if isinstance(kind, Record | OptionalOf):
+        return ctypes.c_void_p
+    return result_type(kind)
+
+
+def result_type(kind: ResultKind) -> type[Any]:
+    """The ctypes type that a C function writes its result to. A bool comes as a byte: C may write any byte."""
     if isinstance(kind, Scalar):
         return ctypes.c_uint8 if kind is BOOL else _SCALARS[kind.code]
+    if isinstance(kind, Enumeration):
+        return ctypes.c_int32
+    if isinstance(kind, HandleTo | IteratorOf) or handle_in(kind) is not None:
+        return ctypes.c_void_p
+    if isinstance(kind, Record | OptionalOf):
+        return ctypes.c_char * size_of(kind)
     return Span
 
 
 def check_argument(kind: ResultKind, value: object) -> None:
-    """Raise TypeError, ValueError or OverflowError if `value` is none of the kind."""
-    if isinstance(kind, Scalar | Text | Bytes | ListOf):
-        encode(kind, value)
-    elif value is not None:
-        raise TypeError(f"expected None, not {_type(value)}")
+    """Raise TypeError, ValueError or OverflowError if `value` is none of the kind; handles and iterators pass."""
+    if isinstance(kind, HandleTo | IteratorOf) or handle_in(kind) is not None:
+        return
+    if isinstance(kind, Nothing):
+        if value is not None:
+            raise TypeError(f"expected None, not {type_of(value)}")
+        return
+    encode(kind, value)
 
 
-def encode(kind: Kind, value: object) -> Any:
+def encode(kind: DataKind, value: object) -> Any:  # noqa: PLR0911 - one case a kind
     """What a C function of `argument_type(kind)` takes for `value`; it keeps the memory alive that it points to."""
     if isinstance(kind, Scalar):
-        return encode_scalar(kind, value)
+        return checked_scalar(kind, value)
     if isinstance(kind, Text):
-        data = _utf8(value)
+        data = checked_utf8(value)
         return View(data, len(data))
     if isinstance(kind, Bytes):
-        return _encode_bytes(value)
-    if isinstance(kind.element, Text):
-        views = [encode(kind.element, item) for item in _items(kind, value)]
-        return _view_of((View * len(views))(*views), len(views), views)
-    return _encode_numbers(kind.element, kind, value)
-
-
-def encode_scalar(kind: Scalar, value: object) -> bool | int | float:
-    """The value as exactly a bool, an int in range or a float."""
-    if kind.family == "bool":
-        if not isinstance(value, bool):
-            raise TypeError(f"expected bool, not {_type(value)}")
-        return value
-    if kind.family == "int":
-        try:
-            number = operator.index(value)  # type: ignore[arg-type]
-        except TypeError:
-            raise TypeError(f"expected int, not {_type(value)}") from None
-        low, high = kind.range
-        if not low <= number <= high:
-            raise OverflowError(f"{_shorten(number)} is outside of {kind.name} ({low} to {high})")
-        return number
-    if isinstance(value, str | bytes | bytearray) or not hasattr(type(value), "__float__"):
-        raise TypeError(f"expected float, not {_type(value)}")
-    try:
-        real = float(value)  # type: ignore[arg-type]
-        if kind is FLOAT32:
-            struct.pack("<f", real)  # raises for what would become infinite; without "<" it does not
-    except OverflowError:
-        raise OverflowError(f"{_shorten(value)} is outside of {kind.name}") from None
-    return real
+        return View(value, len(value)) if isinstance(value, bytes) else _view_of_buffer(checked_buffer(value), 1)
+    if isinstance(kind, Enumeration):
+        return kind.number(value)
+    keep = Keeper()
+    if isinstance(kind, ListOf):
+        if isinstance(kind.element, Scalar | Enumeration):
+            return _view_of_buffer(checked_numbers(kind, value), size_of(kind.element))
+        data, count = pack_items(kind, value, keep)
+        view = View(data, count)
+        view.keep = keep
+        return view
+    return Pointed(pack(kind, value, keep), keep)
 
 
 def decode(kind: ResultKind, received: Any, copy: Copy) -> object:
-    """The Python value of what C handed over in a `received_type(kind)`; ValueError says what is wrong with it."""
+    """The Python value of what C handed over; ValueError says what is wrong with it.
+
+    `received` is a number, a `Span`, or for records and optional values the bytes of their image; a handle or an
+    iterator stays the number that its pointer is.
+    """
     if isinstance(kind, Scalar):
-        if kind is BOOL and received not in {0, 1}:
-            raise ValueError(f"the byte {received} is neither false (0) nor true (1)")
-        return bool(received) if kind is BOOL else received
-    if isinstance(kind, Text):
-        return _text(_fetch(received.data, received.size, 1, copy))
-    if isinstance(kind, Bytes):
-        return _fetch(received.data, received.size, 1, copy)
-    if isinstance(kind, ListOf):
-        if isinstance(kind.element, Text):
-            table = _fetch(received.data, received.size, ctypes.sizeof(Span), copy)
-            return [_text(_fetch(data, size, 1, copy)) for data, size in struct.iter_unpack("NN", table)]
-        return _numbers(kind.element, _fetch(received.data, received.size, kind.element.size, copy))
+        return scalar(kind, received)
+    if isinstance(kind, Text | Bytes | ListOf):
+        return span(kind, received.data, received.size, copy)
+    if isinstance(kind, Enumeration):
+        return kind.member(received)
+    if isinstance(kind, IteratorOf | HandleTo) or handle_in(kind) is not None:
+        if not received and not isinstance(kind, OptionalOf):
+            what = "iterator" if isinstance(kind, IteratorOf) else "handle"
+            raise ValueError(f"the {what} is a null pointer")
+        return received
+    if isinstance(kind, Record | OptionalOf):
+        return unpack(kind, received, 0, copy)
     return None
 
 
-def _encode_bytes(value: object) -> View:
-    if isinstance(value, bytes):
-        return View(value, len(value))
-    try:
-        view = memoryview(value)  # type: ignore[arg-type]
-    except TypeError:
-        raise TypeError(f"expected bytes or a buffer, not {_type(value)}") from None
-    if not view.c_contiguous:
-        raise ValueError("the buffer is not contiguous")
-    return _view_of_buffer(view, view.nbytes)
+def decode_argument(kind: DataKind, received: Any, copy: Copy) -> object:
+    """The same for an argument in a `received_type(kind)`."""
+    if isinstance(kind, Record | OptionalOf):
+        if not received:
+            raise ValueError("a null pointer")
+        received = copy(received, size_of(kind))
+    return decode(kind, received, copy)
 
 
-def _encode_numbers(element: Scalar, kind: ListOf, value: object) -> View:
-    """Numbers one after the other: a fitting buffer as it lies, any other sequence as a copy."""
-    if not isinstance(value, list | tuple):
-        try:
-            view = memoryview(value)  # type: ignore[arg-type]
-        except TypeError:
-            view = None
-        if view is not None:
-            if not _fits(element, view):
-                raise TypeError(f"a buffer of format {view.format!r} with {view.ndim} dimensions is no {kind.name}")
-            return _view_of_buffer(view, view.nbytes // element.size)
-    items = _items(kind, value)
-    numbers: list[Any] = []
-    for index, item in enumerate(items):
-        try:
-            numbers.append(encode_scalar(element, item))
-        except (TypeError, OverflowError) as e:
-            raise type(e)(f"element {index}: {e}") from None
-    data = array("B" if element is BOOL else element.code, numbers)
-    return View(data.tobytes(), len(data))
-
-
-def _fits(element: Scalar, view: memoryview) -> bool:
-    code = view.format.lstrip("@=<")
-    if view.ndim != 1 or not view.c_contiguous or view.itemsize != element.size:
-        return False
-    if element.family == "int":
-        return code in (_UNSIGNED if element.code.isupper() else _SIGNED)
-    return code == element.code
-
-
-def _view_of_buffer(view: memoryview, count: int) -> View:
-    """A view of a buffer's own memory if ctypes can reach it (it must be writable), else of a copy."""
-    if view.readonly or not view.nbytes:
-        return View(view.tobytes(), count)
-    return _view_of((ctypes.c_char * view.nbytes).from_buffer(view), count, view)
-
-
-def _view_of(memory: ctypes.Array[Any], count: int, keep: object) -> View:
-    # An empty ctypes array has memory of its own too, so the address is never null.
-    view = View.from_buffer(Span(ctypes.addressof(memory), count))
-    view.keep = (memory, keep)
+def _view_of_buffer(buffer: memoryview, size: int) -> View:
+    """A view of a buffer's own memory; nothing is copied."""
+    if not buffer.nbytes:
+        return View(b"", 0)  # of which the address is not null
+    view = View.from_buffer(Span(address_of(buffer), buffer.nbytes // size))
+    view.keep = buffer
     return view
-
-
-def _items(kind: ListOf, value: object) -> Sequence[object]:
-    if isinstance(value, str | bytes) or not isinstance(value, Sequence):
-        raise TypeError(f"expected {kind.name}, not {_type(value)}")
-    return value
-
-
-def _numbers(element: Scalar, data: bytes) -> list[Any]:
-    numbers = array("B" if element is BOOL else element.code, data).tolist()
-    if element is BOOL:
-        wrong = next((n for n in numbers if n > 1), None)
-        if wrong is not None:
-            raise ValueError(f"the byte {wrong} in the list is neither false (0) nor true (1)")
-        return [n == 1 for n in numbers]
-    return numbers
-
-
-def _fetch(address: int | None, count: int, size: int, copy: Copy) -> bytes:
-    """`count` elements of `size` bytes at `address`."""
-    if not count:
-        return b""
-    if not address:
-        raise ValueError(f"a null pointer with a length of {count}")
-    if count * size > sys.maxsize:
-        raise ValueError(f"a length of {count} is more than memory can hold")
-    try:
-        return copy(address, count * size)
-    except MemoryError:
-        raise ValueError(f"a length of {count} is more than memory can hold") from None
-
-
-def _utf8(value: object) -> bytes:
-    if not isinstance(value, str):
-        raise TypeError(f"expected str, not {_type(value)}")
-    try:
-        return value.encode()
-    except UnicodeEncodeError as e:
-        raise ValueError(f"the character {value[e.start]!a} at index {e.start} has no UTF-8 form") from None
-
-
-def _text(data: bytes) -> str:
-    try:
-        return data.decode()
-    except UnicodeDecodeError as e:
-        raise ValueError(f"the text is not UTF-8: {e.reason} at byte {e.start}") from None
-
-
-def _type(value: object) -> str:
-    return type(value).__name__
-
-
-def _shorten(value: object) -> str:
-    # Not every int may be turned into digits (sys.set_int_max_str_digits), and no message wants thousands of them.
-    if isinstance(value, int) and value.bit_length() > 128:
-        return f"a number of about {math.ceil(value.bit_length() / math.log2(10))} digits"
-    return str(value)

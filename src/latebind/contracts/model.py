@@ -7,13 +7,29 @@ derived from this model and from nothing else, so a contract read from another s
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
+
+from latebind.contracts.types import (
+    DataKind,
+    Enumeration,
+    IteratorOf,
+    ListOf,
+    Nothing,
+    OptionalOf,
+    Record,
+    ResultKind,
+    handle_in,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from latebind.contracts.semver import Version
-    from latebind.contracts.types import Kind, ResultKind
+
+ATTRIBUTE: Final = "__latebind_contract__"
+"""Where a class that `@contract` decorated keeps its contract."""
+CLOSE: Final = "close"
+"""The method of every handle that ends it, declared or not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +37,7 @@ class Parameter:
     """One parameter of a method. Without a default unless `required` is false; `keyword_only` as in Python."""
 
     name: str
-    kind: Kind
+    kind: DataKind
     required: bool = True
     default: object = None
     keyword_only: bool = False
@@ -56,6 +72,35 @@ class Method:
 
 
 @dataclass(frozen=True, slots=True)
+class Function:
+    """One C function of a contract: a method's, or one that drives an iterator or a handle.
+
+    `name` follows the prefix of `contract`; `entry` is what the plugin's note calls it. Functions with `owner` take
+    the handle or iterator, whose C type that is, after the context. `end` are those that may answer LB_END.
+    """
+
+    contract: Contract
+    name: str
+    entry: str
+    parameters: tuple[Parameter, ...] = ()
+    result: ResultKind = field(default_factory=Nothing)
+    owner: str | None = None
+    end: bool = False
+    quick: bool = False
+    doc: str = ""
+
+    @property
+    def symbol(self) -> str:
+        """The C name."""
+        return f"{self.contract.prefix}_{self.name}"
+
+    @property
+    def signature(self) -> str:
+        """What the layout digest covers: `count(str)->int64`. Names and defaults of parameters are not layout."""
+        return f"{self.entry}({','.join(p.kind.name for p in self.parameters)})->{self.result.name}"
+
+
+@dataclass(frozen=True, slots=True)
 class Contract:
     """A typed interface between a host and its plugins."""
 
@@ -78,7 +123,100 @@ class Contract:
         """The method called `name`, or None."""
         return next((m for m in self.methods if m.name == name), None)
 
+    def function(self, method: Method, *, handle: bool = False) -> Function:
+        """The C function of a method: of the plugin, or (`handle`) of a handle with this contract."""
+        entry = f"{self.id}/{method.name}" if handle else method.name
+        owner = self.prefix if handle else None
+        return Function(
+            self, method.name, entry, method.parameters, method.result, owner, quick=method.quick, doc=method.doc
+        )
+
+    def own_functions(self, *, handle: bool = False) -> Iterator[Function]:
+        """The C functions under the contract's own prefix; with those of a handle comes the one that closes it."""
+        for method in self.methods:
+            if handle and method.name == CLOSE:
+                continue
+            function = self.function(method, handle=handle)
+            yield function
+            if isinstance(method.result, IteratorOf):
+                yield from iterator_functions(function)
+        if handle:
+            declared = self.method(CLOSE)
+            doc = (declared.doc if declared is not None else "") or "Ends the handle: called once for each."
+            yield Function(self, CLOSE, f"{self.id}/{CLOSE}", owner=self.prefix, doc=doc)
+
+    def handles(self) -> tuple[Contract, ...]:
+        """The contracts of all handles that a plugin may answer, also through other handles; each once."""
+        found: dict[str, Contract] = {}
+        pending = [self]
+        while pending:
+            for method in pending.pop().methods:
+                handle = handle_in(method.result)
+                if handle is not None and handle.contract.id not in found:
+                    found[handle.contract.id] = handle.contract
+                    pending.append(handle.contract)
+        return tuple(found.values())
+
+    def functions(self) -> Iterator[Function]:
+        """Every C function that a plugin which provides the contract exports."""
+        yield from self.own_functions()
+        for handle in self.handles():
+            yield from handle.own_functions(handle=True)
+
+    def types(self) -> Iterator[Record | Enumeration]:
+        """The records and enumerations of the contract's own methods, each once, the parts of a record before it."""
+        seen: set[Record | Enumeration] = set()
+        for method in self.methods:
+            for kind in (*(p.kind for p in method.parameters), method.result):
+                for found in named_types(kind):
+                    if found not in seen:
+                        seen.add(found)
+                        yield found
+
+
+def iterator_functions(function: Function) -> tuple[Function, Function]:
+    """The two C functions that pull from and close what `function` answers."""
+    kind = function.result
+    assert isinstance(kind, IteratorOf)
+    owner = f"{function.symbol}_iterator"
+    following = Function(
+        function.contract, f"{function.name}_next", f"{function.entry}_next", (), kind.item, owner, end=True,
+        quick=function.quick, doc="The next item, which lives until the next call for the same iterator; LB_END "
+        "after the last one.",
+    )  # fmt: skip
+    closing = Function(
+        function.contract, f"{function.name}_{CLOSE}", f"{function.entry}_{CLOSE}", owner=owner,
+        doc="Called once for each iterator, whether it came to its end or not.",
+    )  # fmt: skip
+    return following, closing
+
+
+def named_types(kind: ResultKind) -> Iterator[Record | Enumeration]:
+    """The records and enumerations within a kind, innermost first."""
+    if isinstance(kind, Record):
+        for field_ in kind.fields:
+            yield from named_types(field_.kind)
+        yield kind
+    elif isinstance(kind, Enumeration):
+        yield kind
+    elif isinstance(kind, ListOf | OptionalOf):
+        yield from named_types(kind.element)
+    elif isinstance(kind, IteratorOf):
+        yield from named_types(kind.item)
+
+
+def contract_in(cls: object) -> Contract | None:
+    """The contract of a class that `@contract` decorated; None for any other object."""
+    found = vars(cls).get(ATTRIBUTE) if isinstance(cls, type) else None
+    return found if isinstance(found, Contract) else None
+
 
 def symbol_prefix(contract_id: str) -> str:
     """The contract's id as the beginning of a C name."""
     return contract_id.replace(".", "_")
+
+
+def entry_symbol(contract_id: str, entry: str) -> str | None:
+    """The C function that an entry of the note stands for; None for a member of an enumeration."""
+    handle, _, name = entry.rpartition("/")
+    return None if "." in name else f"{symbol_prefix(handle or contract_id)}_{name}"

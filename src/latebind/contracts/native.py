@@ -1,7 +1,10 @@
-"""A contract's method in C as something Python can call, and a Python service as something C can call.
+"""A contract's function in C as something Python can call.
 
-Both directions pass through `marshal.py`. A mistake in an argument is the caller's and raises TypeError, ValueError
-or OverflowError before the call; whatever is wrong with an answer is the plugin's and raises `PluginError`.
+A mistake in an argument is the caller's and raises TypeError, ValueError or OverflowError before the call; whatever
+is wrong with an answer is the plugin's and raises `PluginError`.
+
+`c_function` is where an address becomes callable; everything above it deals in checked values, so that a faster call
+path can take its place.
 """
 
 from __future__ import annotations
@@ -10,19 +13,24 @@ import ctypes
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
-from latebind.contracts.marshal import Span, argument_type, check_argument, decode, encode, received_type
-from latebind.contracts.types import Kind, ListOf, Nothing, Scalar, Text
+from latebind.contracts.marshal import Span, argument_type, decode, encode, result_type
+from latebind.contracts.types import Nothing, OptionalOf, Record, handle_in
 from latebind.errors import NotProvided, PluginError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from latebind.contracts.calls import Call, CallPool
-    from latebind.contracts.model import Contract, Method
+    from latebind.contracts.calls import Call
+    from latebind.contracts.model import Contract, Function, Method, Parameter
 
 LB_OK: Final = 0
 LB_FAILED: Final = 1
 LB_NOT_PROVIDED: Final = 2
+LB_END: Final = 3
+
+
+class Ended(Exception):
+    """LB_END: an iterator has no more items."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,42 +45,71 @@ class Owner:
         return PluginError(self.plugin, self.version, method, message)
 
 
-class NativeMethod:
+def c_function(address: int, types: Sequence[type[Any]], *, quick: bool = False) -> Callable[..., int]:
+    """The function at `address`, which takes a context and arguments of these ctypes types and answers a status.
+
+    The interpreter lock is let go during the call unless it is quick.
+    """
+    # PYFUNCTYPE keeps the interpreter lock during the call, CFUNCTYPE lets it go.
+    prototype = ctypes.PYFUNCTYPE if quick else ctypes.CFUNCTYPE
+    return prototype(ctypes.c_int32, ctypes.c_void_p, *types)(address)
+
+
+class NativeFunction:
     """One exported function of a plugin, called with Python values."""
 
-    def __init__(self, owner: Owner, contract: Contract, method: Method, address: int) -> None:
-        self._owner, self._method = owner, method
-        self._name = f"{contract.id}.{method.name}"
-        types = [argument_type(p.kind) for p in method.parameters]
-        self._received: type[Any] | None = None
-        if not isinstance(method.result, Nothing):
-            self._received = received_type(method.result)
-            types.append(ctypes.POINTER(self._received))
-        # PYFUNCTYPE keeps the interpreter lock during the call, CFUNCTYPE lets it go.
-        prototype = ctypes.PYFUNCTYPE if method.quick else ctypes.CFUNCTYPE
-        self._function = prototype(ctypes.c_int32, ctypes.c_void_p, *types)(address)
+    def __init__(self, owner: Owner, function: Function, address: int) -> None:
+        self._owner, self._parameters, self._kind = owner, function.parameters, function.result
+        self._end = function.end
+        self._name = function_name(function)
+        types = [argument_type(p.kind) for p in function.parameters]
+        if function.owner is not None:
+            types.insert(0, ctypes.c_void_p)
+        self._image = isinstance(function.result, Record | OptionalOf) and handle_in(function.result) is None
+        self._result: type[Any] | None = None
+        if not isinstance(function.result, Nothing):
+            self._result = result_type(function.result)
+            types.append(ctypes.c_void_p)
+        self._function = c_function(address, types, quick=function.quick)
 
-    def __call__(self, call: Call, arguments: Sequence[object]) -> object:
-        """Call with one argument a parameter, in their order, within `call`."""
-        encoded = encode_arguments(self._name, self._method, arguments)
-        if self._received is None:
-            status = self._function(call.context.address, *encoded)
+    def __call__(self, call: Call, arguments: Sequence[object], *handle: int) -> object:
+        """Call with one argument a parameter, in their order, within `call`, on a handle if it is a handle's function.
+
+        A handle or an iterator is answered as the number that its pointer is. Raises `Ended` for LB_END.
+        """
+        encoded = encode_arguments(self._name, self._parameters, arguments)
+        if self._result is None:
+            status = self._function(call.context.address, *handle, *encoded)
             check_status(self._owner, self._name, call, status)
             return None
-        received = self._received()
-        status = self._function(call.context.address, *encoded, ctypes.byref(received))
+        received = self._result()
+        status = self._function(call.context.address, *handle, *encoded, ctypes.byref(received))
+        if status == LB_END and self._end and not call.context.failed:
+            raise Ended
         check_status(self._owner, self._name, call, status)
-        value = received if isinstance(received, Span) else received.value
+        value = received if isinstance(received, Span) else received.raw if self._image else received.value
         try:
-            return decode(self._method.result, value, call.context.copy)
+            return decode(self._kind, value, call.context.copy)
         except ValueError as e:
             raise self._owner.error(self._name, f"its result breaks the contract: {e}") from e
 
 
-def encode_arguments(name: str, method: Method, arguments: Sequence[object]) -> list[Any]:
+class NativeMethod(NativeFunction):
+    """The exported function of a contract's method."""
+
+    def __init__(self, owner: Owner, contract: Contract, method: Method, address: int) -> None:
+        super().__init__(owner, contract.function(method), address)
+
+
+def function_name(function: Function) -> str:
+    """What errors call a function: `acme.tokenizer.count`."""
+    return f"{function.contract.id}.{function.name}"
+
+
+def encode_arguments(name: str, parameters: Sequence[Parameter], arguments: Sequence[object]) -> list[Any]:
     """The arguments for C; TypeError, ValueError or OverflowError with method and parameter."""
     encoded = []
-    for parameter, value in zip(method.parameters, arguments, strict=True):
+    for parameter, value in zip(parameters, arguments, strict=True):
         try:
             encoded.append(encode(parameter.kind, value))
         except (TypeError, ValueError, OverflowError) as e:
@@ -98,110 +135,5 @@ def _raise_failure(owner: Owner, name: str, call: Call, status: int) -> NoReturn
     if status == LB_NOT_PROVIDED:
         text = said or "it is not provided"
         raise NotProvided(owner.plugin, owner.version, name, text) from call.cause
-    raise owner.error(name, f"it returned the unknown status {status}" + (f": {said}" if said else ""))
-
-
-@dataclass(frozen=True, slots=True)
-class Callback:
-    """A Python function at an address. The address is good as long as this object lives."""
-
-    address: int
-    keep: object
-
-
-def service_callbacks(contract: Contract, implementation: object, calls: CallPool) -> dict[str, Callback]:
-    """The C functions by which a plugin reaches a service, by symbol name.
-
-    `implementation` has the contract's methods; `calls` are those of the plugin that will call.
-    """
-    functions = {m: getattr(implementation, m.name) for m in contract.methods}
-    return {contract.symbol(m): _callback(contract, m, function, calls) for m, function in functions.items()}
-
-
-def missing_service(symbol: str, calls: CallPool) -> Callback:
-    """A C function in place of one of an optional service that is not there: it answers LB_NOT_PROVIDED.
-
-    Its parameters are unknown and left alone, which the C calling conventions of all supported machines allow: the
-    caller clears the arguments away.
-    """
-
-    def refuse(address: int | None) -> int:
-        call = calls.find(address)
-        if call is not None:
-            call.context.note(f"{symbol} belongs to an optional service that this host does not have")
-        return LB_NOT_PROVIDED
-
-    return _as_callback(refuse, [])
-
-
-def _callback(contract: Contract, method: Method, function: Callable[..., object], calls: CallPool) -> Callback:
-    name = f"{contract.id}.{method.name}"
-    result = method.result
-
-    def serve(address: int | None, *received: Any) -> int:
-        call = calls.find(address)
-        if call is None:
-            return LB_FAILED  # no context of ours: there is nowhere to leave a message
-        try:
-            positional, named = method.spread(_received_arguments(method, received, call))
-            answer = function(*positional, **named)
-            if isinstance(result, Nothing):
-                check_argument(result, answer)
-            else:
-                _store(result, answer, received[-1], call)
-        except BaseException as e:  # noqa: BLE001 - nothing may pass through C; check_status raises it again behind it
-            call.cause = e
-            call.context.note(f"{name}: {type(e).__name__}: {e}")
-            return LB_NOT_PROVIDED if isinstance(e, NotProvided) else LB_FAILED
-        return LB_OK
-
-    types = [received_type(p.kind) for p in method.parameters]
-    return _as_callback(serve, types if isinstance(result, Nothing) else [*types, ctypes.c_void_p])
-
-
-def _as_callback(function: Callable[..., int], types: list[type[Any]]) -> Callback:
-    callback = ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_void_p, *types)(function)
-    address = ctypes.cast(callback, ctypes.c_void_p).value
-    assert address is not None
-    return Callback(address, callback)
-
-
-def _received_arguments(method: Method, received: Sequence[Any], call: Call) -> list[object]:
-    arguments: list[object] = []
-    for parameter, value in zip(method.parameters, received, strict=False):  # the result's place follows
-        try:
-            arguments.append(decode(parameter.kind, value, call.context.copy))
-        except ValueError as e:
-            raise ValueError(f"parameter {parameter.name}: {e}") from None
-    return arguments
-
-
-def _store(kind: Kind, answer: object, place: int | None, call: Call) -> None:
-    """Write a service's answer where the plugin wants it; what it points to lives in the call's arena."""
-    if not place:
-        raise ValueError("the plugin gave a null pointer for the result")
-    encoded = encode(kind, answer)
-    if isinstance(kind, Scalar):
-        stored = argument_type(kind)(encoded)
-    elif isinstance(kind, ListOf) and isinstance(kind.element, Text):
-        items = ctypes.cast(ctypes.pointer(encoded), ctypes.POINTER(Span))[0]
-        stored = _copied_texts(items, call)
-    else:
-        element = kind.element.size if isinstance(kind, ListOf) and isinstance(kind.element, Scalar) else 1
-        stored = _copied(ctypes.cast(ctypes.pointer(encoded), ctypes.POINTER(Span))[0], element, call)
-    ctypes.memmove(place, ctypes.byref(stored), ctypes.sizeof(stored))
-
-
-def _copied(span: Span, element: int, call: Call) -> Span:
-    address = call.context.alloc(span.size * element + 1)
-    ctypes.memmove(address, span.data or 0, span.size * element)
-    ctypes.memset(address + span.size * element, 0, 1)  # text ends with a zero byte, as arguments do
-    return Span(address, span.size)
-
-
-def _copied_texts(span: Span, call: Call) -> Span:
-    table = (Span * span.size).from_address(span.data or 0)
-    texts = (Span * span.size)(*(_copied(text, 1, call) for text in table))
-    address = call.context.alloc(ctypes.sizeof(texts))
-    ctypes.memmove(address, texts, ctypes.sizeof(texts))
-    return Span(address, span.size)
+    what = "LB_END, and it is not the next of an iterator" if status == LB_END else f"the unknown status {status}"
+    raise owner.error(name, f"it returned {what}" + (f": {said}" if said else ""))

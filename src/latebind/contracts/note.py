@@ -9,7 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Protocol
 
-from latebind.contracts.layout import layout_digest, signature_hash
+from latebind.contracts.layout import layout_digest, signatures
+from latebind.contracts.model import entry_symbol
 from latebind.contracts.semver import Version
 from latebind.errors import ContractError
 
@@ -45,12 +46,17 @@ class RawNote(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ContractNote:
-    """A contract as it was when the plugin was compiled: `methods` maps each method to its signature hash."""
+    """A contract as it was when the plugin was compiled: `methods` maps each entry (layout.py) to its hash."""
 
     id: str
     version: Version
     digest: str
     methods: Mapping[str, str]
+
+    def symbols(self) -> dict[str, str]:
+        """The C functions that the entries stand for, and each one's entry."""
+        found = {entry_symbol(self.id, entry): entry for entry in self.methods}
+        return {symbol: entry for symbol, entry in found.items() if symbol is not None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +97,7 @@ def differences(note: ContractNote, contract: Contract) -> str | None:
 
     With equal versions the sets of methods must be equal too.
     """
-    ours = {method.name: signature_hash(method) for method in contract.methods}
+    ours = signatures(contract)
     changed = [name for name, found in note.methods.items() if ours.get(name, found) != found]
     if changed:
         return f"it was compiled with other types for {', '.join(changed)}"

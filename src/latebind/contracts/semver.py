@@ -2,8 +2,8 @@
 
 `Version` orders as section 11 of the specification says; build metadata is kept and does not take part in the order.
 A `Range` is alternatives (`||`) of comparators that must all hold (blank or comma): `^1.2`, `~1.2.3`, `>=1, <3`,
-`1.x`, `*`. A pre-release satisfies an alternative only when one of its comparators names a pre-release of the same
-major.minor.patch: who asks for `>=1.0.0` did not ask for `2.0.0-alpha`.
+`1.x`, `*`, and `1.2 - 2.3` with both ends in it. A pre-release satisfies an alternative only when one of its
+comparators names a pre-release of the same major.minor.patch: who asks for `>=1.0.0` did not ask for `2.0.0-alpha`.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ _PART = rf"(?:{_NUMBER}|[xX*])"
 _COMPARATOR = re.compile(
     rf"(?P<op>\^|~|>=|<=|>|<|=)?\s*v?(?P<major>{_PART})(?:\.(?P<minor>{_PART})(?:\.(?P<patch>{_PART}){_TAIL})?)?"
 )
+_HYPHEN = re.compile(r"\s*(\S+)\s+-\s+(\S+)\s*")
 _LONGEST = 256  # characters of a version or range; ranges come from untrusted manifests
 _MOST_DIGITS = 18  # of one number, so that it fits 64 bits everywhere
 
@@ -135,6 +136,11 @@ def _holds(comparators: tuple[Comparator, ...], version: Version) -> bool:
 
 
 def _alternative(text: str, whole: str) -> tuple[Comparator, ...]:
+    hyphen = _HYPHEN.fullmatch(text)
+    if hyphen is not None:
+        if any(end[0] in "^~<>=" for end in hyphen.groups()):
+            raise ValueError(f"{_shorten(text)} in the range {whole!r}: a hyphen stands between versions only")
+        text = ">={} <={}".format(*hyphen.groups())
     found: list[Comparator] = []
     rest = text.strip()
     while rest:
@@ -172,15 +178,18 @@ def _comparators(match: re.Match[str]) -> list[Comparator]:
     return {
         "=": [Comparator(">=", low), Comparator("<", after)],
         ">=": [Comparator(">=", low)],
-        "<": [Comparator("<", low)],
-        ">": [Comparator(">=", after)],
+        "<": [Comparator("<", Version(*low.core, _FIRST))],
+        ">": [Comparator(">=", Version(*after.core))],
         "<=": [Comparator("<", after)],
     }[operator]
 
 
+_FIRST = ("0",)  # the pre-release before all others of its version: `^1.2.3-rc.1` does not mean 2.0.0-alpha
+
+
 def _next(parts: list[int], place: int) -> Version:
     numbers = [*parts[:place], parts[place] + 1, 0, 0][:3]
-    return Version(numbers[0], numbers[1], numbers[2])
+    return Version(numbers[0], numbers[1], numbers[2], _FIRST)
 
 
 def _number(digits: str) -> int:

@@ -1,19 +1,19 @@
-"""The types that a contract may use, each in its three forms: the Python annotation, the C type, the canonical name.
+"""The types that a contract may use. A `Kind` is one such type, and pure description.
 
-A `Kind` is one such type. It is pure description: `marshal.py` turns values of a kind into C and back, `header.py`
-writes its C name, `layout.py` hashes its canonical name. A new type of the design (optional, enum, record, handle,
-iterator) is one more class here and one more case in those three.
+`annotation.py` reads kinds from Python annotations; `clayout.py` says how each lies in memory, `marshal.py` carries
+values of it to C and back, `cdecl.py` writes it in C, `wire.py` in bytes, `schema.py` as JSON Schema; `layout.py`
+hashes its canonical name.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from types import NoneType
-from typing import Annotated, Final, Literal, TypeAlias, get_args, get_origin
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Annotated, Final, Literal, TypeAlias
 
+if TYPE_CHECKING:
+    from enum import Enum
 
-class UnsupportedAnnotation(TypeError):
-    """An annotation stands for none of the kinds. `define.py` turns it into a `ContractError` with its place."""
+    from latebind.contracts.model import Contract
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +48,7 @@ class Text:
 
     name: str = "str"
     c: str = "lb_str"
+    suffix: str = "str"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,13 +57,78 @@ class Bytes:
 
     name: str = "bytes"
     c: str = "lb_bytes"
+    suffix: str = "bytes"
+
+
+@dataclass(frozen=True, slots=True)
+class Enumeration:
+    """An `enum.Enum`: a 32-bit number in C, a name in JSON.
+
+    `members` are (name, number): the values of an enum of integers, else 0, 1, 2 … in the order of definition.
+    Members may be added in a minor version, so they are no part of the canonical name.
+    """
+
+    title: str
+    members: tuple[tuple[str, int], ...]
+    cls: type[Enum] = field(compare=False, repr=False)
+    doc: str = field(default="", compare=False)
+
+    @property
+    def name(self) -> str:
+        """The canonical name."""
+        return f"enum[{self.title}]"
+
+    def number(self, value: object) -> int:
+        """The number of a member; TypeError for anything else."""
+        if not isinstance(value, self.cls):
+            raise TypeError(f"expected {self.title}, not {type(value).__name__}")
+        return next(number for name, number in self.members if name == value.name)
+
+    def member(self, number: int) -> Enum:
+        """The member of a number; ValueError if there is none."""
+        for name, known in self.members:
+            if known == number:
+                return self.cls[name]
+        raise ValueError(f"{number} is no member of {self.title}")
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One field of a record. Without a default unless `required` is false."""
+
+    name: str
+    kind: DataKind
+    required: bool = True
+    default: object = field(default=None, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A dataclass: a struct in C, an object in JSON."""
+
+    title: str
+    fields: tuple[Field, ...]
+    cls: type = field(compare=False, repr=False)
+    doc: str = field(default="", compare=False)
+
+    @property
+    def name(self) -> str:
+        """The canonical name: its fields in their order, since that is what lies in memory."""
+        return f"record[{self.title}{{{','.join(f'{f.name}:{f.kind.name}' for f in self.fields)}}}]"
+
+    def make(self, values: list[object]) -> object:
+        """An instance. ValueError with the class's own words if its `__post_init__` refuses the values."""
+        try:
+            return self.cls(**{f.name: value for f, value in zip(self.fields, values, strict=True)})
+        except Exception as e:
+            raise ValueError(f"{self.title} refuses its fields: {type(e).__name__}: {e}") from e
 
 
 @dataclass(frozen=True, slots=True)
 class ListOf:
     """`list[element]`: the elements one after the other, with their number."""
 
-    element: Scalar | Text
+    element: Scalar | Text | Enumeration | Record
 
     @property
     def name(self) -> str:
@@ -71,8 +137,52 @@ class ListOf:
 
     @property
     def c(self) -> str:
-        """The C type."""
-        return f"lb_list_{self.element.suffix if isinstance(self.element, Scalar) else 'str'}"
+        """The C type. A list of records has one of its contract's own: `cdecl.py` knows it."""
+        return f"lb_list_{self.suffix}"
+
+    @property
+    def suffix(self) -> str:
+        """What the C type ends with."""
+        if isinstance(self.element, Enumeration):
+            return INT32.suffix
+        return self.element.suffix if isinstance(self.element, Scalar) else "str"
+
+
+@dataclass(frozen=True, slots=True)
+class OptionalOf:
+    """`T | None`: in C a flag and a value; a handle that may be missing is a null pointer."""
+
+    element: Scalar | Text | Bytes | Enumeration | Record | ListOf | HandleTo
+
+    @property
+    def name(self) -> str:
+        """The canonical name."""
+        return f"optional[{self.element.name}]"
+
+
+@dataclass(frozen=True, slots=True)
+class HandleTo:
+    """A result that is itself something to call: an opaque pointer, with the methods of another contract."""
+
+    contract: Contract
+
+    @property
+    def name(self) -> str:
+        """The canonical name: id and what breaks compatibility. The methods are entries of the note themselves."""
+        version = self.contract.version
+        return f"handle[{self.contract.id}@{version.major or f'0.{version.minor}'}]"
+
+
+@dataclass(frozen=True, slots=True)
+class IteratorOf:
+    """`Iterator[item]`: a result that is pulled one item at a time; an opaque pointer in C."""
+
+    item: DataKind
+
+    @property
+    def name(self) -> str:
+        """The canonical name."""
+        return f"iterator[{self.item.name}]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,10 +192,13 @@ class Nothing:
     name: str = "none"
 
 
-Kind: TypeAlias = Scalar | Text | Bytes | ListOf
+DataKind: TypeAlias = Scalar | Text | Bytes | Enumeration | Record | ListOf | OptionalOf
+"""What a value can be: parameters, fields, items. (An OptionalOf a handle is a result only.)"""
+
+Kind: TypeAlias = DataKind
 """What a parameter can be."""
 
-ResultKind: TypeAlias = Kind | Nothing
+ResultKind: TypeAlias = DataKind | HandleTo | IteratorOf | Nothing
 """What a result can be."""
 
 BOOL: Final = Scalar("bool", "bool", "bool", "?", "bool")
@@ -112,35 +225,9 @@ UInt64: TypeAlias = Annotated[int, UINT64]
 Float32: TypeAlias = Annotated[float, FLOAT32]
 Float64: TypeAlias = Annotated[float, FLOAT64]
 
-SUPPORTED: Final = (
-    "bool, int, float, str, bytes, the sized numbers of latebind.contracts.types (Int8 … UInt64, Float32, Float64), "
-    "list[…] of numbers, bool or str, and None as a result"
-)
-"""For error messages: what can be used."""
 
-_PLAIN: Final[dict[object, Kind]] = {bool: BOOL, int: INT64, float: FLOAT64, str: Text(), bytes: Bytes()}
-
-
-def kind_of(annotation: object) -> Kind:
-    """The kind that a resolved annotation stands for; raises `UnsupportedAnnotation`."""
-    if isinstance(annotation, type) and annotation in _PLAIN:
-        return _PLAIN[annotation]
-    if get_origin(annotation) is Annotated:
-        base, *marks = get_args(annotation)
-        scalars = [m for m in marks if isinstance(m, Scalar)]
-        return scalars[0] if scalars else kind_of(base)
-    if get_origin(annotation) is list:
-        element = kind_of(get_args(annotation)[0])
-        if isinstance(element, Scalar | Text):
-            return ListOf(element)
-        raise UnsupportedAnnotation(f"a list of {element.name} is not supported")
-    raise UnsupportedAnnotation(f"the type {_spell(annotation)} is not supported")
-
-
-def result_kind_of(annotation: object) -> ResultKind:
-    """The kind of a method's result; raises `UnsupportedAnnotation`."""
-    return Nothing() if annotation is None or annotation is NoneType else kind_of(annotation)
-
-
-def _spell(annotation: object) -> str:
-    return annotation.__qualname__ if isinstance(annotation, type) and not get_args(annotation) else str(annotation)
+def handle_in(kind: ResultKind) -> HandleTo | None:
+    """The handle that a result is, or may be; None for any other kind."""
+    if isinstance(kind, OptionalOf) and isinstance(kind.element, HandleTo):
+        return kind.element
+    return kind if isinstance(kind, HandleTo) else None

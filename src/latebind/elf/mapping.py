@@ -27,9 +27,9 @@ def keep(made: list[T], function: Callable[..., T], *arguments: object) -> T:
 
 
 class Descriptor:
-    """An open file, for reading unless `flags` say otherwise; a context manager that gives the descriptor, and closes it when it is dropped, too.
+    """An open file, for reading unless `flags` say otherwise; a context manager that gives the descriptor.
 
-    Raises what os.open(2) raises.
+    It is closed when the object is dropped, too. Raises what os.open(2) raises.
     """
 
     _open: Sequence[int] = ()

@@ -116,30 +116,35 @@ def summarize_elf(elf: Elf) -> Summary:
     return Summary(elf.path, None, summarize_bytes(elf.data, elf.identity), elf)
 
 
-def read_summary(place: str, path: str, known: dict[tuple[int, int], Summary]) -> Summary:
-    """The summary of the file at `place`, which errors call `path`; one of a device and inode in `known` is taken there.
+def read_summary(place: str, path: str, known: dict[tuple[int, int], Summary]) -> Summary | NotFound | MalformedElf:
+    """The summary of the file at `place`, which errors call `path`.
 
-    A new one is added to `known`. Raises `NotFound`, `MalformedElf` or `SystemFailure`, as `read` does.
+    `known` has those read before, by device and inode; a new one is added. `NotFound` and `MalformedElf` are returned,
+    since a search tries many places; raises `SystemFailure` as `read` does.
     """
     values = summarize(place, known)
-    if isinstance(values, Summary):
-        return values
-    if values is None:
-        return _read_odd(place, path, known)
-    summary = Summary(path, place, values, None)
-    known[values[0][:2]] = summary
-    return summary
+    if isinstance(values, tuple):
+        summary = Summary(path, place, values, None)
+        known[values[0][:2]] = summary
+        return summary
+    if values is False:
+        return NotFound(path)
+    return _read_odd(place, path, known) if values is None else values
 
 
-def _read_odd(place: str, path: str, known: dict[tuple[int, int], Summary]) -> Summary:
-    """The same where the core gave up; there may be no such file."""
+def _read_odd(place: str, path: str, known: dict[tuple[int, int], Summary]) -> Summary | NotFound | MalformedElf:
+    """The same where the core gave up."""
     try:
         status = os.stat(place)
-    except OSError as e:
-        raise NotFound(path) from e
+    except OSError:
+        return NotFound(path)
     if not stat.S_ISREG(status.st_mode):
-        raise MalformedElf(path, None, "not a regular file")
+        return MalformedElf(path, None, "not a regular file")
     from latebind.elf.reading import read
 
-    summary = known[status.st_dev, status.st_ino] = Summary(path, place, None, read(place, name=path))
+    try:
+        elf = read(place, name=path)
+    except (NotFound, MalformedElf) as error:
+        return error
+    summary = known[status.st_dev, status.st_ino] = Summary(path, place, None, elf)
     return summary

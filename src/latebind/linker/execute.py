@@ -20,7 +20,6 @@ from latebind.linkplan import Definition, PreparedObject, PreparedPlan, Role
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from latebind.elf import Elf
     from latebind.elf.symbol import Symbol
     from latebind.linker.process import Process
     from latebind.linker.transaction import Arrivals
@@ -46,7 +45,6 @@ def execute(
             if item.role is Role.SYSTEM and not item.present:
                 loaded[index] = _open_with_system(item, process, arrivals)
         sources = [_source(item, loaded.get(index), opened) for index, item in enumerate(plan.objects)]
-        files = [_file(item, source) for item, source in zip(plan.objects, sources, strict=True)]
         addresses = [*(hooks[name] for name in plan.hooks), *(hooks[found] for found in plan.redirects)]
         images = keep(arrivals.images, _core.execute, plan.packed, sources, addresses)
     except _core.ExecuteError as e:
@@ -56,26 +54,16 @@ def execute(
             file.close()
     for index, item in enumerate(plan.objects):
         if item.is_new:
-            loaded[index] = arrived = _loaded(item, images[index], files[index])
+            loaded[index] = arrived = _loaded(item, images[index])
             arrivals.objects.append(arrived)
     return loaded
 
 
-def _file(item: PreparedObject, source: type_of_source) -> Elf | _core.FileMapping | None:
-    """The file of an object that is mapped: what was read of it, or what keeps it until somebody reads it."""
-    if item.elf is not None or not isinstance(source, int):
-        return item.elf
-    try:
-        return _core.FileMapping(source)
-    except OSError as e:
-        raise SystemFailure("mmap", e.errno or 0, item.path) from e
-
-
-def _loaded(item: PreparedObject, image: _core.Object | None, file: Elf | _core.FileMapping | None) -> LoadedObject:
+def _loaded(item: PreparedObject, image: _core.Object | None) -> LoadedObject:
     if image is None:
         raise AssertionError(f"the core returned no image for {item.path}")
     base, names = RuntimeAddress(image.base), frozenset({item.name})
-    return LoadedObject(item.path, Role.OWN, base, item.identity, file, None, image, names=names)
+    return LoadedObject(item.path, Role.OWN, base, item.identity, item.elf, None, image, names=names)
 
 
 def _open_with_system(item: PreparedObject, process: Process, arrivals: Arrivals) -> LoadedObject:

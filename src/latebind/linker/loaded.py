@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from latebind.elf import Elf
+from latebind.elf import read, read_process
+from latebind.errors import LatebindError
 from latebind.search import Resident
 
 if TYPE_CHECKING:
     from latebind import _core
+    from latebind.elf import Elf
     from latebind.elf.bytesource import RuntimeAddress
     from latebind.elf.file import FileIdentity
     from latebind.linker.interpose import Interposition
@@ -21,15 +24,15 @@ if TYPE_CHECKING:
 class LoadedObject:
     """An object in the process, as a namespace sees it.
 
-    `image` is the core's handle where it is our own. `file` is its file: the `Elf` where that was read, else what maps
-    it, to be read when somebody asks; None where `system` says which of the system linker's objects it is.
+    `image` is the core's handle where it is our own. `file` is its file where that was read already; `system` says
+    which of the system linker's objects it is.
     """
 
     path: str
     role: Role
     base: RuntimeAddress
     identity: FileIdentity | None = None
-    file: Elf | _core.FileMapping | None = None
+    file: Elf | None = None
     system: SystemObject | None = None
     image: _core.Object | None = None
     system_handle: int | None = None
@@ -58,11 +61,21 @@ class LoadedObject:
         """Its file, read at the first question."""
         if self.system is not None:
             return self.system.elf
-        if not isinstance(self.file, Elf):
-            if self.file is None:
-                raise AssertionError(f"{self.path} has no file")
-            self.file = Elf(self.path, memoryview(self.file), self.identity)
+        if self.file is None:
+            self.file = self._read()
         return self.file
+
+    def _read(self) -> Elf:
+        """What was loaded by a kept plan: its file, or, where that is another one by now, what is in memory."""
+        try:
+            elf = read(self.path)
+        except LatebindError:
+            elf = None
+        if elf is not None and elf.identity == self.identity:
+            return elf
+        if self.image is None:
+            raise AssertionError(f"{self.path} is neither ours nor the system's")
+        return read_process(os.getpid(), self.image.start)
 
     @property
     def resident(self) -> Resident:

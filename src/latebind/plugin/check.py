@@ -76,7 +76,7 @@ def check_native(manifest: Manifest, stored: Stored, around: Surroundings) -> Ch
     exports = frozenset(s.name for s in elf.symbols if s.exported and s.type in {STT_FUNC, STT_GNU_IFUNC})
     check_exports(note, exports)
     check_contracts(manifest, note, around.contracts)
-    imports = match_imports(manifest, plan, around)
+    imports = match_imports(manifest, note, plan, around)
     check_required(manifest, note, around.services)
     check(manifest.id, imported_symbols(plan, manifest, imports), manifest.capabilities, around.policy)
     return CheckedPlugin(manifest, stored, plan, namespace, note, exports, imports)
@@ -111,14 +111,18 @@ def check_note(manifest: Manifest, note: PluginNote) -> PluginNote:
 
 
 def check_exports(note: PluginNote, exports: frozenset[str]) -> None:
-    """Each method that the notes promise must be an exported function."""
+    """Each function that the notes promise must be exported."""
     for contract in note.provides.values():
-        for method in contract.methods:
-            symbol = f"{symbol_prefix(contract.id)}_{method}"
+        for symbol, entry in contract.symbols().items():
             if symbol not in exports:
-                near = difflib.get_close_matches(symbol, exports, n=1)
-                hint = f"; did you mean {near[0]}?" if near else ""
-                raise ContractError(contract.id, f"the plugin does not export {symbol}{hint}", method)
+                what = f"the plugin does not export {symbol}{near_miss(symbol, exports)}"
+                raise ContractError(contract.id, what, entry)
+
+
+def near_miss(symbol: str, exports: Iterable[str]) -> str:
+    """A question about the exported name that comes close to `symbol`; the empty text if none does."""
+    near = difflib.get_close_matches(symbol, sorted(exports), n=1)
+    return f"; did you mean {near[0]}?" if near else ""
 
 
 def check_contracts(manifest: Manifest, note: PluginNote, contracts: Iterable[Contract]) -> None:
@@ -142,7 +146,7 @@ def check_version(manifest: Manifest, contract: Contract, found: ContractNote) -
         raise VersionConflict(text, sides)
 
 
-def match_imports(manifest: Manifest, plan: LinkPlan, around: Surroundings) -> dict[str, str]:
+def match_imports(manifest: Manifest, note: PluginNote, plan: LinkPlan, around: Surroundings) -> dict[str, str]:
     """The imported symbols that belong to a required contract, each with the contract's id.
 
     Raises `UnresolvedSymbol` for one that the service does not have, and `ContractError` for one of a contract that
@@ -151,20 +155,24 @@ def match_imports(manifest: Manifest, plan: LinkPlan, around: Surroundings) -> d
     required = {r.id: r for r in manifest.requires if r.kind == "contract"}
     known = {c.id for c in around.contracts} | around.services.keys() | required.keys()
     prefixes = [(symbol_prefix(contract), contract) for contract in known]
+    # The functions of handles that a service answers have the prefix of another contract: their names are known
+    # from the service's contract, or, where the service is absent, from what the plugin was compiled with.
+    offered = {s.contract.id: [f.symbol for f in s.contract.functions()] for s in around.services.values()}
+    owners = {symbol: contract.id for contract in note.requires.values() for symbol in contract.symbols()}
+    owners |= {symbol: contract for contract, symbols in offered.items() for symbol in symbols}
     matched: dict[str, str] = {}
     for item in plan.imports:
-        owner = prefix_owner(item.symbol, prefixes) if item.provider is None else None
+        if item.provider is not None:
+            continue
+        owner = owners.get(item.symbol) or prefix_owner(item.symbol, prefixes)
         if owner is None:
             continue
         if owner not in required:
             what = f"{manifest.entry} imports {item.symbol}, and its manifest does not require {owner}"
             raise ContractError(owner, what)
-        service = around.services.get(owner)
-        if service is not None:
-            names = [service.contract.symbol(m) for m in service.contract.methods]
-            if item.symbol not in names:
-                near = tuple(difflib.get_close_matches(item.symbol, names, n=3))
-                raise UnresolvedSymbol(item.symbol, None, manifest.entry_path, near)
+        if owner in offered and item.symbol not in offered[owner]:
+            near = tuple(difflib.get_close_matches(item.symbol, offered[owner], n=3))
+            raise UnresolvedSymbol(item.symbol, None, manifest.entry_path, near)
         matched[item.symbol] = owner
     return matched
 

@@ -27,6 +27,36 @@ class Saved:
     data: bytes
 
 
+class Opened(Protocol):
+    """A handle or an iterator that a plugin answered, of any kind of plugin; `opened.py` hands it out."""
+
+    @property
+    def contract(self) -> Contract | None:
+        """The contract of a handle; None for an iterator."""
+        ...
+
+    @property
+    def closed(self) -> bool:
+        """Whether it ended."""
+        ...
+
+    def bind(self, method: Method, proxy: object) -> Invoke:
+        """A method of the handle, as `Generation.bind` answers those of the plugin."""
+        ...
+
+    def next(self) -> object:
+        """The next item of the iterator. Raises `Ended` after the last one."""
+        ...
+
+    def close(self) -> None:
+        """End it; more than once does no harm. Raises `PluginError`."""
+        ...
+
+    def abandon(self) -> None:
+        """Nobody holds it any more; it may be closed when it suits the plugin. Called by the garbage collector."""
+        ...
+
+
 class Generation(Protocol):
     """What the host does with a loaded plugin of any kind."""
 
@@ -52,7 +82,8 @@ class Generation(Protocol):
     def bind(self, contract: Contract, method: Method, proxy: object) -> Invoke:
         """A method as something to call.
 
-        A missing one runs its default body with `proxy` as self, or raises `NotProvided` when it is called.
+        A missing one runs its default body with `proxy` as self, or raises `NotProvided` when it is called. A handle
+        or an iterator is answered as an `Opened`.
         """
         ...
 
@@ -62,6 +93,10 @@ class Generation(Protocol):
 
     def restore(self, saved: Saved) -> None:
         """Take over a state. Raises `PluginError`."""
+        ...
+
+    def selftest(self) -> bool:
+        """Run the plugin's lb_selftest; whether it has one. Raises `PluginError` with what it says is wrong."""
         ...
 
     def lasting(self) -> tuple[str, ...]:

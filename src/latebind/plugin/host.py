@@ -186,6 +186,16 @@ class Host:
             with slot.gate.hold("unload", timeout):
                 return self._drop(plugin, "unload")
 
+    def selftest(self, plugin: str) -> bool:
+        """Run a loaded plugin's lb_selftest; whether it has one. Raises `PluginError` with what it says is wrong."""
+        with self._lock:
+            slot, generation = self._loaded(plugin, "test")
+            slot.gate.enter()
+            try:
+                return generation.selftest()
+            finally:
+                slot.gate.leave()
+
     def plugins(self) -> tuple[PluginStatus, ...]:
         """Every known plugin by id, a loaded one in its loaded version, any other in its newest."""
         with self._lock:

@@ -16,24 +16,25 @@ from latebind.contracts import (
     Callback,
     CallPool,
     Contract,
+    Exports,
     Method,
-    NativeMethod,
     Owner,
     missing_service,
     service_callbacks,
 )
 from latebind.contracts.marshal import Span, View, decode
-from latebind.contracts.native import check_status
+from latebind.contracts.native import c_function, check_status
 from latebind.contracts.types import Bytes
-from latebind.errors import LatebindError, NotProvided
+from latebind.errors import LatebindError
 from latebind.linker import Library, load
 from latebind.linker.lasting import will_last
 from latebind.plugin.check import CheckedPlugin, check_contracts
-from latebind.plugin.generation import Invoke, Saved
+from latebind.plugin.generation import Saved
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from latebind.plugin.generation import Invoke
     from latebind.plugin.manifest import Manifest
     from latebind.plugin.services import Service
 
@@ -55,6 +56,9 @@ class NativeGeneration:
         self._started = False
         # A nested call of the same thread (plugin → service → plugin) must not wait for itself: a reentrant lock.
         self._serial: AbstractContextManager[Any] = nullcontext() if self.manifest.parallel else threading.RLock()
+        self._exports = Exports(self._owner, self._calls, self._address, self._serial)
+        for contract in checked.note.provides.values():
+            self._exports.provide(contract.id, contract.methods)
 
     def start(self, services: Mapping[str, Service]) -> None:
         """Map and bind the file, run its constructors, then lb_init."""
@@ -72,22 +76,7 @@ class NativeGeneration:
 
     def bind(self, contract: Contract, method: Method, proxy: object) -> Invoke:
         """The exported function of a method, or what stands in for one that this plugin does not have yet."""
-        note = self._checked.note.provides[contract.id]
-        if method.name not in note.methods:
-            return missing_method(self._owner, contract, method, proxy)
-        assert self._library is not None
-        function = NativeMethod(self._owner, contract, method, self._library.symbol(contract.symbol(method)))
-        serial, calls = self._serial, self._calls
-
-        def invoke(arguments: Sequence[object]) -> object:
-            with serial:
-                call = calls.begin()
-                try:
-                    return function(call, arguments)
-                finally:
-                    calls.end(call)
-
-        return invoke
+        return self._exports.bind(contract, method, proxy)
 
     def save(self) -> Saved | None:
         """What lb_save answers, or None without an lb_save."""
@@ -111,6 +100,13 @@ class NativeGeneration:
         view = View(saved.data, len(saved.data))
         self._lifecycle("lb_restore", [ctypes.c_uint32, View], [saved.schema, view], keep_state=True)
 
+    def selftest(self) -> bool:
+        """Run lb_selftest, if there is one."""
+        if "lb_selftest" not in self._checked.exports:
+            return False
+        self._lifecycle("lb_selftest", [], [])
+        return True
+
     def lasting(self) -> tuple[str, ...]:
         """What of it cannot be unloaded."""
         reasons = self._library.lasting() if self._library is not None else will_last(self._checked.plan)
@@ -119,9 +115,12 @@ class NativeGeneration:
     def close(self) -> list[LatebindError]:
         """Run lb_fini if lb_init went well, then unload."""
         problems: list[LatebindError] = []
-        library, self._library = self._library, None
+        library = self._library
         if library is None:
             return problems
+        if self._started:
+            problems += self._exports.close_all()  # what is still open, while everything that it needs is there
+        self._library = None
         if self._started and "lb_fini" in self._checked.exports:
             try:
                 self._lifecycle("lb_fini", [], [], library=library)
@@ -133,8 +132,24 @@ class NativeGeneration:
             problems.append(e.with_traceback(None))
         else:
             self._callbacks = {}  # not before: destructors may still call services
+        problems += self._take_back()
         del self._checked  # the plan keeps the file mapped for reading, and a proxy may keep us until its next call
         return problems
+
+    def _take_back(self) -> list[LatebindError]:
+        """Close the handles and iterators of services that the plugin left open."""
+        problems: list[LatebindError] = []
+        for thing in self._calls.forget_lent():
+            try:
+                if callable(close := getattr(thing, "close", None)):
+                    close()
+            except Exception as e:  # noqa: BLE001 - a service may raise anything; it is told, and unloading goes on
+                problems.append(self._owner.error("unload", f"closing what it left open: {type(e).__name__}: {e}"))
+        return problems
+
+    def _address(self, symbol: str) -> int:
+        assert self._library is not None
+        return self._library.symbol(symbol)
 
     def _bind_services(self, services: Mapping[str, Service]) -> dict[str, Callback]:
         callbacks: dict[str, Callback] = {}
@@ -158,7 +173,7 @@ class NativeGeneration:
         """Call one of the lb_… functions; `read` takes its answer over before the call's memory ends."""
         where = library or self._library
         assert where is not None
-        function = ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_void_p, *types)(where.symbol(name))
+        function = c_function(where.symbol(name), types)
         with self._serial:
             call = self._calls.begin()
             try:
@@ -186,23 +201,3 @@ def load_native(
         generation.close()
         raise
     return generation
-
-
-def missing_method(owner: Owner, contract: Contract, method: Method, proxy: object) -> Invoke:
-    """What a call of a method does that the plugin, built against an older contract, does not have."""
-    body = method.body
-    if body is not None:
-
-        def run_default(arguments: Sequence[object]) -> object:
-            positional, named = method.spread(arguments)
-            return body(proxy, *positional, **named)
-
-        return run_default
-
-    def refuse(_arguments: Sequence[object]) -> object:
-        name = f"{contract.id}.{method.name}"
-        raise NotProvided(
-            owner.plugin, owner.version, name, "the plugin was built against an older contract without it"
-        )
-
-    return refuse

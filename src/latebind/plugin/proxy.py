@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from latebind.plugin.slot import BoundMethod, Slot
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from latebind.contracts import Contract, Method
 
@@ -34,11 +34,14 @@ def make_proxy(slot: Slot, contract: Contract) -> Proxy:
     proxy = Proxy(slot, contract)
     for method in contract.methods:
         # On the instance, not on the class: calling it costs no binding of `self`.
-        setattr(proxy, method.name, _proxy_method(contract, method, BoundMethod(slot, contract, method, proxy)))
+        setattr(proxy, method.name, callable_method(contract, method, BoundMethod(slot, contract, method, proxy)))
     return proxy
 
 
-def _proxy_method(contract: Contract, method: Method, bound: BoundMethod) -> Callable[..., object]:
+def callable_method(
+    contract: Contract, method: Method, bound: Callable[[Sequence[object]], object]
+) -> Callable[..., object]:
+    """`bound`, which takes one argument a parameter, with the method's own signature, name and documentation."""
     signature = _signature(method)
     count = len(method.parameters)
     simple = not any(p.keyword_only for p in method.parameters)

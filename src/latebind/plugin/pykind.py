@@ -18,11 +18,9 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from latebind.contracts import Contract, Method, Owner, compatible, contract_of
-from latebind.contracts.marshal import check_argument
-from latebind.contracts.native import encode_arguments
 from latebind.errors import ContractError, LatebindError, LifecycleError, PluginError, VersionConflict
 from latebind.plugin.generation import Invoke, Saved
-from latebind.plugin.native import missing_method
+from latebind.plugin.pycalls import PythonCalls, run
 from latebind.plugin.services import Service, check_implements
 
 if TYPE_CHECKING:
@@ -65,7 +63,8 @@ class PythonGeneration:
         self._provided = {p.contract: p.version for p in manifest.provides}
         self._package = f"_latebind_plugin_{next(_numbers)}_{re.sub('[^a-z0-9]', '_', manifest.id)}"
         self._instance: Any = None
-        self._serial: AbstractContextManager[Any] = nullcontext() if manifest.parallel else threading.RLock()
+        serial: AbstractContextManager[Any] = nullcontext() if manifest.parallel else threading.RLock()
+        self._calls = PythonCalls(self._owner, serial)
 
     def start(self, folder: str, services: Mapping[str, Service], contracts: Sequence[Contract]) -> None:
         """Import the module from `folder` and make the class."""
@@ -85,23 +84,7 @@ class PythonGeneration:
 
     def bind(self, contract: Contract, method: Method, proxy: object) -> Invoke:
         """The instance's method, with its arguments and its result held to the contract."""
-        function = getattr(self._instance, method.name, None)
-        if function is None:
-            return missing_method(self._owner, contract, method, proxy)
-        name = f"{contract.id}.{method.name}"
-
-        def invoke(arguments: Sequence[object]) -> object:
-            encode_arguments(name, method, arguments)
-            positional, named = method.spread(arguments)
-            with self._serial:
-                answer = self._run(name, lambda: function(*positional, **named))
-            try:
-                check_argument(method.result, answer)
-            except (TypeError, ValueError, OverflowError) as e:
-                raise self._owner.error(name, f"its result breaks the contract: {e}") from e
-            return answer
-
-        return invoke
+        return self._calls.bind(contract, method, self._instance, proxy)
 
     def save(self) -> Saved | None:
         """What the plugin's lb_save answers, or None without one."""
@@ -120,13 +103,20 @@ class PythonGeneration:
             raise self._owner.error("lb_restore", "the plugin does not have it, so it cannot take over the state")
         self._run("lb_restore", lambda: function(saved.schema, saved.data))
 
+    def selftest(self) -> bool:
+        """Run the plugin's lb_selftest, if it has one."""
+        function = getattr(self._instance, "lb_selftest", None)
+        if function is not None:
+            self._run("lb_selftest", function)
+        return function is not None
+
     def lasting(self) -> tuple[str, ...]:
         """Nothing that latebind knows of: modules go when nobody refers to them."""
         return ()
 
     def close(self) -> list[LatebindError]:
         """Run the plugin's lb_fini and forget its modules."""
-        problems: list[LatebindError] = []
+        problems = self._calls.close_all()
         instance, self._instance = self._instance, None
         finish = getattr(instance, "lb_fini", None)
         if finish is not None:
@@ -155,11 +145,7 @@ class PythonGeneration:
         return cls
 
     def _run(self, method: str, function: Callable[[], Any]) -> Any:
-        """Run the plugin's code; any exception of it is a `PluginError`."""
-        try:
-            return function()
-        except Exception as e:
-            raise self._owner.error(method, f"{type(e).__name__}: {e}") from e
+        return run(self._owner, method, function)
 
 
 def check_claim(manifest: Manifest, contract: Contract) -> None:

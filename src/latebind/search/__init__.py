@@ -8,7 +8,7 @@ from latebind.search.closure import Closure, Found, Missing, Place, Resident, fi
 from latebind.search.environment import Environment
 from latebind.search.files import Files
 from latebind.search.fresh import fresh_closure
-from latebind.search.graph import Graph, Node, graph_for
+from latebind.search.graph import Fresh, Node
 from latebind.search.rules import Via
 
 __all__ = [
@@ -16,7 +16,7 @@ __all__ = [
     "Environment",
     "Files",
     "Found",
-    "Graph",
+    "Fresh",
     "LoaderCache",
     "Missing",
     "Node",
@@ -25,6 +25,5 @@ __all__ = [
     "Via",
     "find_closure",
     "fresh_closure",
-    "graph_for",
     "locate",
 ]

@@ -29,6 +29,8 @@ _EXTENSION_HWCAPS: Final = 1
 _HWCAP_EXTENSION: Final = 1 << 62
 _HWCAP_ISA_LEVEL_MASK: Final = 0x3FF << 32
 
+_FEW: Final = 8  # names that are looked for one by one, before all of them are read
+
 CACHE_FLAGS: Final = {
     # (e_machine, class bits) → the flags of libraries for it: FLAG_ELF_LIBC6 and the ABI's own bits
     (62, 64): 0x0303,
@@ -61,6 +63,7 @@ class LoaderCache:
     def __init__(self, data: bytes | None) -> None:
         self._data = data or b""
         self._rows: dict[int, list[_Row]] | None = None
+        self._texts: dict[bytes, list[_Row]] | None = None
         self._found: dict[str, list[_Row]] = {}  # names that were asked for: `libc.so.6` is, once for every object
 
     def _by_key(self) -> dict[int, list[_Row]]:
@@ -99,18 +102,33 @@ class LoaderCache:
         return best[1] if best else None
 
     def _rows_of(self, name: str) -> list[_Row]:
-        """The rows whose key is `name`. ldconfig shares the tails of strings, so a key may lie inside a path."""
-        if name in self._found:
-            return self._found[name]
+        """The rows whose key is `name`."""
+        known = self._found.get(name)
+        if known is None:
+            text = name.encode("utf-8", "surrogateescape") + b"\0"
+            few = len(self._found) < _FEW
+            known = self._found[name] = self._looked_for(text) if few else self._by_text().get(text, [])
+        return known
+
+    def _looked_for(self, text: bytes) -> list[_Row]:
+        """The rows with the key `text`. ldconfig shares the tails of strings, so a key may lie inside a path."""
         by_key = self._by_key()
-        text = name.encode("utf-8", "surrogateescape") + b"\0"
         found: list[_Row] = []
         at = self._data.find(text) if by_key else -1
         while at >= 0:
             found += by_key.get(at, ())
             at = self._data.find(text, at + 1)
-        self._found[name] = found
         return found
+
+    def _by_text(self) -> dict[bytes, list[_Row]]:
+        """The same for every key."""
+        if self._texts is None:
+            data = self._data
+            texts: dict[bytes, list[_Row]] = {}
+            for key, rows in sorted(self._by_key().items()):
+                texts.setdefault(data[key : data.find(b"\0", key) + 1], []).extend(rows)
+            self._texts = texts
+        return self._texts
 
 
 def _rows(data: bytes) -> Iterator[_Row]:

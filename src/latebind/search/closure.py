@@ -54,13 +54,6 @@ class Resident(Value):
         """Its whole file."""
         return self.summary.elf
 
-    def is_file(self, file: Summary) -> bool:
-        """Whether `file` is the same one, perhaps by another path."""
-        own = self.summary
-        return own is file or (
-            own.identity is not None and file.identity is not None and own.identity[:2] == file.identity[:2]
-        )
-
 
 class Place:
     """Where a name leads: to the file at `path`, by the rule `via` and for the reason `why`. Not to be changed."""
@@ -157,13 +150,40 @@ class Closure(Value):
         return self.objects[0]
 
 
-def find_closure(root: Elf | Summary, files: Files, env: Environment, residents: Sequence[Resident] = ()) -> Closure:
+class Residents:
+    """The objects that are there already, to be asked by name and by file; of two that answer the first one counts."""
+
+    def __init__(self, residents: Sequence[Resident] = ()) -> None:
+        self.by_name: dict[str, Resident] = {}
+        self._by_file: dict[object, Resident] = {}  # by summary, and by device and inode
+        self.linker = next((r for r in residents if r.via is Via.INTERP), None)
+        for resident in residents:
+            file = resident.summary
+            for name in (*resident.names, file.soname, resident.path):
+                if name is not None:
+                    self.by_name.setdefault(name, resident)
+            self._by_file.setdefault(file, resident)
+            if file.identity is not None:
+                self._by_file.setdefault(file.identity[:2], resident)
+
+    def of_file(self, file: Summary) -> Resident | None:
+        """The one that `file` is, perhaps by another path."""
+        known = self._by_file.get(file)
+        if known is None and file.identity is not None:
+            known = self._by_file.get(file.identity[:2])
+        return known
+
+
+def find_closure(
+    root: Elf | Summary, files: Files, env: Environment, residents: Sequence[Resident] | Residents = ()
+) -> Closure:
     """Everything that loading `root` pulls in.
 
     `residents` are objects that are already there (the dynamic linker in a fresh process; the link map of a running
     one): they come into the closure only where something needs them.
     """
-    return Search(summary_of(root), files, env, residents).run()
+    there = residents if isinstance(residents, Residents) else Residents(residents)
+    return Search(summary_of(root), files, env, there).run()
 
 
 def locate(name: str, requester: Elf | Summary, files: Files, env: Environment) -> Summary:
@@ -174,7 +194,7 @@ def locate(name: str, requester: Elf | Summary, files: Files, env: Environment) 
     program = summary_of(requester)
     if program.soname == name:
         return program
-    search = Search(program, files, env, ())
+    search = Search(program, files, env, Residents())
     found = search.place_of(name, search.add_root())
     if not isinstance(found, Place):
         raise NotFound(name, None, found)
@@ -185,10 +205,15 @@ _PARTS_OF_MUSL: Final = tuple([f"lib{part}." for part in ("c", "pthread", "rt", 
 """How names begin that musl's linker answers to itself, since it is the C library (ldso/dynlink.c, `load_library`)."""
 
 
+def _remembered(env: Environment, files: Files) -> tuple[Rules, dict[object, Place | tuple[Tried, ...]]]:
+    """What the searches for files of one kind in one environment share: the rules, and where names led."""
+    return Rules(env, files), {}
+
+
 class Search:
     """The state of one closure; `run` is the loop, everything else answers "which file is this name?"."""
 
-    def __init__(self, root: Summary, files: Files, env: Environment, residents: Sequence[Resident]) -> None:
+    def __init__(self, root: Summary, files: Files, env: Environment, residents: Residents) -> None:
         self.files = files
         self.env = env
         self.root = root
@@ -197,10 +222,8 @@ class Search:
         self.missing: dict[str, Missing] = {}
         self._by_name: dict[str, Found] = {}
         self._by_file: dict[Summary, Found] = {}
-        self._residents = _names_of(residents)
-        self._has_tokens = any("$" in folder for folder in env.library_path)  # $ORIGIN there is the loader's
-        wanted = (root.elf_class, root.machine, root.data)
-        self._places: dict[object, Place | tuple[Tried, ...]] = files.kept(("places", env, wanted), dict)
+        key = ("search", env, root.elf_class, root.machine, root.data)
+        self._rules, self._places = files.kept(key, lambda: _remembered(env, files))
 
     def run(self) -> Closure:
         """The loop: each object's needs in turn, and behind all others those of what they pull in."""
@@ -224,7 +247,7 @@ class Search:
 
     def add_root(self) -> Found:
         """The first object."""
-        resident = self._resident_of(self.root)
+        resident = self.residents.of_file(self.root)
         root = self.root if resident is None else resident.summary
         return self._add(Place(self.root.path, self.root.path, Via.ROOT, "the file itself", root), None, resident)
 
@@ -258,7 +281,7 @@ class Search:
         found = self._by_file.get(place.summary)
         if found is not None:
             return self._alias(found, place.name)
-        resident = self._resident_of(place.summary)
+        resident = self.residents.of_file(place.summary)
         if resident is not None:
             return self._take_resident(resident, place.name)
         return self._add(place, loader.index, None)
@@ -266,12 +289,10 @@ class Search:
     def _known_resident(self, name: str) -> Found | None:
         """A resident that answers to `name`: its DT_SONAME says so, for example (`_dl_name_match_p`)."""
         if self.env.is_musl and name.startswith(_PARTS_OF_MUSL):
-            return next((self._take_resident(r, name) for r in self.residents if r.via is Via.INTERP), None)
-        resident = self._residents.get(name)
+            resident = self.residents.linker
+        else:
+            resident = self.residents.by_name.get(name)
         return None if resident is None else self._take_resident(resident, name)
-
-    def _resident_of(self, file: Summary) -> Resident | None:
-        return next((r for r in self.residents if r.is_file(file)), None)
 
     def _take_resident(self, resident: Resident, name: str) -> Found:
         known = self._by_file.get(resident.summary)
@@ -314,11 +335,9 @@ class Search:
     def _owners_for(self, name: str, loader: Found) -> Owners:
         """The objects on which it depends where `name` leads when `loader` asks; rules.py says why these."""
         file = loader.place.summary
-        if self.env.is_musl or file.runpath is None:
-            owners = self._inherited(loader)
-        else:
-            owners = ((loader.path, file),)
-        if file.flags_1 & DF_1_NODEFLIB or self._has_tokens or "$" in name:
+        own = not self.env.is_musl and file.runpath is not None
+        owners = ((loader.path, file),) if own else self._inherited(loader)
+        if file.flags_1 & DF_1_NODEFLIB or self._rules.has_tokens or "$" in name:
             owners = ((loader.path, file), *owners)
         return owners
 
@@ -343,7 +362,7 @@ class Search:
             chain.append(above)
             above = self._above(above)
         tried: list[Tried] = []
-        for path, via, why in Rules(self.env, self.files).candidates(name, chain, tried):
+        for path, via, why in self._rules.candidates(name, chain, tried):
             file = self._acceptable(path, tried)
             if file is not None:
                 return Place(name, path, via, why, file)
@@ -351,13 +370,12 @@ class Search:
 
     def _acceptable(self, path: str, tried: list[Tried]) -> Summary | None:
         """The file at `path`, where it is one that ld.so would take; else the reason in `tried`."""
-        try:
-            file = self.files.summary(path)
-        except NotFound:
+        file = self.files.look(path)
+        if isinstance(file, NotFound):
             tried.append(Tried(path, "no such file"))
             return None
-        except MalformedElf as e:
-            tried.append(Tried(path, e.what))
+        if isinstance(file, MalformedElf):
+            tried.append(Tried(path, file.what))
             return None
         wanted = self.root
         if file.elf_class != wanted.elf_class:
@@ -376,13 +394,3 @@ def place_of_resident(name: str, resident: Resident) -> Place:
     """Where `name` leads when `resident` answers to it."""
     why = "the program's interpreter" if resident.via is Via.INTERP else "already in the process"
     return Place(name, resident.path, resident.via, why, resident.summary)
-
-
-def _names_of(residents: Sequence[Resident]) -> dict[str, Resident]:
-    """Name → the first resident that answers to it."""
-    found: dict[str, Resident] = {}
-    for resident in residents:
-        for name in (*resident.names, resident.summary.soname, resident.path):
-            if name is not None:
-                found.setdefault(name, resident)
-    return found

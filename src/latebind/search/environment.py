@@ -149,7 +149,7 @@ def environment_for(
         variables = os.environ if files.is_native else {}
     file = summary_of(elf)
     abi = (file.machine, file.bits)
-    interpreter = interpreter or file.interpreter or _usual_interpreter(file, abi)
+    interpreter = interpreter or file.interpreter or usual_interpreter(file)
     library_path, preload = variables.get("LD_LIBRARY_PATH", ""), variables.get("LD_PRELOAD", "")
     key = ("environment", abi, interpreter, library_path, preload, secure)
     return files.kept(key, lambda: _environment(files, abi, interpreter, library_path, preload, secure=secure))
@@ -176,11 +176,12 @@ def _environment(
     )
 
 
-def _usual_interpreter(file: Summary, abi: tuple[int, int]) -> str | None:
+def usual_interpreter(file: Summary) -> str | None:
     """The dynamic linker of a file that names none (a library): musl's where the file asks for musl's C library."""
-    if any(name == "libc.so" or name.startswith("libc.musl-") for name in file.needed):
-        return f"/lib/ld-musl-{_MUSL_NAMES.get(abi[0], 'x86_64')}.so.1"
-    return INTERPRETERS.get(abi)
+    for name in file.needed:
+        if name == "libc.so" or name.startswith("libc.musl-"):
+            return f"/lib/ld-musl-{_MUSL_NAMES.get(file.machine, 'x86_64')}.so.1"
+    return INTERPRETERS.get((file.machine, file.bits))
 
 
 def _preload_list(files: Files, preload: str, *, is_musl: bool) -> tuple[str, ...]:

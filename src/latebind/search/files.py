@@ -10,7 +10,7 @@ import os
 import stat
 
 from latebind.elf.summary import Summary, read_summary
-from latebind.errors import LatebindError, MalformedElf, NotFound
+from latebind.errors import NotFound
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from typing import Any, TypeVar
 
     from latebind.elf import Elf
+    from latebind.errors import MalformedElf
 
     Kept = TypeVar("Kept")
 
@@ -29,7 +30,7 @@ class Files:
 
     def __init__(self, root: str | None = None) -> None:
         self.root = os.path.abspath(root) if root and os.path.abspath(root) != "/" else None
-        self._by_path: dict[str, Summary | LatebindError] = {}
+        self._by_path: dict[str, Summary | NotFound | MalformedElf] = {}
         self._by_identity: dict[tuple[int, int], Summary] = {}
         self._kept: dict[Any, Any] = {}
         self._folders: dict[str, bool] = {}
@@ -44,7 +45,7 @@ class Files:
     def canonical(self, path: str) -> str:
         """`path` without symbolic links, as it is called inside the root."""
         if self.root is None:
-            return os.path.realpath(path)
+            return self.kept(("canonical", path), lambda: os.path.realpath(path))
         done, pending, links = "", [p for p in reversed(path.split("/")) if p], 0
         while pending:
             part = pending.pop()
@@ -74,15 +75,16 @@ class Files:
 
         Raises `NotFound`, `MalformedElf` or `SystemFailure`; the first two each time the same.
         """
+        found = self.look(path)
+        if isinstance(found, Summary):
+            return found
+        raise found
+
+    def look(self, path: str) -> Summary | NotFound | MalformedElf:
+        """The same, but returns `NotFound` and `MalformedElf`: to a search they are answers."""
         known = self._by_path.get(path)
         if known is None:
-            try:
-                known = read_summary(self.real(path), path, self._by_identity)
-            except (NotFound, MalformedElf) as e:
-                known = e
-            self._by_path[path] = known
-        if isinstance(known, LatebindError):
-            raise known
+            known = self._by_path[path] = read_summary(self.real(path), path, self._by_identity)
         return known
 
     def elf(self, path: str) -> Elf:

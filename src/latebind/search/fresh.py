@@ -5,7 +5,7 @@ from __future__ import annotations
 from latebind.elf.numbers import ET_CORE, ET_REL
 from latebind.elf.summary import summary_of
 from latebind.errors import NotFound, Unsupported
-from latebind.search.closure import Closure, Resident, find_closure
+from latebind.search.closure import Closure, Resident, Residents, find_closure
 from latebind.search.rules import Via
 
 TYPE_CHECKING = False
@@ -23,20 +23,21 @@ def fresh_closure(root: Elf | Summary, files: Files, env: Environment) -> Closur
     """
     file = summary_of(root)
     check_loadable(file)
-    linker = linker_of(files, env)
-    return find_closure(file, files, env, [] if linker is None or linker.summary is file else [linker])
+    there = residents_of(files, env)
+    is_linker = there.linker is not None and there.linker.summary is file
+    return find_closure(file, files, env, () if is_linker else there)
 
 
-def linker_of(files: Files, env: Environment) -> Resident | None:
-    """The dynamic linker of `env`, which is there when it loads a program; None where it is not among `files`."""
-    return files.kept(("linker", env.interpreter), lambda: _open_linker(files, env.interpreter))
+def residents_of(files: Files, env: Environment) -> Residents:
+    """What is there when the dynamic linker of `env` loads a program: itself, where it is among `files`."""
+    return files.kept(("residents", env.interpreter), lambda: _residents(files, env.interpreter))
 
 
-def _open_linker(files: Files, path: str | None) -> Resident | None:
+def _residents(files: Files, path: str | None) -> Residents:
     try:
-        return Resident(path, files.summary(path), via=Via.INTERP) if path else None
+        return Residents([Resident(path, files.summary(path), via=Via.INTERP)] if path else ())
     except NotFound:
-        return None
+        return Residents()
 
 
 def check_loadable(file: Summary) -> None:

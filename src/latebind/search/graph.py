@@ -1,22 +1,25 @@
 """Who needs whom among the files of one environment, worked out once for a run over many of them.
 
 Where a name leads depends on who asks: on the search paths of the loaders, and on what has come already under that
-name (closure.py). In most closures neither makes a difference: nothing in them has a search path of its own, and each
-name means one file. Those share one graph here. For any other file `Graph.root` is None: its closure stands alone.
+name (closure.py). In most closures neither makes a difference: nothing in them has a DT_RPATH, which is inherited, and
+each name means one file. Those share one graph here. For any other file `Graph.root` is None: its closure stands alone.
 """
 
 from __future__ import annotations
 
-from latebind.elf.numbers import DF_1_NODEFLIB
-from latebind.search.closure import Place, Search, place_of_resident
-from latebind.search.fresh import linker_of
+from latebind.elf.numbers import DF_1_NODEFLIB, ET_CORE, ET_REL
+from latebind.search.closure import Found, Place, Search, place_of_resident
+from latebind.search.environment import environment_for, usual_interpreter
+from latebind.search.fresh import check_loadable, fresh_closure, residents_of
 from latebind.search.rules import Via
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from typing import Final
 
     from latebind.elf.summary import Summary
+    from latebind.search.closure import Closure
     from latebind.search.environment import Environment
     from latebind.search.files import Files
 
@@ -28,99 +31,139 @@ _DEEPEST: Final = 100
 class Node:
     """One object. `children` are what it needs, in order; `reach` has its own `bit` and those of all below it."""
 
-    __slots__ = ("bit", "children", "place", "reach")
+    __slots__ = ("bit", "children", "clash", "place", "reach")
 
-    def __init__(self, place: Place, bit: int, children: tuple[Node, ...] = (), reach: int = 0) -> None:
+    def __init__(self, place: Place, bit: int) -> None:
         self.place = place
         self.bit = bit
-        self.children = children
-        self.reach = reach
+        self.children: tuple[Node, ...] = ()
+        self.reach = 0
         """0 while what is below it is not known."""
+        self.clash = 0
+        """The bits of what must not be in one closure with it, or with one of those below it."""
 
 
 class Graph:
-    """The graph for files of one kind in one environment; see `graph_for`."""
+    """The graph for files of the kind of `file` in one environment, whose own paths hold no $ORIGIN."""
 
     def __init__(self, file: Summary, files: Files, env: Environment) -> None:
-        self._linker = linker_of(files, env)
-        self._search = Search(file, files, env, ())
-        self._asker = self._search.add_root()  # it has no search path, so what it finds everybody would
-        self._nodes: dict[str, Node] = {}
-        self._by_alias: dict[str, Node] = {}
-        self._by_file: dict[Summary, Node] = {}
-        self._ambiguous = _ALONE  # the bits of nodes that share a name or a file with another
+        self._residents = residents_of(files, env)
+        self._linker_file = None if self._residents.linker is None else self._residents.linker.summary
+        self._search = Search(file, files, env, self._residents)
+        self._nodes: dict[object, Node] = {}  # by name, or by name and the object whose DT_RUNPATH counts
+        self._by_place: dict[object, Node] = {}
+        self._below: dict[tuple[str, ...], tuple[tuple[Node, ...], int, int]] = {}  # of roots, by what they need
+        self._by_alias: dict[str, int] = {}  # the bits of the nodes that answer to a name
+        self._by_file: dict[Summary, int] = {}
         self._next = _ALONE << 1
-        self._nowhere = Node(self._asker.place, _ALONE, (), _ALONE)
 
     def root(self, file: Summary) -> Node | None:
         """The closure of `file` as a node, where nothing in it must be searched for alone."""
-        if not _is_plain(file) or (self._linker is not None and file is self._linker.summary):
+        if not _is_plain(file) or file is self._linker_file or file.type in (ET_REL, ET_CORE):
             return None
-        children, reach = self._below(file, 0)
-        if reach & self._ambiguous:
-            return None
-        # What asks for it by name gets it, not what the name leads to.
-        for other in (self._by_alias.get(file.soname or ""), self._by_alias.get(file.path), self._by_file.get(file)):
-            if other is not None and other.bit & reach:
-                return None
-        return Node(Place(file.path, file.path, Via.ROOT, "the file itself", file), 0, children, reach)
+        node = Node(Place(file.path, file.path, Via.ROOT, "the file itself", file), 0)
+        known = self._below.get(file.needed) if file.runpath is None else None
+        if known is not None:
+            node.children, node.reach, node.clash = known
+        else:
+            self._hang_below(node, 0)
+            if file.runpath is None:
+                self._below[file.needed] = node.children, node.reach, node.clash
+        # What asks for the root by its name gets it, not what the name leads to.
+        clash = node.clash | self._aliases(file, file.path)
+        return None if node.reach & (clash | _ALONE) else node
 
-    def _below(self, file: Summary, depth: int) -> tuple[tuple[Node, ...], int]:
-        """The nodes of what `file` needs, and everything that they reach."""
-        children, reach = [], 0
-        for name in file.needed:
-            child = self._nodes.get(name) or self._make(name, depth)
+    def _aliases(self, file: Summary, *names: str) -> int:
+        """The bits of the nodes that share a name or the file with this one."""
+        bits = self._by_file.get(file, 0)
+        for name in (*names, file.soname or ""):
+            bits |= self._by_alias.get(name, 0)
+        return bits
+
+    def _hang_below(self, node: Node, depth: int) -> None:
+        """Give `node` its children, and what they reach."""
+        place = node.place
+        asker = (place.path, place.summary) if place.summary.runpath is not None else None
+        children, reach, clash = [], node.bit, node.clash
+        for name in place.summary.needed:
+            child = self._nodes.get(name if asker is None else (name, asker)) or self._make(name, node, asker, depth)
             reach |= child.reach or _ALONE  # 0: it is being made, so this is a cycle
+            clash |= child.clash
             if child not in children:
                 children.append(child)
-        return tuple(children), reach
+        node.children, node.reach, node.clash = tuple(children), reach, clash
 
-    def _make(self, name: str, depth: int) -> Node:
-        place = None if "$" in name or depth > _DEEPEST else self._place(name)
-        if place is None:
-            self._nodes[name] = self._by_alias[name] = self._nowhere
-            return self._nowhere
-        node = self._nodes[name] = Node(place, self._next)
-        self._next <<= 1
-        self._register(node)
-        reach = node.bit
-        if place.via is not Via.INTERP:
-            if _is_plain(place.summary):
-                node.children, below = self._below(place.summary, depth + 1)
-                reach |= below
-            else:
-                reach |= _ALONE
-        node.reach = reach
+    def _make(self, name: str, loader: Node, asker: object, depth: int) -> Node:
+        """The node that `name` leads to for `loader`, whose search path counts where there is an `asker`."""
+        place = None if "$" in name or depth > _DEEPEST else self._place(name, loader)
+        answer = (name, asker) if place is None else (name, place.path, place.via, place.why)
+        key = name if asker is None else (name, asker)
+        node = self._nodes[key] = self._by_place.get(answer) or Node(place or loader.place, self._next)
+        if node.bit == self._next:
+            self._next <<= 1
+            self._by_place[answer] = node
+            self._register(node, name, alone=place is None)
+            if not node.reach:
+                self._hang_below(node, depth + 1)
         return node
 
-    def _place(self, name: str) -> Place | None:
-        """Where `name` leads whoever asks, or None: nowhere, or in a roundabout way to the dynamic linker."""
-        if self._linker is not None and name in (self._linker.summary.soname, self._linker.path):
-            return place_of_resident(name, self._linker)
-        place = self._search.place_of(name, self._asker)
-        if not isinstance(place, Place) or (self._linker is not None and self._linker.is_file(place.summary)):
-            return None
-        return place
+    def _register(self, node: Node, name: str, *, alone: bool) -> None:
+        """Note what `node` answers to, and with which other nodes it shares that."""
+        place, file = node.place, node.place.summary
+        names = (name,) if alone else (name, place.path, file.soname or name)
+        node.clash = self._aliases(file, *names)
+        for alias in names:
+            self._by_alias[alias] = self._by_alias.get(alias, 0) | node.bit
+        if alone or (place.via is not Via.INTERP and not _is_plain(file)):
+            node.reach = node.bit | _ALONE
+        elif place.via is Via.INTERP:  # which links itself
+            node.reach = node.bit
+        if not alone:
+            self._by_file[file] = self._by_file.get(file, 0) | node.bit
 
-    def _register(self, node: Node) -> None:
-        place = node.place
-        others = [
-            self._by_alias.setdefault(name, node) for name in (place.name, place.path, place.summary.soname or "")
-        ]
-        others.append(self._by_file.setdefault(place.summary, node))
-        for other in others:
-            if other is not node:
-                self._ambiguous |= other.bit | node.bit
+    def _place(self, name: str, loader: Node) -> Place | None:
+        """Where `name` leads for `loader`, or None: nowhere, or in a roundabout way to the dynamic linker."""
+        resident = self._residents.by_name.get(name)
+        if resident is not None:
+            return place_of_resident(name, resident)
+        place = self._search.place_of(name, Found(0, loader.place, None, None))
+        return place if isinstance(place, Place) and self._residents.of_file(place.summary) is None else None
 
 
 def _is_plain(file: Summary) -> bool:
-    """Whether what it needs is searched for along the environment's paths alone."""
-    return file.runpath is None and file.rpath is None and not file.flags_1 & DF_1_NODEFLIB
+    """Whether what it needs is searched for along the environment's paths and its own DT_RUNPATH alone."""
+    return file.rpath is None and not file.flags_1 & DF_1_NODEFLIB
 
 
-def graph_for(file: Summary, files: Files, env: Environment) -> Graph | None:
-    """The graph that the closure of `file` may be part of; one for each environment and kind of file."""
-    if env.is_musl or env.preload or any("$" in folder for folder in env.library_path) or not _is_plain(file):
-        return None
-    key = ("graph", env, file.elf_class, file.data, file.machine)
-    return files.kept(key, lambda: Graph(file, files, env))
+class Fresh:
+    """Fresh processes, one for each of many files: what the dynamic linker loads with each; see `fresh_closure`.
+
+    `variables` and `library_path` are as in `environment_for` and `Environment.with_library_path`.
+    """
+
+    def __init__(self, files: Files, variables: Mapping[str, str] | None, library_path: tuple[str, ...] = ()) -> None:
+        self.files = files
+        self._variables = variables
+        self._library_path = library_path
+        self._known: dict[object, tuple[Environment, Graph | None]] = {}
+
+    def closure(self, file: Summary) -> Closure:
+        """Everything that is loaded with `file`; raises `Unsupported` where no dynamic linker can load it."""
+        check_loadable(file)
+        return fresh_closure(file, self.files, self._surroundings(file)[0])
+
+    def node(self, file: Summary) -> Node | None:
+        """The same as a node of a graph that many files share; None for a file that `closure` must be asked about."""
+        if not file.is_dynamic:
+            return None
+        graph = self._surroundings(file)[1]
+        return None if graph is None else graph.root(file)
+
+    def _surroundings(self, file: Summary) -> tuple[Environment, Graph | None]:
+        key = (file.interpreter or usual_interpreter(file), file.machine, file.elf_class, file.data)
+        known = self._known.get(key)
+        if known is None:
+            env = environment_for(file, self.files, self._variables).with_library_path(self._library_path)
+            shared = not (env.is_musl or env.preload or any("$" in folder for folder in env.library_path))
+            known = self._known[key] = env, Graph(file, self.files, env) if shared else None
+        return known

@@ -64,11 +64,17 @@ if TYPE_CHECKING:
 
 
 class Rules:
-    """The search order for one closure. `chain` in the methods is the loading object first, the root last."""
+    """The search order in one environment. `chain` in the methods is the loading object first, the root last."""
 
     def __init__(self, env: Environment, files: Files) -> None:
         self.env = env
         self.files = files
+        self.has_tokens = any("$" in folder for folder in env.library_path)
+        """Whether LD_LIBRARY_PATH means other folders for each loader."""
+        # What a list of folders comes to is the same for every name: (folder as it is put before a name, reason).
+        self._folders: dict[object, list[tuple[str, str]]] = {}
+        whose = "is in musl's path" if env.is_musl else "is a default folder"
+        self._default = [(base, f"{folder} {whose}") for folder in env.system_dirs for base in self._in(folder)]
 
     def candidates(self, name: str, chain: Sequence[Owner], tried: list[Tried]) -> Iterator[Candidate]:
         """Every place where the linker would look for `name`; places that are ruled out go to `tried`."""
@@ -89,9 +95,12 @@ class Rules:
         loader = chain[0]
         if loader.summary.runpath is None:
             for owner in chain:
-                yield from self._listed(name, owner, owner.summary.rpath, Via.RPATH, "DT_RPATH")
-        yield from self._library_path(name, loader)
-        yield from self._listed(name, loader, loader.summary.runpath, Via.RUNPATH, "DT_RUNPATH")
+                if owner.summary.rpath:
+                    yield from self._listed(name, owner, owner.summary.rpath, Via.RPATH, "DT_RPATH")
+        if self.env.library_path:
+            yield from self._library_path(name, loader)
+        if loader.summary.runpath:
+            yield from self._listed(name, loader, loader.summary.runpath, Via.RUNPATH, "DT_RUNPATH")
         use_default = not loader.summary.flags_1 & DF_1_NODEFLIB
         cached = self.env.cache.lookup(name, self.env.cache_flags, self.env.hwcaps)
         if cached is None:
@@ -101,9 +110,8 @@ class Rules:
         else:
             tried.append(Tried(cached, "in a default folder, which DF_1_NODEFLIB excludes"))
         if use_default:
-            for folder in self.env.system_dirs:
-                for path in self._in(folder, name):
-                    yield path, Via.DEFAULT, f"{folder} is a default folder"
+            for base, why in self._default:
+                yield base + name, Via.DEFAULT, why
 
     # musl ---------------------------------------------------------------------------------------------------
 
@@ -113,30 +121,36 @@ class Rules:
             d = owner.summary
             folders, tag = (d.runpath, "DT_RUNPATH") if d.runpath is not None else (d.rpath, "DT_RPATH")
             yield from self._listed(name, owner, folders, Via.RUNPATH if tag == "DT_RUNPATH" else Via.RPATH, tag)
-        for folder in self.env.system_dirs:
-            for path in self._in(folder, name):
-                yield path, Via.DEFAULT, f"{folder} is in musl's path"
+        for base, why in self._default:
+            yield base + name, Via.DEFAULT, why
 
     # common -------------------------------------------------------------------------------------------------
 
     def _library_path(self, name: str, loader: Owner) -> Iterator[Candidate]:
         for folder in self.env.library_path:
             place = self.substitute(folder, loader)
-            for path in self._in(place, name) if place is not None else ():
-                yield path, Via.ENV, f"LD_LIBRARY_PATH has {folder}"
+            for base in self._in(place) if place is not None else ():
+                yield base + name, Via.ENV, f"LD_LIBRARY_PATH has {folder}"
 
     def _listed(self, name: str, owner: Owner, folders: str | None, via: Via, tag: str) -> Iterator[Candidate]:
+        key = owner.path, owner.summary, tag
+        known = self._folders.get(key)
+        if known is None:
+            known = self._folders[key] = list(self._expanded(owner, folders, tag))
+        for base, why in known:
+            yield base + name, via, why
+
+    def _expanded(self, owner: Owner, folders: str | None, tag: str) -> Iterator[tuple[str, str]]:
         for folder in folders.split(":") if folders else ():
             place = self.substitute(folder or ".", owner)
-            for path in self._in(place, name) if place is not None else ():
-                yield path, via, f"{tag} {folder} of {owner.path}"
+            for base in self._in(place) if place is not None else ():
+                yield base, f"{tag} {folder} of {owner.path}"
 
-    def _in(self, folder: str, name: str) -> Iterator[str]:
+    def _in(self, folder: str) -> list[str]:
+        """Where a name in `folder` may be, best first: the glibc-hwcaps subfolders that are there, and itself."""
         base = folder.rstrip("/")
-        for level in self.env.hwcaps:
-            if self.files.has_folder(f"{base}/glibc-hwcaps/{level}"):
-                yield f"{base}/glibc-hwcaps/{level}/{name}"
-        yield f"{base}/{name}"
+        better = [f"{base}/glibc-hwcaps/{level}" for level in self.env.hwcaps]
+        return [*[f"{place}/" for place in better if self.files.has_folder(place)], f"{base}/"]
 
     def substitute(self, text: str, owner: Owner) -> str | None:
         """`text` with its dynamic string tokens replaced: $ORIGIN, $LIB, $PLATFORM (ld.so(8)), with or without braces.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from latebind.search import Missing
 from latebind.view.look import PLAIN, Look
-from latebind.view.table import table
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -32,7 +31,8 @@ class Trees:
         self._look = look
         self._opened: dict[Place, Any] = {}  # the rest of a line behind its branches, as `_rest` makes it
         self._named: dict[Place, Any] = {}
-        self._blocks: dict[tuple[Node, int], str] = {}
+        self._chunks: dict[tuple[Node, int, bool], bytes] = {}
+        self._texts: dict[tuple[Node, ...], bytes] = {}
 
     def lines(self, closure: Closure) -> list[str]:
         """The lines of one tree, as `tree` says."""
@@ -58,34 +58,39 @@ class Trees:
             lines.append(branch + rest if plain else fit(("dim", branch), *rest))
         return lines
 
-    def text(self, root: Node) -> str:
-        """The same tree from a graph that many files share, where nothing is coloured or cut.
+    def text(self, root: Node) -> bytes:
+        """The same tree with its last line's end, in UTF-8, from a graph that many files share.
 
-        What hangs below a node depends on what has been met before; below most it is the same again and again.
+        Only for a look that is plain. What hangs below a node depends on what has been met before; below most it is the
+        same again and again.
         """
-        assert self._look.is_plain
-        # Lines are separated by zero bytes until the end: no name can have one.
-        return (root.place.path + self._below(root, 0)).replace("\0", "\n")
+        below = self._texts.get(root.children)
+        if below is None:
+            # Lines are separated by zero bytes until here: no name can have one.
+            below = self._texts[root.children] = self._below(root, 0).replace(b"\0", b"\n") + b"\n"
+        return root.place.path.encode("utf-8", "surrogateescape") + below
 
-    def _below(self, node: Node, seen: int) -> str:
+    def _below(self, node: Node, seen: int) -> bytes:
         """The lines below `node`, each behind a separator; `seen` has the bits of the nodes that were met."""
-        parts = []
-        children = node.children
-        for child in children:
-            branch, deeper = ("\0├─ ", "\0│  ") if child is not children[-1] else ("\0└─ ", "\0   ")
-            place = child.place
-            if child.bit & seen:
-                parts += (branch, self._named.get(place) or self._name(place))
-                continue
-            parts += (branch, self._opened.get(place) or self._open(place))
-            if child.children:
-                key = child, child.reach & seen
-                below = self._blocks.get(key)
-                if below is None:
-                    below = self._blocks[key] = self._below(child, seen | child.bit)
-                parts.append(below.replace("\0", deeper))
+        chunks = []
+        last = node.children[-1] if node.children else None
+        for child in node.children:
+            key = child, child.reach & seen, child is last
+            chunk = self._chunks.get(key)
+            if chunk is None:
+                chunk = self._chunks[key] = self._chunk(child, seen, last=child is last)
+            chunks.append(chunk)
             seen |= child.reach
-        return "".join(parts)
+        return b"".join(chunks)
+
+    def _chunk(self, node: Node, seen: int, *, last: bool) -> bytes:
+        """The line of `node` and those below it."""
+        branch, deeper = ("\0└─ ", "\0   ") if last else ("\0├─ ", "\0│  ")
+        if node.bit & seen:
+            rest, below = self._name(node.place), b""
+        else:
+            rest, below = self._open(node.place), self._below(node, seen | node.bit).replace(b"\0", deeper.encode())
+        return f"{branch}{rest}".encode("utf-8", "surrogateescape") + below
 
     def _open(self, place: Place) -> Any:
         where = (("name", place.name), ("", " → "), ("path", place.path), ("dim", f"  [{place.via}: {place.why}]"))
@@ -116,6 +121,8 @@ def _children(closure: Closure, parent: Found, indent: str) -> list[tuple[Found 
 
 def listing(closure: Closure, look: Look = PLAIN) -> Iterator[str]:
     """The objects in load order, one a line, and below them what is missing."""
+    from latebind.view.table import table
+
     yield look.fit(("head", closure.root.path))
     rows = [(o.name, o.path, o.via, o.why) for o in closure.objects[1:]]
     roles = {"NAME": "name", "PATH": "path", "WHY": "dim"}

@@ -1,0 +1,219 @@
+"""What a native plugin answers: results that are data, and handles and iterators, which stay open.
+
+`Exports` are the functions of one loaded plugin. It remembers every handle and iterator that is open, so that each is
+closed exactly once: by whoever opened it, when it is dropped (at the next call, never from within the garbage
+collector, which may run in the middle of one), or at last when the plugin ends.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+from latebind.contracts.model import iterator_functions
+from latebind.contracts.native import Ended, NativeFunction, Owner
+from latebind.contracts.types import IteratorOf, handle_in
+from latebind.errors import LatebindError, NotProvided
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Container, Sequence
+    from contextlib import AbstractContextManager
+
+    from latebind.contracts.calls import CallPool
+    from latebind.contracts.model import Contract, Function, Method
+
+    Invoke = Callable[[Sequence[object]], object]
+
+
+class Opened:
+    """A handle or an iterator of a native plugin. It does not know who holds it (`plugin/opened.py` does)."""
+
+    __slots__ = ("_closing", "_exports", "_following", "_pointer", "contract")
+
+    def __init__(
+        self,
+        exports: Exports,
+        pointer: int,
+        closing: Function,
+        *,
+        contract: Contract | None = None,
+        following: Function | None = None,
+    ) -> None:
+        self.contract = contract
+        """The contract of a handle; None for an iterator."""
+        self._exports, self._pointer, self._closing, self._following = exports, pointer, closing, following
+
+    @property
+    def closed(self) -> bool:
+        """Whether it ended."""
+        return not self._pointer
+
+    def bind(self, method: Method, proxy: object) -> Invoke:
+        """A method of the handle, to be called while it is open."""
+        assert self.contract is not None
+        return self._exports.bind_handle(self, self.contract, method, proxy)
+
+    def next(self) -> object:
+        """The next item of the iterator; raises `Ended` after the last one. Failing closes it, as ending does."""
+        assert self._following is not None
+        try:
+            return self._exports.call(self._following, (), self.pointer)
+        except BaseException as e:
+            if not self.closed:
+                try:
+                    self.close()
+                except LatebindError as also:
+                    if isinstance(e, Ended):
+                        raise
+                    e.add_note(f"and, on closing: {also}")
+            raise
+
+    def close(self) -> None:
+        """End it, once. Raises what the plugin's close function says."""
+        pointer, self._pointer = self._pointer, 0
+        if pointer:
+            self._exports.forget(self)
+            self._exports.call(self._closing, (), pointer)
+
+    def abandon(self) -> None:
+        """Nobody holds it any more: close it when the plugin is called next, or ends."""
+        if not self.closed:
+            self._exports.abandoned.append(self)
+
+    @property
+    def pointer(self) -> int:
+        """The plugin's pointer; 0 once it is closed."""
+        return self._pointer
+
+
+class Exports:
+    """The functions of one loaded plugin, by the contracts that it provides.
+
+    `entries` are those of its notes: what is not among them it does not have. `address` finds a C function. `serial`
+    is held around each call.
+    """
+
+    def __init__(
+        self, owner: Owner, calls: CallPool, address: Callable[[str], int], serial: AbstractContextManager[Any]
+    ) -> None:
+        self.owner = owner
+        self.abandoned: deque[Opened] = deque()
+        self._calls, self._address, self._serial = calls, address, serial
+        self._open: dict[int, Opened] = {}
+        self._functions: dict[str, NativeFunction] = {}
+        self._entries: dict[str, Container[str]] = {}
+
+    def provide(self, contract: str, entries: Container[str]) -> None:
+        """Say which entries of a contract there are."""
+        self._entries[contract] = entries
+
+    def bind(self, contract: Contract, method: Method, proxy: object) -> Invoke:
+        """A method of the plugin; a missing one runs its default body, or raises `NotProvided` when it is called."""
+        if method.name not in self._entries[contract.id]:
+            return missing_method(self.owner, contract, method, proxy)
+        function = contract.function(method)
+        native, serial, calls = self._function(function), self._serial, self._calls
+        wrap, abandoned = self._wrapper(function), self.abandoned
+
+        def invoke(arguments: Sequence[object]) -> object:
+            with serial:
+                if abandoned:
+                    self.close_abandoned()
+                call = calls.begin()
+                try:
+                    answer = native(call, arguments)
+                finally:
+                    calls.end(call)
+                return answer if wrap is None else wrap(answer)
+
+        return invoke
+
+    def bind_handle(self, opened: Opened, contract: Contract, method: Method, proxy: object) -> Invoke:
+        """A method of a handle."""
+        function = contract.function(method, handle=True)
+        if not any(function.entry in entries for entries in self._entries.values()):
+            return missing_method(self.owner, contract, method, proxy)
+        wrap = self._wrapper(function)
+
+        def invoke(arguments: Sequence[object]) -> object:
+            answer = self.call(function, arguments, opened.pointer)
+            return answer if wrap is None else wrap(answer)
+
+        return invoke
+
+    def call(self, function: Function, arguments: Sequence[object], pointer: int) -> object:
+        """One call of a handle's or iterator's function."""
+        native = self._function(function)
+        with self._serial:
+            call = self._calls.begin()
+            try:
+                return native(call, arguments, pointer)
+            finally:
+                self._calls.end(call)
+
+    def forget(self, opened: Opened) -> None:
+        """It is closed, or about to be."""
+        self._open.pop(id(opened), None)
+
+    def close_abandoned(self) -> list[LatebindError]:
+        """Close what was dropped without closing it; what went wrong, which nobody waits for."""
+        problems: list[LatebindError] = []
+        while self.abandoned:
+            try:
+                self.abandoned.popleft().close()
+            except LatebindError as e:
+                problems.append(e.with_traceback(None))
+        return problems
+
+    def close_all(self) -> list[LatebindError]:
+        """Close everything that is open, the newest first; what went wrong on the way."""
+        self.abandoned.extend(reversed(list(self._open.values())))
+        return self.close_abandoned()
+
+    def _function(self, function: Function) -> NativeFunction:
+        known = self._functions.get(function.symbol)
+        if known is None:
+            known = self._functions[function.symbol] = NativeFunction(
+                self.owner, function, self._address(function.symbol)
+            )
+        return known
+
+    def _wrapper(self, function: Function) -> Callable[[object], object] | None:
+        """What makes an `Opened` of a function's answer; None for data."""
+        handle = handle_in(function.result)
+        if handle is not None:
+            held = handle.contract
+            *_, closing = held.own_functions(handle=True)
+            return lambda answer: self._opened(answer, closing, contract=held)
+        if isinstance(function.result, IteratorOf):
+            following, closing = iterator_functions(function)
+            return lambda answer: self._opened(answer, closing, following=following)
+        return None
+
+    def _opened(self, pointer: object, closing: Function, **rest: Any) -> Opened | None:
+        if not pointer:
+            return None
+        assert isinstance(pointer, int)
+        opened = Opened(self, pointer, closing, **rest)
+        self._open[id(opened)] = opened
+        return opened
+
+
+def missing_method(owner: Owner, contract: Contract, method: Method, proxy: object) -> Invoke:
+    """What a call of a method does that the plugin, built against an older contract, does not have."""
+    body = method.body
+    if body is not None:
+
+        def run_default(arguments: Sequence[object]) -> object:
+            positional, named = method.spread(arguments)
+            return body(proxy, *positional, **named)
+
+        return run_default
+
+    def refuse(_arguments: Sequence[object]) -> object:
+        name = f"{contract.id}.{method.name}"
+        raise NotProvided(
+            owner.plugin, owner.version, name, "the plugin was built against an older contract without it"
+        )
+
+    return refuse

@@ -1,0 +1,240 @@
+"""The core's summary of a file says what `Elf` says: on the machine's files, on files made by hand, on damaged ones."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import random
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from latebind._core import summarize, summarize_bytes
+from latebind.elf import dynamic as dyn
+from latebind.elf import read
+from latebind.elf.summary import Summary, read_summary
+from latebind.errors import LatebindError, MalformedElf, NotFound
+from support.image import Image
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+    from latebind.elf import Elf
+
+FOLDERS = ("/usr/bin", "/usr/sbin", "/usr/lib", "/usr/libexec")
+
+
+def fuzz(name: str) -> ModuleType:
+    """The program tests/fuzz/NAME.py as a module."""
+    path = Path(__file__).parent.parent / "fuzz" / f"{name}.py"
+    spec = importlib.util.spec_from_file_location(f"fuzz_{name}", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+target, seeds = fuzz("elf_target"), fuzz("seeds")
+SEEDS: dict[str, bytes] = {n: d for n, d in seeds.elf_seeds() if not d.startswith(b"!<arch>")}
+
+
+def elf_files() -> list[str]:
+    found = []
+    for top in FOLDERS:
+        for folder, _, names in os.walk(top):
+            for name in names:
+                path = f"{folder}/{name}"
+                if os.path.isfile(path) and not os.path.islink(path) and os.access(path, os.R_OK):
+                    with open(path, "rb") as file:
+                        if file.read(4) == b"\x7fELF":
+                            found.append(path)
+    return sorted(found)
+
+
+def of_elf(elf: Elf) -> tuple[Any, ...]:
+    """The core's tuple, as `Elf` gives it."""
+    h, d = elf.header, elf.dynamic
+    return (
+        elf.identity, h.elf_class, h.data, h.os_abi, h.type, h.machine, elf.interpreter, d.needed, d.soname, d.rpath,
+        d.runpath, d.flags, d.flags_1, elf.is_dynamic,
+    )  # fmt: skip
+
+
+def has_fdo_note(elf: Elf) -> bool:
+    return bool(elf.segments) and any(note.owner == "FDO" for note in elf.notes)
+
+
+def disagreement(data: bytes) -> str | None:
+    """How the core and `Elf` differ on `data`; the core may give up."""
+    values = summarize_bytes(data, None)
+    if values is None:
+        return None
+    try:
+        expected = of_elf(read(data))
+    except LatebindError as error:
+        return f"the core reads what Elf refuses: {error}"
+    return None if values[:-1] == expected else f"{values} is not {expected}"
+
+
+def check_files(paths: list[str]) -> int:
+    """Compare on each of `paths`; how many of them the core read."""
+    plain = 0
+    for path in paths:
+        values = summarize(path, {})
+        if isinstance(values, tuple):
+            elf = read(path)
+            assert values[:-1] == of_elf(elf), path
+            assert values[-1] or not has_fdo_note(elf), path
+            plain += 1
+    return plain
+
+
+def test_the_machines_files_are_plain_and_read_as_elf_reads_them() -> None:
+    paths = random.Random(1).sample(elf_files(), 150)
+    assert check_files(paths) >= 145
+
+
+@pytest.mark.slow
+def test_every_file_of_the_machine_is_read_as_elf_reads_it() -> None:
+    paths = elf_files()
+    assert check_files(paths) >= 0.99 * len(paths)
+
+
+@pytest.mark.parametrize("name", SEEDS)
+def test_either_class_and_byte_order(name: str) -> None:
+    assert disagreement(SEEDS[name]) is None
+    assert summarize_bytes(SEEDS[name], None) is not None
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_damaged_files_are_read_as_elf_reads_them_or_left_to_it(seed: int) -> None:
+    dice = random.Random(seed)
+    files = sorted(SEEDS.values(), key=len)[:-2]  # without the large ones
+    left = 0
+    for _ in range(1000):
+        data = bytearray(dice.choice(files))
+        target.mutate(data, dice)
+        assert disagreement(bytes(data)) is None
+        left += summarize_bytes(data, None) is None
+    assert 50 < left < 950
+
+
+def test_a_file_cut_off_anywhere_is_no_trap() -> None:
+    data = SEEDS[min(SEEDS, key=lambda name: len(SEEDS[name]))]
+    for size in range(len(data)):
+        assert disagreement(data[:size]) is None
+
+
+@pytest.mark.parametrize("bits", [32, 64])
+@pytest.mark.parametrize("little", [True, False])
+def test_what_a_search_needs(bits: int, little: bool) -> None:  # noqa: FBT001
+    image = Image(bits, little)
+    image.tags += [
+        (dyn.DT_NEEDED, image.string("liba.so")), (dyn.DT_NEEDED, image.string(b"lib\xff.so")),
+        (dyn.DT_SONAME, image.string("libown.so")), (dyn.DT_RUNPATH, image.string("$ORIGIN")),
+        (dyn.DT_RPATH, image.string("/void")), (dyn.DT_SYMBOLIC, 0), (dyn.DT_FLAGS, 8), (dyn.DT_FLAGS_1, 0x801),
+    ]  # fmt: skip
+    summary = read(image.build()).summary
+    assert summary.needed == ("liba.so", "lib\udcff.so")
+    assert (summary.soname, summary.runpath, summary.rpath) == ("libown.so", "$ORIGIN", None)
+    assert (summary.flags, summary.flags_1, summary.bits, summary.is_dynamic) == (0xA, 0x801, bits, True)
+
+
+@pytest.mark.parametrize(
+    ("tag", "value"), [(dyn.DT_NEEDED, 0x10000), (0x6FFFFEFC, 0x10000), (dyn.DT_SONAME, (1 << 64) - 1)]
+)
+def test_a_string_outside_its_table_is_elfs_to_report(tag: int, value: int) -> None:
+    image = Image()
+    image.tags.append((tag, value))
+    data = image.build()
+    assert summarize_bytes(data, None) is None
+    elf = read(data, name="bad.so")
+    with pytest.raises(MalformedElf) as expected:
+        _ = elf.dynamic
+    with pytest.raises(MalformedElf) as caught:
+        _ = elf.summary.needed
+    assert vars(caught.value) == vars(expected.value)
+
+
+BAD = {
+    "empty": b"", "text": b"hello", "script": b"#!/bin/sh\n", "archive": b"!<arch>\n", "linker script": b"INPUT(x)",
+    "cut off": b"\x7fELF\2\1\1", "class": b"\x7fELF\7\1\1" + bytes(60), "order": b"\x7fELF\2\7\1" + bytes(60),
+    "header": b"\x7fELF\2\1\1" + bytes(30),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", BAD)
+def test_what_is_no_elf_file_is_refused_with_the_same_error(kind: str, tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(BAD[kind])
+    with pytest.raises(MalformedElf) as expected:
+        read(path)
+    error = read_summary(str(path), str(path), {})
+    assert isinstance(error, MalformedElf)
+    assert vars(error) == vars(expected.value)
+
+
+def test_what_is_no_regular_file_is_refused_and_does_not_hang(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", tmp_path, Path("/dev/null")):
+        error = read_summary(str(path), "name", {})
+        assert isinstance(error, MalformedElf)
+        assert vars(error) == {"file": "name", "offset": None, "what": "not a regular file"}
+    for path in (tmp_path / "absent", tmp_path / "pipe" / "below"):
+        assert isinstance(read_summary(str(path), str(path), {}), NotFound)
+    (tmp_path / "loop").symlink_to("loop")
+    assert isinstance(read_summary(str(tmp_path / "loop"), "loop", {}), NotFound)
+
+
+def test_a_file_under_two_names_is_read_once(tmp_path: Path) -> None:
+    (tmp_path / "one").write_bytes(Image().build())
+    (tmp_path / "two").symlink_to("one")
+    known: dict[tuple[int, int], Summary] = {}
+    first = read_summary(str(tmp_path / "one"), "one", known)
+    assert read_summary(str(tmp_path / "two"), "two", known) is first
+    status = (tmp_path / "one").stat()
+    assert known == {(status.st_dev, status.st_ino): first}
+    assert isinstance(first, Summary)
+    assert first.identity == (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
+    assert first.elf.path == "one"
+    assert first.elf is first.elf
+
+
+def test_more_than_the_core_has_room_for_is_elfs_to_read() -> None:
+    image = Image()
+    image.tags += [(dyn.DT_NEEDED, image.string("lib.so"))] * 3000
+    data = image.build()
+    assert summarize_bytes(data, None) is None
+    assert read(data).summary.needed == ("lib.so",) * 3000
+
+
+def test_long_strings_are_read_whole_or_left_to_elf() -> None:
+    for length in (60, 64, 1023, 1024, 1025, 5000, 40000):
+        image = Image()
+        image.tags.append((dyn.DT_RUNPATH, image.string("/" * length)))
+        data = image.build()
+        assert disagreement(data) is None
+        assert read(data).summary.runpath == "/" * length
+        assert (summarize_bytes(data, None) is not None) == (length < 40000)
+
+
+def test_only_a_note_of_fdo_makes_it_look_for_optional_dependencies() -> None:
+    for owner, expected in ((b"FDO", True), (b"GNU", False)):
+        image = Image()
+        note = image.note(owner, 0x407C0C0A, b'[{"soname": ["libx.so"]}]')
+        image.segments.append((4, image.add(note, 4), len(note), len(note)))
+        summary = read(image.build()).summary
+        assert summary.may_have_fdo_note is expected
+        assert [d.sonames for d in summary.optional_dependencies] == ([("libx.so",)] if expected else [])
+
+
+def test_a_path_and_its_bytes_give_the_same(tmp_path: Path) -> None:
+    for name, data in SEEDS.items():
+        path = tmp_path / name.replace("/", "_")
+        path.write_bytes(data)
+        from_file, from_bytes = summarize(str(path), {}), summarize_bytes(data, None)
+        assert isinstance(from_file, tuple)
+        assert from_bytes is not None
+        assert from_file[1:] == from_bytes[1:]
