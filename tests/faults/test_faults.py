@@ -58,7 +58,7 @@ def test_each_step_of_each_kind_of_load_may_fail(cc: Compiler, case: str) -> Non
 @pytest.mark.slow
 @pytest.mark.parametrize("case", CASES)
 def test_a_load_may_be_interrupted_between_any_two_steps(cc: Compiler, case: str) -> None:
-    assert sweep(cc, case, "interrupt/3") > 500
+    assert sweep(cc, case, "interrupt/3") > 200  # a load by its kept plan has the fewest steps
 
 
 @pytest.mark.slow
