@@ -10,7 +10,7 @@ import yaml
 from latebind import BuildFailed, CapabilityDenied, NotFound, PluginError
 from latebind.testing import PluginHarness, Recorder, run_make, write_headers
 from support import needs
-from support.plugins import COUNTER, MANIFEST, Counter, Logger, Words
+from support.plugins import COUNTER, MANIFEST, Counter, Logger, PluginFolder, Words
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -121,3 +121,11 @@ def test_make_runs_a_target(folder: Path) -> None:
     assert (folder / "plugin.so").exists()
     with pytest.raises(BuildFailed, match="No rule to make target"):
         run_make(str(folder), ["nothing"])
+
+
+def test_a_plugin_in_python_needs_no_build(tmp_path: Path) -> None:
+    source = "class Plugin:\n    def __init__(self, context): ...\n    def find(self, word):\n        return [word]\n"
+    provides = [{"contract": "test.words", "version": "1.0.0"}]
+    folder = PluginFolder(tmp_path).python("test.words", source, provides=provides)
+    with PluginHarness(folder, Words) as plugin:
+        assert plugin.get(Words).find("x") == ["x"]

@@ -1,18 +1,17 @@
 """latebind.testing: the fakes that tests of plugins use are tested themselves."""
 
-from __future__ import annotations
+# The contracts below are read when they are defined, so this module does without `from __future__`.
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Protocol
 
 import pytest
 
-from latebind import BuildFailed, SystemFailure
+from latebind import BuildFailed, SystemFailure, contract
 from latebind.sandbox import Capability, Isolation
 from latebind.testing import Recorder, compile_plugin, everything_allowed, write_headers
 from support.plugins import Counter, Logger, Words
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 def test_a_recorder_remembers_calls_and_answers() -> None:
@@ -31,6 +30,29 @@ def test_a_recorder_without_an_answer_fails_the_test() -> None:
         Recorder(Words).find("x")  # type: ignore[attr-defined]
     with pytest.raises(TypeError, match=r"test\.words has no method lookup"):
         Recorder(Words, lookup=[])
+
+
+@contract("test.reader", version="1.0.0")
+class Reader(Protocol):
+    def read(self, size: int = 1) -> bytes: ...
+
+
+@contract("test.store", version="1.0.0")
+class Store(Protocol):
+    def open(self, name: str, *, mode: str = "r") -> Reader: ...
+
+    def find(self, name: str) -> Reader | None: ...
+
+    def names(self) -> Iterator[str]: ...
+
+
+def test_a_recorder_fakes_handles_and_iterators() -> None:
+    reader = Recorder(Reader, read=b"x")
+    fake: Any = Recorder(Store, open=reader, names=["a", "b"])
+    assert fake.open("n", mode="w").read(3) == b"x"
+    assert (fake.find("m"), list(fake.names())) == (None, ["a", "b"])
+    assert fake.calls == [("open", ("n", "w")), ("find", ("m",)), ("names", ())]
+    assert reader.calls == [("read", (3,))]
 
 
 def test_everything_is_allowed() -> None:

@@ -186,6 +186,23 @@ static PyObject *table_find(PyObject *object, PyObject *args)
     return match_fields(&self->symbols, match);
 }
 
+PyDoc_STRVAR(needs_doc,
+    "needs_version(name)\n--\n\nWhether the object needs a version `name` of any other (DT_VERNEED).");
+
+static PyObject *table_needs_version(PyObject *object, PyObject *name)
+{
+    const struct lb_symbols *s = &((SymbolTable *)object)->symbols;
+    Py_ssize_t length;
+    const char *text = PyUnicode_AsUTF8AndSize(name, &length);
+    if (!text)
+        return NULL;
+    for (uint32_t i = 0; i < s->version_count; i++)
+        if (s->versions[i].file.length && s->versions[i].name.length == (uint64_t)length &&
+            memcmp(s->versions[i].name.start, text, (size_t)length) == 0)
+            Py_RETURN_TRUE;
+    Py_RETURN_FALSE;
+}
+
 PyDoc_STRVAR(references_doc,
     "references(tables, relative)\n--\n\n"
     "Which symbols the relocation tables refer to: a list of (symbol index, type), each once, in order of first\n"
@@ -224,6 +241,7 @@ static PyObject *table_references(PyObject *object, PyObject *args)
 static PyMethodDef methods[] = {
     {"bind", table_bind, METH_VARARGS, bind_doc},
     {"find", table_find, METH_VARARGS, find_doc},
+    {"needs_version", table_needs_version, METH_O, needs_doc},
     {"references", table_references, METH_VARARGS, references_doc},
     {NULL, NULL, 0, NULL},
 };

@@ -18,5 +18,6 @@ PyObject *lb_bindings_new(PyObject *bindings_type, PyObject *table, const struct
                           PyObject *watched);
 
 int lb_add_bindings(PyObject *module);
+int lb_add_layout(PyObject *module);
 
 #endif

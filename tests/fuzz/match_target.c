@@ -2,6 +2,7 @@
  * hang.  An input is a header that says where the tables are (tests/fuzz/seeds.py writes it) and the file's bytes, which
  * stand in a block of their own so that AddressSanitizer sees each read beyond them. */
 #include "bindings.h"
+#include "layout.h"
 #include "match.h"
 #include "references.h"
 
@@ -68,6 +69,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         }
         bind_all(&symbols, &list);
     }
+    struct lb_layout layout;
+    if (lb_layout_read(&symbols.view, &layout) && layout.segment_count == 0)
+        abort(); /* what is plain has something to map */
     lb_references_release(&list);
     lb_symbols_release(&symbols);
     free(file);

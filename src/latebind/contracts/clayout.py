@@ -7,7 +7,6 @@ scalar is aligned to its size, a struct to its most aligned member, and its size
 from __future__ import annotations
 
 import ctypes
-from functools import lru_cache
 from typing import Final
 
 from latebind.contracts.types import (
@@ -40,7 +39,7 @@ def alignment_of(kind: ResultKind) -> int:
 
 def field_places(record: Record) -> tuple[int, ...]:
     """The offset of each field, in bytes."""
-    return _places(tuple(f.kind for f in record.fields))[0]
+    return _record(record)[0]
 
 
 def optional_place(kind: OptionalOf) -> int:
@@ -48,7 +47,6 @@ def optional_place(kind: OptionalOf) -> int:
     return alignment_of(kind.element)
 
 
-@lru_cache(maxsize=1024)
 def _size_and_alignment(kind: ResultKind) -> tuple[int, int]:  # noqa: PLR0911 - one case a kind
     if isinstance(kind, Scalar):
         return kind.size, kind.size
@@ -59,8 +57,7 @@ def _size_and_alignment(kind: ResultKind) -> tuple[int, int]:  # noqa: PLR0911 -
     if isinstance(kind, HandleTo | IteratorOf) or (isinstance(kind, OptionalOf) and isinstance(kind.element, HandleTo)):
         return POINTER, POINTER
     if isinstance(kind, Record):
-        _, size, alignment = _places(tuple(f.kind for f in kind.fields))
-        return size, alignment
+        return _record(kind)[1:]
     if isinstance(kind, OptionalOf):
         size, alignment = _size_and_alignment(kind.element)
         return alignment + size, alignment
@@ -68,8 +65,13 @@ def _size_and_alignment(kind: ResultKind) -> tuple[int, int]:  # noqa: PLR0911 -
     return 0, 1
 
 
-@lru_cache(maxsize=1024)
-def _places(kinds: tuple[DataKind, ...]) -> tuple[tuple[int, ...], int, int]:
+def _record(record: Record) -> tuple[tuple[int, ...], int, int]:
+    if not record.memo:
+        record.memo.append(_places([f.kind for f in record.fields]))
+    return record.memo[0]
+
+
+def _places(kinds: list[DataKind]) -> tuple[tuple[int, ...], int, int]:
     """The offsets of members one after the other, then size and alignment of the whole."""
     places, end, most = [], 0, 1
     for kind in kinds:

@@ -85,7 +85,8 @@ def _interface(contract: Contract, *, handle: bool) -> Iterator[str]:
         function = contract.function(method, handle=handle)
         if method.doc:
             yield from (f"    {line}" for line in comment(method.doc).split("\n"))
-        yield f"    virtual {_result(function)} {c_name(method.name)}({', '.join(_parameters(function))}) = 0;"
+        head = f"{_result(function)} {c_name(method.name)}({', '.join(_parameters(function))})"
+        yield f"    virtual {head}{_default(function)}"
     yield from ("};", "")
     for method in contract.methods:
         if not (handle and method.name == CLOSE):
@@ -96,6 +97,14 @@ def _interface(contract: Contract, *, handle: bool) -> Iterator[str]:
         yield from ("{", "    return latebind::guard(raw, [&](latebind::Context &) -> lb_status {")
         yield from ("        delete reinterpret_cast<Handle *>(self);", "        return LB_OK;", "    });", "}", "")
     yield from (f"}} // namespace {namespace(contract)}", "#endif", "")
+
+
+def _default(function: Function) -> str:
+    """A method that a plugin may leave out is not there unless it is overridden; any other must be."""
+    if not function.optional:
+        return " = 0;"
+    unused = "".join(f"(void){name}; " for name in ("ctx", *_names(function)))
+    return f' {{ {unused}throw latebind::NotProvided(""); }}'
 
 
 def _export(function: Function) -> Iterator[str]:

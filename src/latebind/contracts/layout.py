@@ -51,8 +51,13 @@ def layout_digest(contract: Contract) -> str:
 
 
 def method_table(contract: Contract) -> str:
-    """The note's list of entries: `count:0f1e2d3c tokens:4b5a6978`, in the order of definition."""
-    return " ".join(f"{entry}:{digits}" for entry, digits in signatures(contract).items())
+    """The note's list of entries: `count:0f1e2d3c first?:4b5a6978`, in the order of definition.
+
+    A question mark stands behind what a plugin may leave out, so that this too is known without the contract.
+    """
+    optional = {function.entry for function in contract.functions() if function.optional}
+    marked = ((f"{entry}?" if entry in optional else entry, digits) for entry, digits in signatures(contract).items())
+    return " ".join(f"{entry}:{digits}" for entry, digits in marked)
 
 
 def _short(text: str) -> str:

@@ -7,6 +7,7 @@ derived from this model and from nothing else, so a contract read from another s
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from latebind.contracts.types import (
@@ -64,6 +65,13 @@ class Method:
         """What the layout digest covers: `count(str)->int64`. Names and defaults of parameters are not layout."""
         return f"{self.name}({','.join(p.kind.name for p in self.parameters)})->{self.result.name}"
 
+    def on(self, target: object) -> Callable[..., object] | None:
+        """The method of a Python object, or the default body with the object as `self`; None without either."""
+        found = getattr(target, self.name, None)
+        if found is not None:
+            return found  # type: ignore[no-any-return]
+        return partial(self.body, target) if self.body is not None else None
+
     def spread(self, arguments: Sequence[object]) -> tuple[list[object], dict[str, object]]:
         """One argument a parameter, as the positional and keyword arguments of a Python call."""
         pairs = list(zip(self.parameters, arguments, strict=True))
@@ -76,7 +84,8 @@ class Function:
     """One C function of a contract: a method's, or one that drives an iterator or a handle.
 
     `name` follows the prefix of `contract`; `entry` is what the plugin's note calls it. Functions with `owner` take
-    the handle or iterator, whose C type that is, after the context. `end` are those that may answer LB_END.
+    the handle or iterator, whose C type that is, after the context. `end` are those that may answer LB_END. A plugin
+    may leave out `optional` ones.
     """
 
     contract: Contract
@@ -87,6 +96,7 @@ class Function:
     owner: str | None = None
     end: bool = False
     quick: bool = False
+    optional: bool = False
     doc: str = ""
 
     @property
@@ -128,8 +138,9 @@ class Contract:
         entry = f"{self.id}/{method.name}" if handle else method.name
         owner = self.prefix if handle else None
         return Function(
-            self, method.name, entry, method.parameters, method.result, owner, quick=method.quick, doc=method.doc
-        )
+            self, method.name, entry, method.parameters, method.result, owner, quick=method.quick,
+            optional=method.body is not None, doc=method.doc,
+        )  # fmt: skip
 
     def own_functions(self, *, handle: bool = False) -> Iterator[Function]:
         """The C functions under the contract's own prefix; with those of a handle comes the one that closes it."""
@@ -180,14 +191,24 @@ def iterator_functions(function: Function) -> tuple[Function, Function]:
     assert isinstance(kind, IteratorOf)
     owner = f"{function.symbol}_iterator"
     following = Function(
-        function.contract, f"{function.name}_next", f"{function.entry}_next", (), kind.item, owner, end=True,
-        quick=function.quick, doc="The next item, which lives until the next call for the same iterator; LB_END "
-        "after the last one.",
-    )  # fmt: skip
+        function.contract,
+        f"{function.name}_next",
+        f"{function.entry}_next",
+        result=kind.item,
+        owner=owner,
+        end=True,
+        quick=function.quick,
+        optional=function.optional,
+        doc="The next item, which lives until the next call for the same iterator; LB_END after the last one.",
+    )
     closing = Function(
-        function.contract, f"{function.name}_{CLOSE}", f"{function.entry}_{CLOSE}", owner=owner,
+        function.contract,
+        f"{function.name}_{CLOSE}",
+        f"{function.entry}_{CLOSE}",
+        owner=owner,
+        optional=function.optional,
         doc="Called once for each iterator, whether it came to its end or not.",
-    )  # fmt: skip
+    )
     return following, closing
 
 

@@ -46,12 +46,16 @@ class RawNote(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ContractNote:
-    """A contract as it was when the plugin was compiled: `methods` maps each entry (layout.py) to its hash."""
+    """A contract as it was when the plugin was compiled: `methods` maps each entry (layout.py) to its hash.
+
+    A plugin may leave out the functions of `optional` entries.
+    """
 
     id: str
     version: Version
     digest: str
     methods: Mapping[str, str]
+    optional: frozenset[str] = frozenset()
 
     def symbols(self) -> dict[str, str]:
         """The C functions that the entries stand for, and each one's entry."""
@@ -119,12 +123,16 @@ def _strings(note: RawNote, file: str) -> list[str]:
 
 def _contract(strings: list[str], file: str) -> ContractNote:
     methods: dict[str, str] = {}
+    optional = set()
     for entry in strings[3].split():
-        name, colon, found = entry.partition(":")
+        marked, colon, found = entry.partition(":")
+        name = marked.removesuffix("?")
         if not (name and colon and found) or name in methods:
             raise ContractError(strings[0], f"{file} has a broken list of methods in its note: {entry!r}", name or None)
         methods[name] = found
-    return ContractNote(strings[0], _version(strings[1], file), strings[2], methods)
+        if name != marked:
+            optional.add(name)
+    return ContractNote(strings[0], _version(strings[1], file), strings[2], methods, frozenset(optional))
 
 
 def _version(text: str, file: str) -> Version:

@@ -126,7 +126,7 @@ class Exports:
                     calls.end(call)
                 return answer if wrap is None else wrap(answer)
 
-        return invoke
+        return invoke if method.body is None else _or_default(invoke, method.body, method, proxy)
 
     def bind_handle(self, opened: Opened, contract: Contract, method: Method, proxy: object) -> Invoke:
         """A method of a handle."""
@@ -139,7 +139,7 @@ class Exports:
             answer = self.call(function, arguments, opened.pointer)
             return answer if wrap is None else wrap(answer)
 
-        return invoke
+        return invoke if method.body is None else _or_default(invoke, method.body, method, proxy)
 
     def call(self, function: Function, arguments: Sequence[object], pointer: int) -> object:
         """One call of a handle's or iterator's function."""
@@ -158,12 +158,15 @@ class Exports:
     def close_abandoned(self) -> list[LatebindError]:
         """Close what was dropped without closing it; what went wrong, which nobody waits for."""
         problems: list[LatebindError] = []
-        while self.abandoned:
+        while True:
             try:
-                self.abandoned.popleft().close()
+                opened = self.abandoned.popleft()  # another thread may be faster
+            except IndexError:
+                return problems
+            try:
+                opened.close()
             except LatebindError as e:
                 problems.append(e.with_traceback(None))
-        return problems
 
     def close_all(self) -> list[LatebindError]:
         """Close everything that is open, the newest first; what went wrong on the way."""
@@ -203,12 +206,7 @@ def missing_method(owner: Owner, contract: Contract, method: Method, proxy: obje
     """What a call of a method does that the plugin, built against an older contract, does not have."""
     body = method.body
     if body is not None:
-
-        def run_default(arguments: Sequence[object]) -> object:
-            positional, named = method.spread(arguments)
-            return body(proxy, *positional, **named)
-
-        return run_default
+        return lambda arguments: _run_default(body, method, proxy, arguments)
 
     def refuse(_arguments: Sequence[object]) -> object:
         name = f"{contract.id}.{method.name}"
@@ -217,3 +215,20 @@ def missing_method(owner: Owner, contract: Contract, method: Method, proxy: obje
         )
 
     return refuse
+
+
+def _or_default(invoke: Invoke, body: Callable[..., object], method: Method, proxy: object) -> Invoke:
+    """`invoke`, and the default body where the plugin answers LB_NOT_PROVIDED: some languages export everything."""
+
+    def call(arguments: Sequence[object]) -> object:
+        try:
+            return invoke(arguments)
+        except NotProvided:
+            return _run_default(body, method, proxy, arguments)
+
+    return call
+
+
+def _run_default(body: Callable[..., object], method: Method, proxy: object, arguments: Sequence[object]) -> object:
+    positional, named = method.spread(arguments)
+    return body(proxy, *positional, **named)

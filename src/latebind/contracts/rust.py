@@ -96,8 +96,9 @@ def _trait(contract: Contract, *, handle: bool) -> Iterator[str]:
             continue
         function = contract.function(method, handle=handle)
         yield from _documented(method.doc, "    ")
+        default = " { Err(Error::NotProvided) }" if function.optional else ";"
         parameters = ["&self", "ctx: &mut Context", *(f"{name}: {_taken(p.kind)}" for p, name in _named(function))]
-        yield f"    fn {_name(method.name)}({', '.join(parameters)}) -> {_answer(function)};"
+        yield f"    fn {_name(method.name)}({', '.join(parameters)}) -> {_answer(function)}{default}"
     yield "}"
 
 
@@ -313,6 +314,11 @@ def _value(kind: DataKind) -> str:
         assert not isinstance(kind.element, HandleTo)
         return f"Option<{_value(kind.element)}>"
     return _c(kind)
+
+
+def rust_value(kind: DataKind) -> tuple[str, str]:
+    """What a trait's method takes for a value, and what it answers."""
+    return _taken(kind), _value(kind)
 
 
 def _named(function: Function) -> list[tuple[Parameter, str]]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import ctypes
 from dataclasses import dataclass
 from functools import partial
-from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from latebind.contracts.image import pack
@@ -43,7 +42,7 @@ def service_callbacks(contract: Contract, implementation: object, calls: CallPoo
     functions: dict[str, Callback] = {}
     for method in contract.methods:
         function = contract.function(method)
-        functions |= _method(function, method, calls, partial(_plain, getattr(implementation, method.name)))
+        functions |= _method(function, method, calls, partial(_plain, method.on(implementation)))
     for handle in contract.handles():
         functions |= _handle(handle, calls)
     return functions
@@ -71,20 +70,22 @@ def _handle(handle: Contract, calls: CallPool) -> dict[str, Callback]:
     for method in handle.methods:
         if method.name != CLOSE:
             function = handle.function(method, handle=True)
-            functions |= _method(function, method, calls, attrgetter(method.name))
+            functions |= _method(function, method, calls, method.on)
     *_, closing = handle.own_functions(handle=True)
     functions[closing.symbol] = _closing(closing, calls)
     return functions
 
 
 def _method(
-    function: Function, method: Method, calls: CallPool, bound: Callable[[object], Callable[..., object]]
+    function: Function, method: Method, calls: CallPool, bound: Callable[[object], Callable[..., object] | None]
 ) -> dict[str, Callback]:
     """A method's function, and those of the iterator that it answers; `bound` finds the Python method on a handle."""
 
     def serve(call: Call, thing: object, received: Sequence[Any]) -> object:
         positional, named = method.spread(_received_arguments(function, received, call))
-        return bound(thing)(*positional, **named)
+        python = bound(thing)
+        assert python is not None, "services and handles are looked at before they are lent"
+        return python(*positional, **named)
 
     functions = {function.symbol: _callback(function, calls, serve)}
     if isinstance(function.result, IteratorOf):
@@ -94,7 +95,7 @@ def _method(
     return functions
 
 
-def _plain(function: Callable[..., object], _no_handle: object) -> Callable[..., object]:
+def _plain(function: Callable[..., object] | None, _no_handle: object) -> Callable[..., object] | None:
     return function
 
 
@@ -200,7 +201,7 @@ def _lent(function: Function, answer: object, calls: CallPool) -> bytes | None:
     elif answer is None and isinstance(kind, OptionalOf):
         number = 0
     else:
-        lacking = [m.name for m in handle.contract.methods if not callable(getattr(answer, m.name, None))]
+        lacking = [m.name for m in handle.contract.methods if m.on(answer) is None and m.name != CLOSE]
         if lacking:
             raise TypeError(f"expected a {handle.contract.id}, not {type_of(answer)}: it has no {', '.join(lacking)}")
         number = calls.lend(handle.contract.prefix, answer)

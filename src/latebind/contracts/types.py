@@ -33,13 +33,20 @@ class Scalar:
     @property
     def size(self) -> int:
         """Bytes of one value."""
-        return {"?": 1, "b": 1, "B": 1, "h": 2, "H": 2, "i": 4, "I": 4, "q": 8, "Q": 8, "f": 4, "d": 8}[self.code]
+        return _SIZES[self.code]
 
     @property
     def range(self) -> tuple[int, int]:
         """The smallest and the largest value of an integer."""
-        bits = self.size * 8
-        return (0, (1 << bits) - 1) if self.code.isupper() else (-(1 << (bits - 1)), (1 << (bits - 1)) - 1)
+        return _RANGES[self.code]
+
+
+_SIZES: Final = {"?": 1, "b": 1, "B": 1, "h": 2, "H": 2, "i": 4, "I": 4, "q": 8, "Q": 8, "f": 4, "d": 8}
+# Tables, since every argument of every call is held against them.
+_RANGES: Final = {
+    code: (0, (1 << 8 * size) - 1) if code.isupper() else (-(1 << (8 * size - 1)), (1 << (8 * size - 1)) - 1)
+    for code, size in _SIZES.items()
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +117,8 @@ class Record:
     fields: tuple[Field, ...]
     cls: type = field(compare=False, repr=False)
     doc: str = field(default="", compare=False)
+    memo: list[tuple[tuple[int, ...], int, int]] = field(default_factory=list, compare=False, repr=False)
+    """Where `clayout.py` remembers what it computed: it is asked for every element of a list."""
 
     @property
     def name(self) -> str:

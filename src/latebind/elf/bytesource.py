@@ -34,6 +34,7 @@ type_of_bytes = bytes | memoryview
 _HOST_IS_LITTLE: Final = sys.byteorder == "little"
 _CODES: Final = {1: "B", 2: "H", 4: "I", 8: "Q"}
 _LEAST_BUDGET: Final = 1 << 16  # so that small files need not be frugal
+_USUAL_STRING: Final = 128  # bytes; the symbols of C++ are longer now and then
 _BUDGET_FACTOR: Final = 4  # tables of one kind that together are larger than this many files overlap
 
 
@@ -120,12 +121,12 @@ class StringTable:
     decoded in all is bounded by a multiple of the table's size.
     """
 
-    __slots__ = ("_bytes", "_known", "_offset", "_source", "_spent")
+    __slots__ = ("_known", "_offset", "_source", "_spent", "_table")
 
     def __init__(self, source: ByteSource, offset: int, size: int) -> None:
         self._source = source
         self._offset = offset
-        self._bytes = source.take(offset, size, "string table")
+        self._table = source.view(offset, size, "string table")
         self._known: dict[int, str] = {}
         self._spent = 0
 
@@ -134,39 +135,52 @@ class StringTable:
         return self._decode(index) if known is None else known
 
     def __len__(self) -> int:
-        return len(self._bytes)
+        return len(self._table)
 
     def _decode(self, index: int) -> str:
-        table = self._bytes
-        end = table.find(b"\0", index)
-        if end < 0 or index >= len(table):
+        found = self._bytes_at(index)
+        if found is None:
             raise self._source.malformed(
-                f"string index {index} lies outside its string table of {len(table)} bytes", self._offset
+                f"string index {index} lies outside its string table of {len(self._table)} bytes", self._offset
             )
-        self._spent += end - index
-        if self._spent > 16 * len(table) + _LEAST_BUDGET:
+        self._spent += len(found)
+        if self._spent > 16 * len(self._table) + _LEAST_BUDGET:
             raise self._source.malformed("the strings of a string table overlap again and again", self._offset)
-        text = self._known[index] = table[index:end].decode("utf-8", "surrogateescape")
+        text = self._known[index] = found.decode("utf-8", "surrogateescape")
         return text
+
+    def _bytes_at(self, index: int) -> bytes | None:
+        """The string at `index`, or None where its end is not in the table. Copies little of a table of megabytes."""
+        size = _USUAL_STRING
+        while index < len(self._table):
+            part = bytes(self._table[index : index + size])
+            end = part.find(b"\0")
+            if end >= 0:
+                return part[:end]
+            if index + size >= len(self._table):
+                return None
+            size *= 16
+        return None
 
     def many(self, indexes: Sequence[int]) -> list[str]:
         """The strings at `indexes`, all at once: for whole symbol tables, several times faster than one by one."""
-        if self._bytes.count(b"\0") > 4 * len(indexes) + 64:  # most of the table belongs to others
+        table = bytes(self._table)
+        if table.count(b"\0") > 4 * len(indexes) + 64:  # most of the table belongs to others
             return [self[index] for index in indexes]
-        known = self._whole()
+        known = _whole(table)
         found = list(map(known.get, indexes))
         # What is left are offsets into the middle of a string, which linkers use to share suffixes, and bad ones.
         return [self[index] if text is None else text for text, index in zip(found, indexes, strict=True)]
 
-    def _whole(self) -> dict[int, str]:
-        """Offset → string for every string of the table, each from its beginning."""
-        table = self._bytes
-        if table.isascii():
-            texts = table.decode("ascii").split("\0")
-            texts.pop()  # what follows the last terminator is no string
-            starts = accumulate(map(len, texts), lambda at, length: at + length + 1, initial=0)
-            return dict(zip(starts, texts, strict=False))
-        parts = table.split(b"\0")
-        parts.pop()
-        starts = accumulate(map(len, parts), lambda at, length: at + length + 1, initial=0)
-        return dict(zip(starts, (part.decode("utf-8", "surrogateescape") for part in parts), strict=False))
+
+def _whole(table: bytes) -> dict[int, str]:
+    """Offset → string for every string of the table, each from its beginning."""
+    if table.isascii():
+        texts = table.decode("ascii").split("\0")
+        texts.pop()  # what follows the last terminator is no string
+        starts = accumulate(map(len, texts), lambda at, length: at + length + 1, initial=0)
+        return dict(zip(starts, texts, strict=False))
+    parts = table.split(b"\0")
+    parts.pop()
+    starts = accumulate(map(len, parts), lambda at, length: at + length + 1, initial=0)
+    return dict(zip(starts, (part.decode("utf-8", "surrogateescape") for part in parts), strict=False))

@@ -19,12 +19,13 @@ from latebind.errors import NotFound, UnresolvedSymbol, Unsupported
 from latebind.linker.execute import execute
 from latebind.linker.lifetime import live, lock, reachable, sweep_later, sweep_lingering
 from latebind.linker.loaded import LoadedObject
-from latebind.linker.process import Process, SystemObject
+from latebind.linker.process import Process, SystemObject, read_all
 from latebind.linker.transaction import Arrivals
 from latebind.linkplan import Binding, Definition, LinkPlan, PreparedObject, PreparedPlan, Role, Surroundings
 from latebind.linkplan.near import near_misses
 from latebind.linkplan.order import destructor_order
 from latebind.linkplan.roles import is_c_library
+from latebind.linkplan.table import layout_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -44,11 +45,12 @@ class Snapshot:
 
     def surroundings(self) -> Surroundings:
         """The same for a plan: with every object's file."""
+        read_all((self.system[0], *self.shared))
         shared = [r for o in self.shared if (r := o.resident) is not None]
         own = [o.resident for o in self.own]
         scope = [o.resident for o in self._startup_scope()] if self.of_process else []
         scope += [o.resident for o in self.own if o.global_scope]
-        unique = [r for r in shared if _may_have_unique(r.elf) and not is_c_library(r.elf.soname or "")]
+        unique = [r for r in shared if _may_have_unique(r.elf) and not is_c_library(r.summary.soname or "")]
         return Surroundings(
             residents=(*own, *shared),
             own=frozenset(id(r.elf) for r in own),
@@ -294,14 +296,22 @@ def _check_loadable(elf: Elf) -> None:
             f"is for {header.machine_name} ({header.bits}-bit), this process is {ours.machine_name} ({ours.bits}-bit)",
             "use the library's build for this machine",
         )
-    flags = elf.dynamic.flags_1
+    flags = elf.summary.flags_1
     if header.type == ET_EXEC or flags & DF_1_PIE:
         raise Unsupported(elf.path, "is a program, not a shared object", "run it, or build it with -shared")
     if flags & DF_1_NOOPEN:
         raise Unsupported(elf.path, "was linked with -z nodlopen (DF_1_NOOPEN)", "link it without")
-    stack = elf.segment(PT_GNU_STACK)
-    if stack is not None and stack.flags & PF_X:
+    if _stack_flags(elf) & PF_X:
         raise Unsupported(elf.path, "asks for an executable stack (PT_GNU_STACK)", "link it with -z noexecstack")
+
+
+def _stack_flags(elf: Elf) -> int:
+    """The flags of PT_GNU_STACK; 0 without one, which means an ordinary stack on the machines that we load for."""
+    plain = layout_of(elf)
+    if plain is not None:
+        return max(plain.stack_flags, 0)
+    stack = elf.segment(PT_GNU_STACK)
+    return 0 if stack is None else stack.flags
 
 
 def unresolved_error(plan: LinkPlan, binding: Binding) -> UnresolvedSymbol:
@@ -313,10 +323,10 @@ def unresolved_error(plan: LinkPlan, binding: Binding) -> UnresolvedSymbol:
 
 def _startup_scope(system: Sequence[SystemObject]) -> list[SystemObject]:
     """The global scope of the process: the program and, breadth-first, what it needs."""
-    by_name = {o.elf.soname or o.path: o for o in system}
+    by_name = {o.elf.summary.soname or o.path: o for o in system}
     scope = [system[0]]
     for at in scope:
-        for name in at.elf.dynamic.needed:
+        for name in at.elf.summary.needed:
             needed = by_name.get(name)
             if needed is not None and needed not in scope:
                 scope.append(needed)

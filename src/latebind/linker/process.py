@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from latebind import _core
 from latebind.elf import Elf, read
@@ -17,6 +18,9 @@ from latebind.elf.segment import PT_LOAD
 from latebind.errors import NotFound, SystemFailure, Unsupported
 from latebind.linkplan.roles import is_c_library, is_shared
 from latebind.search import Resident
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 
 @dataclass(eq=False, slots=True)
@@ -94,11 +98,7 @@ class Process:
     def objects(self) -> tuple[SystemObject, ...]:
         """The same without those whose file on disk is another one now: nothing can be bound to them."""
         there = self.link_map()
-        mapped: dict[int, int] = {}
-        for o in there:
-            if not o.was_read:
-                mapped = mapped or _mapped_inodes()
-                o.read(mapped)
+        read_all(there)
         return tuple([o for o in there if o.resident is not None])
 
     def executable(self) -> SystemObject:
@@ -112,6 +112,14 @@ def tls_of(base: RuntimeAddress, path: str) -> tuple[int, int | None]:
         return _core.tls_of(int(base))
     except _core.ExecuteError as e:
         raise SystemFailure(e.detail, e.errno, path) from e
+
+
+def read_all(objects: Iterable[SystemObject]) -> None:
+    """Read the files of all of `objects`, as `resident` does for one."""
+    unread = [o for o in objects if not o.was_read]
+    mapped = _mapped_inodes() if unread else {}
+    for o in unread:
+        o.read(mapped)
 
 
 def _mapped_inodes() -> dict[int, int]:

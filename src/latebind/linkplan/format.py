@@ -14,6 +14,7 @@ from latebind.elf import dynamic as dyn
 from latebind.elf.segment import PF_R, PF_W, PF_X, PT_DYNAMIC, PT_GNU_EH_FRAME, PT_GNU_RELRO, PT_LOAD, Segment
 from latebind.errors import Unsupported
 from latebind.linkplan.roles import Role
+from latebind.linkplan.table import layout_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -64,6 +65,12 @@ LAYOUTS: Final[dict[str, tuple[tuple[str, str], ...]]] = {
 _STRUCTS: Final = {name: struct.Struct("<" + "".join(code for _, code in fields)) for name, fields in LAYOUTS.items()}
 
 
+# The parts of an object's record that the plan adds to what the file says.
+_IDENTITY: Final = struct.Struct("<IIIIQQQQII")  # role … build_id, reserved
+_SLICES: Final = struct.Struct("<IIII")  # first_segment, segments, first_binding, bindings
+_SLICES_AT: Final = struct.calcsize("<IIIIQQQQIIQQQ")
+
+
 def record_size(name: str) -> int:
     """The packed size of one record, in bytes."""
     return _STRUCTS[name].size
@@ -99,25 +106,23 @@ def pack(plan: LinkPlan) -> bytes:
     static_tls, gives_tls = plan.needs_static_tls(), plan.gives_tls()
     objects, segments, bindings = bytearray(), bytearray(), bytearray()
     for item in plan.objects:
-        fields = _identity(item, strings)
-        if item.role is Role.OWN and not item.present:
-            loads = [s for s in item.elf.segments if s.type == PT_LOAD]
-            own = plan.records_of(item.index)
-            fields |= _mapping(item.elf, loads) | _tables(item.elf)
-            fields |= {
-                "first_segment": len(segments) // record_size("lb_plan_segment"), "segments": len(loads),
-                "first_binding": len(bindings) // record_size("lb_plan_binding"),
-                "bindings": len(own) // record_size("lb_plan_binding"),
-            }  # fmt: skip
-            segments += b"".join(_segment(s) for s in loads)
-            bindings += own
-        fields["flags"] = (
+        flags = (
             _flags(item)
             | (OBJECT_STATIC_TLS if item.index in static_tls else 0)
             | (OBJECT_GIVES_TLS if item.index in gives_tls else 0)
             | (OBJECT_LAZY if plan.is_lazy(item) else 0)
         )
-        objects += _record("lb_plan_object", fields)
+        record = bytearray(record_size("lb_plan_object"))
+        if item.role is Role.OWN and not item.present:
+            own = plan.records_of(item.index)
+            record[:], loads = _layout(item.elf)
+            places = len(segments) // record_size("lb_plan_segment"), len(bindings) // record_size("lb_plan_binding")
+            counts = len(loads) // record_size("lb_plan_segment"), len(own) // record_size("lb_plan_binding")
+            _SLICES.pack_into(record, _SLICES_AT, places[0], counts[0], places[1], counts[1])
+            segments += loads
+            bindings += own
+        _IDENTITY.pack_into(record, 0, *_identity(item, flags, strings))
+        objects += record
     order = b"".join(struct.pack("<I", i) for i in plan.init_order)
     return _assemble(plan.root.elf, objects, segments, bindings, bytearray(order), strings.data)
 
@@ -150,21 +155,33 @@ def with_sound_frames(packed: bytes | memoryview, indexes: Iterable[int]) -> byt
     return bytes(changed)
 
 
-def _identity(item: PlannedObject, strings: _Strings) -> dict[str, int | bytes]:
-    fields: dict[str, int | bytes] = {
-        "role": ROLE_NUMBERS[item.role],
-        "soname": strings.add(item.elf.soname),
-        "path": strings.add(item.path if item.elf.identity is not None else None),
-        "build_id": strings.add(item.elf.build_id),
-    }
-    if item.elf.identity is not None:
-        device, inode, size, mtime = item.elf.identity
-        fields |= {"device": device, "inode": inode, "file_size": size, "mtime_ns": mtime}
-    return fields
+def _identity(item: PlannedObject, flags: int, strings: _Strings) -> tuple[int, ...]:
+    """The first fields of an object's record, to its build-id."""
+    summary = item.elf.summary
+    identity = summary.identity
+    return (
+        ROLE_NUMBERS[item.role], flags, strings.add(summary.soname),
+        strings.add(item.path if identity is not None else None), *(identity or (0, 0, 0, 0)),
+        strings.add(_build_id(item.elf)), 0,
+    )  # fmt: skip
+
+
+def _build_id(elf: Elf) -> str | None:
+    plain = layout_of(elf)
+    return plain.build_id.hex() if plain is not None and plain.build_id else elf.build_id
+
+
+def _layout(elf: Elf) -> tuple[bytes, bytes]:
+    """The record of an object that is mapped, as far as its file says, and those of its segments."""
+    plain = layout_of(elf)
+    if plain is not None:
+        return plain.record, plain.segments
+    loads = [s for s in elf.segments if s.type == PT_LOAD]
+    return _record("lb_plan_object", _mapping(elf, loads) | _tables(elf)), b"".join([_segment(s) for s in loads])
 
 
 def _flags(item: PlannedObject) -> int:
-    d = item.elf.dynamic
+    d = item.elf.summary
     return (
         (OBJECT_TEXTREL if d.flags & dyn.DF_TEXTREL else 0)
         | (OBJECT_ROOT if item.index == 0 else 0)

@@ -140,7 +140,7 @@ class LinkPlan:
         if known is None:
             item, scope = self.objects[index], self._places
             own = Place(index, symbol_table(item.elf))
-            if item.elf.dynamic.flags & dyn.DF_SYMBOLIC and index != 0:
+            if item.elf.summary.flags & dyn.DF_SYMBOLIC and index != 0:
                 scope = (own, *scope)
             if index not in self.scope:
                 scope = (*scope, own)
@@ -235,7 +235,7 @@ class LinkPlan:
             machine = MACHINES.get(item.elf.header.machine, UNKNOWN)
             bound = self.bound(item.index)
             own = not machine.static_tls.isdisjoint(bound.rows.own_types)
-            if item.elf.tls is not None and (own or item.elf.dynamic.flags & dyn.DF_STATIC_TLS):
+            if (own or item.elf.summary.flags & dyn.DF_STATIC_TLS) and item.elf.tls is not None:
                 found.add(item.index)
             found |= bound.targets(machine.static_tls)
         return frozenset(found)
@@ -331,8 +331,10 @@ class LinkPlan:
 
     def is_lazy(self, item: PlannedObject) -> bool:
         """Whether `item`'s calls are bound when they are first made: as asked, unless it was linked with ``-z now``."""
+        if not self.lazy:
+            return False
         d = item.elf.dynamic
-        return self.lazy and not (d.flags & dyn.DF_BIND_NOW or d.flags_1 & dyn.DF_1_NOW) and dyn.DT_PLTGOT in d.values
+        return not (d.flags & dyn.DF_BIND_NOW or d.flags_1 & dyn.DF_1_NOW) and dyn.DT_PLTGOT in d.values
 
     def may_wait(self, binding: Binding) -> bool:
         """Whether an unresolved reference is no obstacle to loading: only calls that are bound later refer to it."""

@@ -69,6 +69,6 @@ def _prepared(plan: LinkPlan, item: PlannedObject, *, gives_tls: bool) -> Prepar
     holds = (plan.targets_of(item.index) | set(item.needs)) - {item.index} if is_new else ()
     return PreparedObject(
         item.name, item.path, item.role, item.present, item.elf.identity, gives_tls,
-        is_new and bool(item.elf.dynamic.flags_1 & DF_1_NODELETE), item.needs, tuple(sorted(holds)),
+        is_new and bool(item.elf.summary.flags_1 & DF_1_NODELETE), item.needs, tuple(sorted(holds)),
         plan.unique_uses(item.index) if is_new else (), item.elf,
     )  # fmt: skip

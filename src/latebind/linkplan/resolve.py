@@ -13,7 +13,7 @@ from latebind.elf.dynamic import DT_RELACOUNT, DT_RELCOUNT
 from latebind.errors import MalformedElf
 from latebind.linkplan.binding import Binding, How, Kind
 from latebind.linkplan.machines import MACHINES, UNKNOWN, MachineRelocations
-from latebind.linkplan.table import symbol_table
+from latebind.linkplan.table import layout_of, symbol_table
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -34,7 +34,8 @@ def references(elf: Elf) -> list[tuple[int, int]]:
         found = symbol_table(elf).references(_plain_tables(elf), machine.relative)
     except ValueError as e:
         raise MalformedElf(elf.path, None, str(e)) from e
-    return list(dict.fromkeys([*found, *_packed_references(elf, machine)])) if elf.packed_relocations else found
+    packed = _packed_references(elf, machine)
+    return list(dict.fromkeys([*found, *packed])) if packed else found
 
 
 def _plain_tables(elf: Elf) -> tuple[tuple[int, int, bool], ...]:
@@ -42,6 +43,9 @@ def _plain_tables(elf: Elf) -> tuple[tuple[int, int, bool], ...]:
 
     They are often most of it, have no symbol, and glibc takes them for RELATIVE unseen (`elf_dynamic_do_Rel`).
     """
+    plain = layout_of(elf)
+    if plain is not None:
+        return plain.relocations
     tables = []
     for t in elf.relocation_tables:
         if t.tag == "RELR":
@@ -54,6 +58,8 @@ def _plain_tables(elf: Elf) -> tuple[tuple[int, int, bool], ...]:
 
 def _packed_references(elf: Elf, machine: MachineRelocations) -> tuple[tuple[int, int], ...]:
     """The references of packed tables, which the core does not read."""
+    if layout_of(elf) is not None:  # a plain file has none
+        return ()
     packed = elf.packed_relocations
     return tuple(dict.fromkeys((r.symbol, r.type) for r in packed if r.type != machine.relative)) if packed else ()
 

@@ -11,6 +11,8 @@ import re
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from latebind.linkplan.table import symbol_table
+
 if TYPE_CHECKING:
     from latebind.elf import Elf
 
@@ -53,7 +55,7 @@ def is_shared(soname: str | None) -> bool:
 
 def stays_with_the_system(elf: Elf, name: str) -> bool:
     """Whether an object that is not yet in the process must be loaded by the system's linker."""
-    soname = elf.soname or name.rpartition("/")[2]
+    soname = elf.summary.soname or name.rpartition("/")[2]
     if is_c_library(soname) or is_runtime(soname):
         return True
-    return any(need.name == "GLIBC_PRIVATE" for need in elf.version_needs)
+    return symbol_table(elf).needs_version("GLIBC_PRIVATE")

@@ -1,15 +1,40 @@
-"""One object's symbols as the core searches them: file offsets of the tables, gathered from the dynamic section."""
+"""One object's tables as the core reads them: its symbols, ready to be searched, and its layout."""
 
 from __future__ import annotations
 
+from typing import NamedTuple
 from weakref import WeakKeyDictionary
 
-from latebind._core import SymbolTable
+from latebind._core import SymbolTable, layout
 from latebind.elf import Elf
 from latebind.elf import dynamic as dyn
 from latebind.errors import MalformedElf
 
 _tables: WeakKeyDictionary[Elf, SymbolTable] = WeakKeyDictionary()
+
+
+class Layout(NamedTuple):
+    """Where a plain file's tables are (src/core/layout.c): everything that packing a plan wants to know of it."""
+
+    tables: tuple[int, int, int, int, int, int, int, int, int, int]
+    relocations: tuple[tuple[int, int, bool], ...]
+    record: bytes
+    """Its struct lb_plan_object, as far as the file says."""
+    segments: bytes
+    build_id: bytes
+    stack_flags: int
+    """The flags of PT_GNU_STACK; -1 without one."""
+
+
+_layouts: WeakKeyDictionary[Elf, Layout | None] = WeakKeyDictionary()
+
+
+def layout_of(elf: Elf) -> Layout | None:
+    """The layout of `elf`, read once; None where the file is not plain, and `elf` itself has to be asked."""
+    if elf not in _layouts:
+        found = layout(elf.data, elf.source.is64, elf.source.little)
+        _layouts[elf] = None if found is None else Layout(*found)
+    return _layouts[elf]
 
 
 def symbol_table(elf: Elf) -> SymbolTable:
@@ -21,6 +46,15 @@ def symbol_table(elf: Elf) -> SymbolTable:
 
 
 def _make(elf: Elf) -> SymbolTable:
+    plain = layout_of(elf)
+    tables = plain.tables if plain is not None else _places(elf)
+    try:
+        return SymbolTable(elf.data, elf.source.is64, elf.source.little, tables)
+    except ValueError as e:
+        raise MalformedElf(elf.path, int(e.args[0]), "a version record reaches beyond the file") from e
+
+
+def _places(elf: Elf) -> tuple[int, int, int, int, int, int, int, int, int, int]:
     values = elf.dynamic.values
 
     def offset(tag: int, name: str) -> int:
@@ -29,7 +63,7 @@ def _make(elf: Elf) -> SymbolTable:
     def size(tag: int) -> int:
         return min(values.get(tag, 0), elf.source.size)  # a damaged number may be more than the core takes
 
-    tables = (
+    return (
         offset(dyn.DT_SYMTAB, "DT_SYMTAB"),
         offset(dyn.DT_STRTAB, "DT_STRTAB"),
         size(dyn.DT_STRSZ),
@@ -41,7 +75,3 @@ def _make(elf: Elf) -> SymbolTable:
         offset(dyn.DT_VERNEED, "DT_VERNEED"),
         size(dyn.DT_VERNEEDNUM),
     )
-    try:
-        return SymbolTable(elf.data, elf.source.is64, elf.source.little, tables)
-    except ValueError as e:
-        raise MalformedElf(elf.path, int(e.args[0]), "a version record reaches beyond the file") from e

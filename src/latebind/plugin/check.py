@@ -111,10 +111,10 @@ def check_note(manifest: Manifest, note: PluginNote) -> PluginNote:
 
 
 def check_exports(note: PluginNote, exports: frozenset[str]) -> None:
-    """Each function that the notes promise must be exported."""
+    """Each function that the notes promise must be exported, but for those that may be left out."""
     for contract in note.provides.values():
         for symbol, entry in contract.symbols().items():
-            if symbol not in exports:
+            if symbol not in exports and entry not in contract.optional:
                 what = f"the plugin does not export {symbol}{near_miss(symbol, exports)}"
                 raise ContractError(contract.id, what, entry)
 

@@ -65,8 +65,8 @@ def _identity(manifest: Manifest, note: PluginNote) -> Iterator[Mismatch]:
 
 def _exports(note: PluginNote, exported: frozenset[str]) -> Iterator[Mismatch]:
     for contract in note.provides.values():
-        for symbol in contract.symbols():
-            if symbol not in exported:
+        for symbol, entry in contract.symbols().items():
+            if symbol not in exported and entry not in contract.optional:
                 yield Mismatch(symbol, "an exported function", f"not exported{near_miss(symbol, exported)}")
 
 

@@ -58,7 +58,8 @@ class NativeGeneration:
         self._serial: AbstractContextManager[Any] = nullcontext() if self.manifest.parallel else threading.RLock()
         self._exports = Exports(self._owner, self._calls, self._address, self._serial)
         for contract in checked.note.provides.values():
-            self._exports.provide(contract.id, contract.methods)
+            there = {entry for symbol, entry in contract.symbols().items() if symbol in checked.exports}
+            self._exports.provide(contract.id, there)
 
     def start(self, services: Mapping[str, Service]) -> None:
         """Map and bind the file, run its constructors, then lb_init."""

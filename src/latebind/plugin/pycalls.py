@@ -53,12 +53,15 @@ class PythonCalls:
     def close_abandoned(self) -> list[LatebindError]:
         """Close what was dropped without closing it; what went wrong, which nobody waits for."""
         problems: list[LatebindError] = []
-        while self.abandoned:
+        while True:
             try:
-                self.abandoned.popleft().close()
+                opened = self.abandoned.popleft()  # another thread may be faster
+            except IndexError:
+                return problems
+            try:
+                opened.close()
             except LatebindError as e:
                 problems.append(e.with_traceback(None))
-        return problems
 
     def close_all(self) -> list[LatebindError]:
         """Close everything that is open, the newest first."""

@@ -39,7 +39,7 @@ def host_services(given: Mapping[type, object]) -> dict[str, Service]:
 
 def check_implements(contract: Contract, implementation: object, who: str) -> None:
     """Raise `ContractError` unless the object has all methods of the contract, by name."""
-    missing = [m.name for m in contract.methods if not callable(getattr(implementation, m.name, None))]
+    missing = [m.name for m in contract.methods if not callable(m.on(implementation))]
     if missing:
         text = f"{who} {type(implementation).__name__} has no method {', '.join(missing)}"
         raise ContractError(contract.id, text, missing[0])
