@@ -2,7 +2,8 @@
  *
  * A handle is the address of a struct link_map, as glibc's are: ours stands in the image, and everything else is the
  * system's.  Loading and looking up is Python's business (callback.h); what needs no decision is answered here.
- * Errors are kept per thread until dlerror takes them. */
+ * Errors are kept per thread until dlerror takes them; the system linker's only where it was the one that was asked, since
+ * it also keeps those of questions that the interpreter or the core has asked it meanwhile. */
 #define _GNU_SOURCE
 #include <elf.h>
 #include <errno.h>
@@ -16,7 +17,13 @@
 static _Thread_local struct {
     char text[512];
     bool is_pending;
+    bool is_systems; /* the system's linker was asked: its dlerror knows */
 } failure;
+
+static void forget(void) { failure.is_pending = failure.is_systems = false; }
+
+/* The system's linker gets the question. */
+#define PASS_ON(call) (failure.is_systems = true, (void)dlerror(), (call))
 
 static void fail(const char *text)
 {
@@ -58,17 +65,17 @@ static struct lb_image *image_of_handle(void *handle)
 
 __attribute__((noinline)) void *lb_dlopen(const char *file, int mode)
 {
-    failure.is_pending = false;
+    forget();
     if (file == NULL || *file == 0)
-        return dlopen(NULL, mode);
+        return PASS_ON(dlopen(NULL, mode));
     return ASK("open", "(Kyi)", caller_base(__builtin_return_address(0)), file, mode);
 }
 
 __attribute__((noinline)) void *lb_dlmopen(Lmid_t list, const char *file, int mode)
 {
-    failure.is_pending = false;
+    forget();
     if (list == LM_ID_BASE && (file == NULL || *file == 0))
-        return dlopen(NULL, mode);
+        return PASS_ON(dlopen(NULL, mode));
     if (file == NULL) {
         fail("dlmopen: a new namespace needs a file");
         return NULL;
@@ -78,12 +85,12 @@ __attribute__((noinline)) void *lb_dlmopen(Lmid_t list, const char *file, int mo
 
 static void *find(unsigned long long caller, void *handle, const char *name, const char *version)
 {
-    failure.is_pending = false;
+    forget();
     bool is_special = handle == RTLD_DEFAULT || handle == RTLD_NEXT;
     if (!is_special && image_of_handle(handle) == NULL)
-        return version == NULL ? dlsym(handle, name) : dlvsym(handle, name, version);
+        return PASS_ON(version == NULL ? dlsym(handle, name) : dlvsym(handle, name, version));
     if (handle == RTLD_DEFAULT && caller == 0)
-        return version == NULL ? dlsym(handle, name) : dlvsym(handle, name, version);
+        return PASS_ON(version == NULL ? dlsym(handle, name) : dlvsym(handle, name, version));
     return ASK("find", "(KKyz)", caller, (unsigned long long)(uintptr_t)handle, name, version);
 }
 
@@ -99,20 +106,18 @@ __attribute__((noinline)) void *lb_dlvsym(void *handle, const char *name, const 
 
 int lb_dlclose(void *handle)
 {
-    failure.is_pending = false;
+    forget();
     if (image_of_handle(handle) == NULL)
-        return dlclose(handle);
+        return PASS_ON(dlclose(handle));
     (void)ASK("close", "(K)", (unsigned long long)(uintptr_t)handle);
     return failure.is_pending ? -1 : 0;
 }
 
 char *lb_dlerror(void)
 {
-    if (!failure.is_pending)
-        return dlerror();
-    failure.is_pending = false;
-    (void)dlerror();
-    return failure.text;
+    bool is_pending = failure.is_pending, is_systems = failure.is_systems;
+    forget();
+    return is_pending ? failure.text : is_systems ? dlerror() : NULL;
 }
 
 /* ---- dlinfo (dlinfo(3)) --------------------------------------------------------------------------------------------- */
@@ -133,9 +138,9 @@ static int origin_of(const struct lb_image *image, char *result)
 int lb_dlinfo(void *handle, int request, void *result)
 {
     struct lb_image *image = image_of_handle(handle);
-    failure.is_pending = false;
+    forget();
     if (image == NULL)
-        return dlinfo(handle, request, result);
+        return PASS_ON(dlinfo(handle, request, result));
     switch (request) {
     case RTLD_DI_LMID:
         *(Lmid_t *)result = (Lmid_t)(uintptr_t)ASK("namespace_id", "(K)", (unsigned long long)image->base);

@@ -298,6 +298,7 @@ struct lb_process { /* the core's only mutable state; see execute.c */
     struct lb_unwinder unwinder; /* once found; under the lock */
     uint64_t turns;          /* how many objects were initialised; atomic */
     uint64_t carriers;       /* how many TLS carriers were made; atomic */
+    struct lb_static_carrier *static_carriers; /* the newest first; under the lock */
     /* A symbol that the plan had no definition for, at the call: its address, or 0 and a hint in words.  May be NULL. */
     uint64_t (*find_late)(const struct lb_image *image, uint32_t symbol, char *hint, size_t size);
 };

@@ -3,6 +3,14 @@
 
 #include "py_match.h"
 
+PyObject *lb_attribute(PyObject *object, const char *name)
+{
+    PyObject *interned = PyUnicode_InternFromString(name);
+    PyObject *value = interned == NULL ? NULL : PyObject_GetAttr(object, interned);
+    Py_XDECREF(interned);
+    return value;
+}
+
 static int execute_module(PyObject *module)
 {
     if (lb_add_match(module) < 0 || lb_add_bindings(module) < 0 || lb_add_layout(module) < 0 || lb_add_file(module) < 0 || lb_add_image(module) < 0 || lb_add_system(module) < 0)

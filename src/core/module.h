@@ -20,6 +20,10 @@ struct lb_error;
 /* Raises ExecuteError; returns NULL. */
 PyObject *lb_raise(PyObject *module, const struct lb_error *error);
 
+/* As PyObject_GetAttrString, but with the one interned name: CPython's cache of look-ups keeps each name that it is asked
+ * for, and would fill with copies. */
+PyObject *lb_attribute(PyObject *object, const char *name);
+
 /* For "O&" of PyArg_ParseTuple: a Python int from 0 to 2**64 - 1 into an unsigned long long. */
 int lb_as_uint64(PyObject *value, void *result);
 

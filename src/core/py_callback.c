@@ -91,7 +91,7 @@ bool lb_ask(struct lb_answer *answer, const char *method, const char *format, ..
     va_start(arguments, format);
     PyObject *packed = Py_VaBuildValue(format, arguments);
     va_end(arguments);
-    PyObject *function = packed == NULL ? NULL : PyObject_GetAttrString(desk, method);
+    PyObject *function = packed == NULL ? NULL : lb_attribute(desk, method);
     PyObject *result = function == NULL ? NULL : call_uninterrupted(function, packed);
     if (result != NULL && PyArg_ParseTuple(result, "O&z", lb_as_uint64, &answer->value, &answer->text)) {
         answer->is_given = true;

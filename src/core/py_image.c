@@ -55,7 +55,7 @@ static PyObject *error_message(const struct lb_error *e)
 
 PyObject *lb_raise(PyObject *module, const struct lb_error *e)
 {
-    PyObject *type = PyObject_GetAttrString(module, "ExecuteError");
+    PyObject *type = lb_attribute(module, "ExecuteError");
     PyObject *message = type == NULL ? NULL : error_message(e);
     PyObject *exception = message == NULL ? NULL : PyObject_CallFunctionObjArgs(type, message, NULL);
     if (exception != NULL && set_field(exception, "code", PyUnicode_FromString(code_names[e->code])) == 0 &&
@@ -360,7 +360,7 @@ static PyObject *wrap_image(PyObject *type, struct lb_image *image)
 /* Hands the images over to a tuple of Objects, or closes them all. */
 static PyObject *wrap_images(PyObject *module, struct request *r)
 {
-    PyObject *type = PyObject_GetAttrString(module, "Object");
+    PyObject *type = lb_attribute(module, "Object");
     PyObject *result = type == NULL ? NULL : PyTuple_New(r->source_count);
     for (Py_ssize_t i = 0; i < r->source_count && result != NULL; i++) {
         PyObject *item = wrap_image(type, r->images[i]);

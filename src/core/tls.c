@@ -161,6 +161,47 @@ static int open_carrier(struct lb_execution *run, struct lb_member *m, int fd, b
     return 0;
 }
 
+/* ---- static TLS is given back in the order in which it can be ------------------------------------------------------
+ * glibc takes static blocks from the end of what is used, and gets back only what is at that end when it is closed
+ * (elf/dl-close.c); the rest would be lost for good.  So a carrier stays until the newer ones are closed as well. */
+
+struct lb_static_carrier {
+    struct lb_static_carrier *older;
+    void *handle;
+    bool is_done;
+};
+
+static int note_static(struct lb_execution *run, struct lb_member *m)
+{
+    struct lb_static_carrier *carrier = calloc(1, sizeof *carrier);
+    if (carrier == NULL)
+        return lb_fail_errno(run->error, m->index, 0, "allocating");
+    carrier->handle = m->image->tls.carrier;
+    pthread_mutex_lock(&lb_process.lock);
+    carrier->older = lb_process.static_carriers;
+    lb_process.static_carriers = carrier;
+    pthread_mutex_unlock(&lb_process.lock);
+    return 0;
+}
+
+/* Takes out, newest first, what can be closed now that `handle` is done with; false if it is none of these. */
+static bool finish_static(void *handle, struct lb_static_carrier **closable)
+{
+    struct lb_static_carrier *done, **end = closable;
+    pthread_mutex_lock(&lb_process.lock);
+    for (done = lb_process.static_carriers; done != NULL && done->handle != handle;)
+        done = done->older;
+    if (done != NULL)
+        done->is_done = true;
+    *closable = lb_process.static_carriers;
+    while (*end != NULL && (*end)->is_done)
+        end = &(*end)->older;
+    lb_process.static_carriers = *end;
+    *end = NULL;
+    pthread_mutex_unlock(&lb_process.lock);
+    return done != NULL;
+}
+
 static int carry(struct lb_execution *run, struct lb_member *m, bool is_static)
 {
     int fd;
@@ -168,6 +209,8 @@ static int carry(struct lb_execution *run, struct lb_member *m, bool is_static)
         return -1;
     int result = open_carrier(run, m, fd, is_static);
     close(fd);
+    if (result == 0 && is_static)
+        result = note_static(run, m);
     m->tls = m->image->tls;
     return result;
 }
@@ -191,7 +234,14 @@ int lb_tls_carry(struct lb_execution *run, struct lb_member *m)
 
 void lb_tls_drop(struct lb_tls *tls)
 {
-    if (tls->carrier != NULL)
+    struct lb_static_carrier *closable = NULL;
+    if (tls->carrier != NULL && !finish_static(tls->carrier, &closable))
         dlclose(tls->carrier);
+    while (closable != NULL) { /* without our lock: the system linker's is never taken under it */
+        struct lb_static_carrier *carrier = closable;
+        closable = carrier->older;
+        dlclose(carrier->handle);
+        free(carrier);
+    }
     *tls = (struct lb_tls){0};
 }

@@ -70,8 +70,10 @@ class Case:
     """`prepare` compiles; `load` with `options` takes the `target` that was compiled."""
 
     prepare: Callable[[Compiler], object]
-    options: Mapping[str, Any] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=lambda: {"keep": False})
     target: Callable[[Path], str | bytes | int] = lambda folder: str(folder / "libcase.so")
+    forgets: bool = False
+    """Whether kept plans are removed before each load, so that each keeps one."""
 
 
 def _compiled(source: str, *flags: str) -> Case:
@@ -116,8 +118,10 @@ CASES = {
     "ifunc": _compiled(IFUNC),
     "textrel": _compiled(TEXTREL, "-Wl,-z,notext"),
     "lazy": Case(lambda cc: cc.shared(CALLS, name="libcase.so", flags=["-fno-builtin", "-Wl,-z,lazy"]),
-                 {"binding": "lazy"}),
+                 {"binding": "lazy", "keep": False}),
     "dependencies": Case(_three),
+    "kept": Case(_three, {}),
+    "keeping": Case(_three, {}, forgets=True),
     "bytes": Case(lambda cc: cc.shared(TLS, name="libcase.so"), target=_bytes),
     "descriptor": Case(lambda cc: cc.shared(PLAIN, name="libcase.so"), target=_descriptor),
     "c++": Case(lambda cc: cc.shared_cpp(CPP, name="libcase.so")),
@@ -126,7 +130,7 @@ CASES = {
     "hooks": Case(_calls, {"hooks": {"abs": ("int abs(int)", lambda n: -n)}}),
     "wrap": Case(_calls, {"wrap": {"abs": ("int abs(int)", lambda original, n: original(n))}}),
     "trace": Case(_calls, {"trace": _ignore}),
-    "global": Case(_three, {"scope": "global"}),
+    "global": Case(_three, {"scope": "global", "keep": False}),
     "object": Case(lambda cc: cc.object(CALLS, name="case.o", flags=["-fPIC", "-fno-builtin"]),
                    target=lambda folder: str(folder / "case.o")),
     "archive": Case(lambda cc: cc.archive(cc.object(CALLS, flags=["-fPIC", "-fno-builtin"]), name="libcase.a"),

@@ -14,6 +14,7 @@ import ctypes
 import errno
 import gc
 import os
+import shutil
 import sys
 from collections import Counter
 from functools import partial
@@ -23,8 +24,9 @@ from typing import Final
 
 sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parent.parent)]
 
-import latebind as lb
 from cases import CASES  # type: ignore[import-not-found]  # beside this program
+
+import latebind as lb
 from latebind import _core
 from latebind.elf.mapping import keep
 from latebind.linker import interpose, lifetime
@@ -76,6 +78,8 @@ def mappings() -> Counter[tuple[str, str]]:
 def attempt(case: str, folder: Path, what: str, nth: int, *, lasts: bool) -> bool:
     """One load in which the `nth` call of `what` fails; whether it came to that."""
     space, made = lb.Namespace(), list[lb.Library]()
+    if CASES[case].forgets:
+        shutil.rmtree(os.environ["LATEBIND_CACHE"], ignore_errors=True)
     target = CASES[case].target(folder)
     load = partial(lb.load, namespace=space, **CASES[case].options)
     error = ERRORS.get(what, errno.ENOMEM)

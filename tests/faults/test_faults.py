@@ -35,14 +35,16 @@ def sweep(cc: Compiler, case: str, *whats: str) -> int:
     command = [compiler, "-shared", "-fPIC", "-O1", "-Wall", "-Wextra", "-o", str(shim), str(HERE / "shim.c")]
     subprocess.run([*command, "-Wl,--no-as-needed", "-lgcc_s"], check=True)
     CASES[case].prepare(cc)
-    environment = {**os.environ, "LD_PRELOAD": str(shim), "PYTHONMALLOC": "malloc"}
+    cache = cc.folder / "cache"
+    cache.mkdir()
+    environment = {**os.environ, "LD_PRELOAD": str(shim), "PYTHONMALLOC": "malloc", "LATEBIND_CACHE": str(cache)}
     program = [sys.executable, "-X", "faulthandler", str(HERE / "sweep.py"), case, str(cc.folder), *whats]
     done = subprocess.run(program, env=environment, capture_output=True, text=True, check=False, timeout=600)
     assert done.returncode == 0, done.stderr[-5000:]
     return int(done.stdout)
 
 
-@pytest.mark.parametrize("case", ["tls-static", "dependencies", "hooks", "constructor"])
+@pytest.mark.parametrize("case", ["tls-static", "kept", "keeping", "hooks", "constructor"])
 def test_a_load_is_whole_or_leaves_nothing(cc: Compiler, case: str) -> None:
     assert sweep(cc, case, *SOME) > 20
 
@@ -56,7 +58,7 @@ def test_each_step_of_each_kind_of_load_may_fail(cc: Compiler, case: str) -> Non
 @pytest.mark.slow
 @pytest.mark.parametrize("case", CASES)
 def test_a_load_may_be_interrupted_between_any_two_steps(cc: Compiler, case: str) -> None:
-    assert sweep(cc, case, "interrupt/3") > 500
+    assert sweep(cc, case, "interrupt/3") > 200  # a load by its kept plan has the fewest steps
 
 
 @pytest.mark.slow

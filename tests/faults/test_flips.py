@@ -1,4 +1,4 @@
-"""Damaged libraries: a plan or an error, never a crash of the linker; how that is told stands in flips.py and crash.c."""
+"""Damaged libraries: a plan or an error, never a crash of the linker; how it is told stands in flips.py and crash.c."""
 
 from __future__ import annotations
 

@@ -8,14 +8,15 @@ functions, at jumps back: Python/ceval.c), so a call and the storing of its resu
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, TypeVar
 
 from latebind._core import FileMapping
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from typing import TypeVar
 
-T = TypeVar("T")
+    T = TypeVar("T")
 
 
 def keep(made: list[T], function: Callable[..., T], *arguments: object) -> T:
@@ -26,17 +27,22 @@ def keep(made: list[T], function: Callable[..., T], *arguments: object) -> T:
 
 
 class Descriptor:
-    """A file open for reading; a context manager that gives the descriptor, and closes it when it is dropped, too.
+    """An open file, for reading unless `flags` say otherwise; a context manager that gives the descriptor.
 
-    Raises what os.open(2) raises.
+    It is closed when the object is dropped, too. Raises what os.open(2) raises.
     """
 
     _open: Sequence[int] = ()
 
-    def __init__(self, path: str, flags: int = 0) -> None:
+    def __init__(self, path: str, flags: int = 0, mode: int = 0) -> None:
         made: list[int] = []
         self._open = made
-        keep(made, os.open, path, os.O_RDONLY | os.O_CLOEXEC | flags)
+        keep(made, os.open, path, os.O_CLOEXEC | flags, mode)
+
+    @property
+    def number(self) -> int:
+        """The descriptor."""
+        return self._open[0]
 
     def __enter__(self) -> int:
         return self._open[0]

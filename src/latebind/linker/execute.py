@@ -6,7 +6,6 @@ What is opened here, and what comes into the process, is in the hands of the cal
 from __future__ import annotations
 
 import os
-from contextlib import ExitStack
 from typing import TYPE_CHECKING, NoReturn
 
 from latebind import _core
@@ -40,26 +39,31 @@ def execute(
     `SystemFailure`.
     """
     loaded = dict(here)
-    for index, item in enumerate(plan.objects):
-        if item.role is Role.SYSTEM and not item.present:
-            loaded[index] = _open_with_system(item, process, arrivals)
-    with ExitStack() as files:
-        sources = [_source(item, loaded.get(index), files) for index, item in enumerate(plan.objects)]
+    opened: list[Descriptor] = []
+    try:
+        for index, item in enumerate(plan.objects):
+            if item.role is Role.SYSTEM and not item.present:
+                loaded[index] = _open_with_system(item, process, arrivals)
+        sources = [_source(item, loaded.get(index), opened) for index, item in enumerate(plan.objects)]
         addresses = [*(hooks[name] for name in plan.hooks), *(hooks[found] for found in plan.redirects)]
-        try:
-            images = keep(arrivals.images, _core.execute, plan.packed, sources, addresses)
-        except _core.ExecuteError as e:
-            _translate(e, plan)
+        images = keep(arrivals.images, _core.execute, plan.packed, sources, addresses)
+    except _core.ExecuteError as e:
+        _translate(e, plan)
+    finally:
+        for file in opened:
+            file.close()
     for index, item in enumerate(plan.objects):
         if item.is_new:
-            image = images[index]
-            if image is None:
-                raise AssertionError(f"the core returned no image for {item.path}")
-            base, names = RuntimeAddress(image.base), frozenset({item.name})
-            arrived = LoadedObject(item.path, Role.OWN, base, item.identity, item.elf, None, image, names=names)
-            loaded[index] = arrived
+            loaded[index] = arrived = _loaded(item, images[index])
             arrivals.objects.append(arrived)
     return loaded
+
+
+def _loaded(item: PreparedObject, image: _core.Object | None) -> LoadedObject:
+    if image is None:
+        raise AssertionError(f"the core returned no image for {item.path}")
+    base, names = RuntimeAddress(image.base), frozenset({item.name})
+    return LoadedObject(item.path, Role.OWN, base, item.identity, item.elf, None, image, names=names)
 
 
 def _open_with_system(item: PreparedObject, process: Process, arrivals: Arrivals) -> LoadedObject:
@@ -79,8 +83,8 @@ def _open_with_system(item: PreparedObject, process: Process, arrivals: Arrivals
     raise Unsupported(item.path, "the system's linker loaded it from another file", "check LD_LIBRARY_PATH")
 
 
-def _source(item: PreparedObject, there: LoadedObject | None, files: ExitStack) -> type_of_source:
-    """Where the core takes object `item` from: an open file, bytes, or its place in the process."""
+def _source(item: PreparedObject, there: LoadedObject | None, opened: list[Descriptor]) -> type_of_source:
+    """Where the core takes object `item` from: a file, which is then among the `opened`, bytes, or its place here."""
     if there is not None:
         return (int(there.base), *_tls_place(there, used=item.gives_tls))
     if item.identity is None:
@@ -88,15 +92,13 @@ def _source(item: PreparedObject, there: LoadedObject | None, files: ExitStack) 
             raise AssertionError(f"{item.path} has neither a file nor bytes")
         return memoryview(item.elf.data)
     try:
-        fd = files.enter_context(Descriptor(item.path))
+        opened.append(Descriptor(item.path))
+        fd = opened[-1].number
+        status = os.fstat(fd)
     except FileNotFoundError as e:
         raise NotFound(item.path, None, (Tried(item.path, "it was there when the plan was made"),)) from e
     except OSError as e:
         raise SystemFailure("open", e.errno or 0, item.path) from e
-    try:
-        status = os.fstat(fd)
-    except OSError as e:
-        raise SystemFailure("fstat", e.errno or 0, item.path) from e
     if (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns) != item.identity:
         raise Unsupported(item.path, "has changed since the plan was made", "make the plan again")
     return fd

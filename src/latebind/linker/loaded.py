@@ -42,6 +42,8 @@ class LoadedObject:
     global_scope: bool = False
     pinned: bool = False
     """Whether it must never be unloaded: DF_1_NODELETE, RTLD_NODELETE."""
+    number: int = 0
+    """Its place among all that latebind has loaded, an object before what it needs."""
     gone: bool = False
     """Whether it was taken out of the process."""
     needs: list[LoadedObject] = field(default_factory=list)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from contextlib import ExitStack
 from typing import TYPE_CHECKING, Protocol
 
 from latebind.elf import Elf, read
@@ -17,13 +16,14 @@ from latebind.linker.library import Library
 from latebind.linker.lifetime import lock
 from latebind.linker.namespace import Namespace, check_complete, running_program, this_process
 from latebind.linker.static import is_relocatable, is_static_input, link
+from latebind.linker.transaction import roll_back
 from latebind.linkplan import LinkPlan, Surroundings, make_plan, prepare
 from latebind.linkplan.kept import store_for
 from latebind.search import Files, locate
 from latebind.search.environment import environment_for
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from latebind.linker.trace import Trace, type_of_sink
 
@@ -152,23 +152,22 @@ def load(
     if scope not in ("local", "global"):
         raise ValueError(f"scope is {scope!r}, must be 'local' or 'global'")
     where = namespace or this_process()
-    undo = ExitStack()  # closed where anything goes wrong, even control-C as the lock is given back
+    undo: list[Callable[[], None]] = []  # what is done where anything goes wrong, even control-C at the very end
     try:
         with lock:  # what is there must not change between planning and loading
-            if isinstance(target, LinkPlan) or hooks or wrap or trace is not None:
+            if not isinstance(target, LinkPlan) and not hooks and not wrap and trace is None:
+                library = _load_kept(target, where, library_path, binding, undo, is_global=scope == "global", keep=keep)
+            else:
                 ready = target if isinstance(target, LinkPlan) else plan(target, into=where, library_path=library_path)
                 interposition = Interposition()
-                undo.callback(interposition.abandon)
-                ready = _bound_when(ready, binding)
-                ready = interpose(ready, hooks or {}, wrap or {}, _as_trace(trace), interposition)
+                undo.append(interposition.abandon)
+                ready = interpose(_bound_when(ready, binding), hooks or {}, wrap or {}, _as_trace(trace), interposition)
                 check_complete(ready, interposition.addresses)
                 closure = where.open(prepare(ready), interposition, undo, global_scope=scope == "global")
                 library = Library(lambda: ready, closure, where)
-            else:
-                library = _load_kept(target, where, library_path, binding, undo, is_global=scope == "global", keep=keep)
     except BaseException:
         with lock:
-            undo.close()
+            roll_back(undo)
         raise
     return library
 
@@ -185,7 +184,7 @@ def _load_kept(
     where: Namespace,
     library_path: tuple[str, ...],
     binding: str | None,
-    undo: ExitStack,
+    undo: list[Callable[[], None]],
     *,
     is_global: bool,
     keep: bool,

@@ -42,7 +42,7 @@ def address_of(place: Place) -> RuntimeAddress:
     if place.section == SHN_ABS:
         return RuntimeAddress(place.value)
     if place.type == STT_TLS:
-        module = owner.image.tls_module if owner.image is not None else tls_of(owner.base, owner.resident.path)[0]
+        module = owner.image.tls_module if owner.image is not None else tls_of(owner.base, owner.path)[0]
         if not module:
             raise Unsupported(owner.path, "defines a thread-local variable, but has no TLS block")
         return RuntimeAddress(_core.tls_address(module, place.value))

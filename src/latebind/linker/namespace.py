@@ -8,6 +8,8 @@ That is one mark-and-sweep over a small graph, so that cycles need no special ca
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
+from itertools import count
 from typing import TYPE_CHECKING, Final
 
 from latebind.elf.dynamic import DF_1_NOOPEN, DF_1_PIE
@@ -21,12 +23,12 @@ from latebind.linker.process import Process, SystemObject, read_all
 from latebind.linker.transaction import Arrivals
 from latebind.linkplan import Binding, Definition, LinkPlan, PreparedObject, PreparedPlan, Role, Surroundings
 from latebind.linkplan.near import near_misses
+from latebind.linkplan.order import destructor_order
 from latebind.linkplan.roles import is_c_library
 from latebind.linkplan.table import layout_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
-    from contextlib import ExitStack
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from latebind.elf import Elf
     from latebind.linker.interpose import Interposition
@@ -121,27 +123,29 @@ class Namespace:
         self,
         plan: PreparedPlan,
         hooks: Interposition,
-        undo: ExitStack,
+        undo: list[Callable[[], None]],
         *,
         global_scope: bool,
         there: Sequence[SystemObject] | None = None,
     ) -> tuple[LoadedObject, ...]:
         """Execute `plan` here and run the constructors of what is new. Returns the plan's closure, the root first.
 
-        `there` are the system linker's objects, where they are known already. Whole or not at all: where this raises,
-        or the caller cannot take the result, closing `undo` under the lock leaves the process as it was.
+        `there` are the system linker's objects, where they are known already.
+
+        Whole or not at all: where this raises, or the caller cannot take the result, calling what is in `undo` (the
+        last first, under the lock) leaves the process as it was.
         """
         with lock:
             sweep_lingering()
             here = self._present(plan, _process.link_map() if there is None else there)
             arrivals = Arrivals()
-            undo.callback(self._take_back, arrivals)
+            undo.append(partial(self._take_back, arrivals))
             loaded = execute(plan, here, hooks.addresses, _process, arrivals)
             hooks.attach(plan, loaded)
             self._register(plan, loaded)
             closure = tuple([loaded[i] for i in range(plan.closure_size)])
             promoted = [o for o in closure if global_scope and not o.global_scope]
-            undo.callback(self._demote, promoted)
+            undo.append(partial(_demote, promoted))
             for o in promoted:
                 o.global_scope = True
             arrivals.root = closure[0]
@@ -167,11 +171,6 @@ class Namespace:
                 o.interposition.release(o)
         self._own = [o for o in self._own if not o.gone]
         arrivals.take_back()
-
-    @staticmethod
-    def _demote(promoted: Iterable[LoadedObject]) -> None:
-        for o in promoted:
-            o.global_scope = False
 
     def _present(self, plan: PreparedPlan, there: Sequence[SystemObject]) -> dict[int, LoadedObject]:
         """The live object for each object of the plan that is there already."""
@@ -221,6 +220,7 @@ class Namespace:
                 at.needs = [loaded[i] for i in item.needs]
                 at.holds = [loaded[i] for i in item.holds]
                 at.scope = scope
+                at.number = next(_numbers)
                 at.pinned = item.nodelete
                 at.unique = tuple([(loaded[owner], name) for owner, name in item.unique])
                 live[at.base] = at, self
@@ -244,12 +244,24 @@ class Namespace:
         kept = reachable([*(o for o in self._own if o.opened or o.pinned or o.lingers), *remaining])
         gone = [o for o in self._own if id(o) not in kept]
         self._own = [o for o in self._own if id(o) in kept]
-        return gone
+        return gone if len(gone) < 2 else _dependents_last(gone)
 
     def pin(self, root: LoadedObject) -> None:
         """Never unload `root` (RTLD_NODELETE)."""
         with lock:
             root.pinned = True
+
+
+def _dependents_last(leaving: Sequence[LoadedObject]) -> list[LoadedObject]:
+    objects = sorted(leaving, key=lambda o: o.number)
+    index = {id(o): i for i, o in enumerate(objects)}
+    needs = [[index[id(n)] for n in (*o.needs, *o.holds) if id(n) in index] for o in objects]
+    return [objects[i] for i in reversed(destructor_order(needs))]
+
+
+def _demote(promoted: Iterable[LoadedObject]) -> None:
+    for o in promoted:
+        o.global_scope = False
 
 
 def check_complete(plan: LinkPlan, hooks: Mapping[str | Definition, int]) -> None:
@@ -322,6 +334,7 @@ def _startup_scope(system: Sequence[SystemObject]) -> list[SystemObject]:
     return scope
 
 
+_numbers: Final = count(1)
 _process: Final = Process()
 _own_namespace: Final = Namespace("process")
 _own_namespace._of_process = True  # noqa: SLF001 - the one namespace that is not fresh is made here

@@ -11,7 +11,19 @@ from typing import TYPE_CHECKING
 from latebind import _core
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from latebind.linker.loaded import LoadedObject
+
+
+def roll_back(undo: list[Callable[[], None]]) -> None:
+    """Call what is in `undo`, the last first: all of it, whatever is raised on the way."""
+    try:
+        while undo:
+            undo.pop()()
+    finally:
+        if undo:
+            roll_back(undo)
 
 
 @dataclass(eq=False, slots=True)

@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from latebind._core import checksum
 from latebind.elf.file import FileIdentity
+from latebind.elf.mapping import Descriptor
 from latebind.linkplan.format import VERSION as PLAN_VERSION
 from latebind.linkplan.prepared import PreparedObject, PreparedPlan
 from latebind.linkplan.roles import Role
@@ -208,39 +209,32 @@ class Store:
             return False
         name = self._file(entry.question.encode("utf-8", "surrogateescape"))
         beside = f"{name}.{os.getpid()}.{os.urandom(4).hex()}"
+        kept = False
         try:
-            fd = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-        except OSError:
-            return False
-        try:
-            with open(fd, "wb", buffering=0) as f:
-                data = encode(entry)
-                is_whole = f.write(data) == len(data)
-            if is_whole:
-                os.rename(beside, name)
-                return True
-        except OSError:  # the disk is full: what was begun is taken away again
-            is_whole = False
-        with suppress(OSError):
-            os.unlink(beside)
-        return False
+            with suppress(OSError):  # the disk is full
+                with Descriptor(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600) as fd:
+                    data = encode(entry)
+                    is_whole = os.write(fd, data) == len(data)
+                if is_whole:
+                    os.rename(beside, name)
+                    kept = True
+        finally:
+            if not kept:  # what was begun is taken away again, control-C or not
+                with suppress(OSError):
+                    os.unlink(beside)
+        return kept
 
     def _file(self, question: bytes) -> str:
         return f"{self.folder}/{checksum(question):016x}{SUFFIX}"
 
     def _read(self, path: str) -> bytes | None:
         try:
-            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+            with Descriptor(path, os.O_NOFOLLOW) as fd:
+                status = os.fstat(fd)
+                is_ours = status.st_uid == os.geteuid() and not status.st_mode & 0o022
+                return os.read(fd, status.st_size) if is_ours else None
         except OSError:
             return None
-        try:
-            status = os.fstat(fd)
-            is_ours = status.st_uid == os.geteuid() and not status.st_mode & 0o022
-            return os.read(fd, status.st_size) if is_ours else None
-        except OSError:
-            return None
-        finally:
-            os.close(fd)
 
     def _prepare_folder(self) -> bool:
         """Whether the folder is there and ours alone to write; made where it is missing, thinned where it is full."""

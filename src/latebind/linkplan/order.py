@@ -1,7 +1,10 @@
-"""The order of constructors: dependencies first, as glibc sorts them (elf/dl-sort-maps.c, the depth-first algorithm).
+"""The order of constructors (dependencies first) and of destructors (dependencies last).
+
+Both are as glibc sorts (elf/dl-sort-maps.c, the depth-first algorithm).
 
 Objects are visited from the last loaded to the first, each after everything that it needs; where needs form a
-cycle, the edge that closes it is ignored.
+cycle, the edge that closes it is ignored. The first object, for which the others are loaded, always comes last
+(`force_first` there), which makes a difference where it is itself part of a cycle.
 """
 
 from __future__ import annotations
@@ -14,6 +17,15 @@ if TYPE_CHECKING:
 
 def constructor_order(needs: Sequence[Sequence[int]]) -> tuple[int, ...]:
     """Object indexes in the order in which their constructors run; `needs[i]` are the objects that object i needs."""
+    return tuple(sorted(_dependencies_first(needs), key=lambda index: index == 0))  # stable: only the first one moves
+
+
+def destructor_order(needs: Sequence[Sequence[int]]) -> tuple[int, ...]:
+    """Indexes of objects that leave together in the order in which their destructors run; no object is special."""
+    return tuple(reversed(_dependencies_first(needs)))
+
+
+def _dependencies_first(needs: Sequence[Sequence[int]]) -> list[int]:
     done: list[int] = []
     visited = [False] * len(needs)
     for start in range(len(needs) - 1, -1, -1):
@@ -30,4 +42,4 @@ def constructor_order(needs: Sequence[Sequence[int]]) -> tuple[int, ...]:
             else:
                 visited[following] = True
                 path.append((following, iter(needs[following])))
-    return tuple(done)
+    return done

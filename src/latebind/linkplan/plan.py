@@ -276,6 +276,8 @@ class LinkPlan:
         elf = self.objects[self.executable].elf
         machine = MACHINES.get(elf.header.machine)
         indexes = {r.symbol for r in elf.relocations if machine is not None and r.type == machine.copy}
+        if indexes and max(indexes) >= len(elf.symbols):
+            raise elf.source.malformed(f"a copy relocation refers to symbol {max(indexes)} of {len(elf.symbols)}")
         return {elf.symbols[i].name: (elf.symbols[i].value, elf.symbols[i].size) for i in indexes}
 
     def _through_copies(self, binding: Binding) -> Binding:
