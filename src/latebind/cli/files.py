@@ -29,13 +29,18 @@ def open_summary(name: str, files: Files, library_path: tuple[str, ...] = ()) ->
 
     `library_path` holds the folders to search first. Raises NotFound with every place that was tried.
     """
-    if "/" in name or files.root is not None or os.path.exists(name):
+    if is_path(name, files):
         return files.summary(name)
     from latebind.search import locate
     from latebind.search.environment import environment_for
 
     program = files.summary(os.readlink("/proc/self/exe"))  # on whose behalf a name is looked up
     return locate(name, program, files, environment_for(program, files).with_library_path(library_path))
+
+
+def is_path(name: str, files: Files) -> bool:
+    """Whether `name` on a command line means a path, and not a library to search for."""
+    return "/" in name or files.root is not None or os.path.exists(name)
 
 
 def for_each(files: Sequence[str], report: Callable[[str], bool]) -> int:

@@ -57,11 +57,11 @@ class Graph:
         self._by_file: dict[Summary, int] = {}
         self._next = _ALONE << 1
 
-    def root(self, file: Summary) -> Node | None:
-        """The closure of `file` as a node, where nothing in it must be searched for alone."""
+    def root(self, file: Summary, path: str) -> Node | None:
+        """The closure of `file`, asked for by `path`, as a node, where nothing in it must be searched for alone."""
         if not _is_plain(file) or file is self._linker_file or file.type in (ET_REL, ET_CORE):
             return None
-        node = Node(Place(file.path, file.path, Via.ROOT, "the file itself", file), 0)
+        node = Node(Place(path, path, Via.ROOT, "the file itself", file), 0)
         known = self._below.get(file.needed) if file.runpath is None else None
         if known is not None:
             node.children, node.reach, node.clash = known
@@ -70,7 +70,7 @@ class Graph:
             if file.runpath is None:
                 self._below[file.needed] = node.children, node.reach, node.clash
         # What asks for the root by its name gets it, not what the name leads to.
-        clash = node.clash | self._aliases(file, file.path)
+        clash = node.clash | self._aliases(file, path)
         return None if node.reach & (clash | _ALONE) else node
 
     def _aliases(self, file: Summary, *names: str) -> int:
@@ -138,6 +138,8 @@ def _is_plain(file: Summary) -> bool:
 class Fresh:
     """Fresh processes, one for each of many files: what the dynamic linker loads with each; see `fresh_closure`.
 
+    Each file is asked about with the path by which it is meant.
+
     `variables` and `library_path` are as in `environment_for` and `Environment.with_library_path`.
     """
 
@@ -147,17 +149,17 @@ class Fresh:
         self._library_path = library_path
         self._known: dict[object, tuple[Environment, Graph | None]] = {}
 
-    def closure(self, file: Summary) -> Closure:
+    def closure(self, file: Summary, path: str) -> Closure:
         """Everything that is loaded with `file`; raises `Unsupported` where no dynamic linker can load it."""
-        check_loadable(file)
-        return fresh_closure(file, self.files, self._surroundings(file)[0])
+        check_loadable(file, path)  # before the environment is asked for
+        return fresh_closure(file, self.files, self._surroundings(file)[0], path)
 
-    def node(self, file: Summary) -> Node | None:
+    def node(self, file: Summary, path: str) -> Node | None:
         """The same as a node of a graph that many files share; None for a file that `closure` must be asked about."""
         if not file.is_dynamic:
             return None
         graph = self._surroundings(file)[1]
-        return None if graph is None else graph.root(file)
+        return None if graph is None else graph.root(file, path)
 
     def _surroundings(self, file: Summary) -> tuple[Environment, Graph | None]:
         key = (file.interpreter or usual_interpreter(file), file.machine, file.elf_class, file.data)
