@@ -31,6 +31,7 @@ if atheris is not None and __name__ == "__main__":
         for module in MODULES:
             importlib.import_module(f"latebind.elf.{module}")
 
+from latebind._core import summarize_bytes  # noqa: E402
 from latebind.elf import read, read_archive, read_member  # noqa: E402  (after the instrumentation)
 from latebind.elf.known_note import describe  # noqa: E402
 from latebind.errors import LatebindError, MalformedElf  # noqa: E402
@@ -56,6 +57,7 @@ def ask(elf: Elf) -> None:
             getattr(elf, question)
         except LatebindError as error:
             check(elf.path, error)
+    check_summary(elf)
     try:
         for note in elf.notes:
             describe(elf.source, note)
@@ -65,6 +67,17 @@ def ask(elf: Elf) -> None:
             list(_)
     except LatebindError as error:
         check(elf.path, error)
+
+
+def check_summary(elf: Elf) -> None:
+    """The rule: the core says what `Elf` says, or nothing."""
+    values = summarize_bytes(elf.data, elf.identity)
+    if values is not None:
+        h, d = elf.header, elf.dynamic
+        assert values[:-1] == (
+            elf.identity, h.elf_class, h.data, h.os_abi, h.type, h.machine, elf.interpreter, d.needed, d.soname,
+            d.rpath, d.runpath, d.flags, d.flags_1, elf.is_dynamic,
+        )  # fmt: skip
 
 
 def check(name: str, error: LatebindError) -> None:
