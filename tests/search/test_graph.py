@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from latebind.elf import dynamic as dyn
+from latebind.errors import MalformedElf
 from latebind.search import Files, Fresh
 from latebind.view.deps import Trees
 from support.image import Image
@@ -150,6 +151,20 @@ def test_a_chain_that_is_very_deep_is_left_alone(folder: Folder) -> None:
     assert folder.shared(shallow) in (None, folder.alone(shallow))
     afresh = Folder(folder.path)
     assert afresh.shared(shallow) == folder.alone(shallow)
+
+
+def test_a_broken_object_is_reported_by_every_closure_that_it_is_in(folder: Folder) -> None:
+    image = Image()
+    image.tags.append((dyn.DT_SONAME, 0x10000))
+    (folder.path / "libbad.so").write_bytes(image.build())
+    folder.add("libmid.so", "libbad.so")
+    good = folder.add("good")
+    for name in ("one", "two"):
+        top = folder.add(name, "libmid.so")
+        assert folder.shared(top) is None
+        with pytest.raises(MalformedElf, match="string index 65536"):
+            folder.fresh.closure(folder.fresh.files.summary(top), top)
+    assert folder.shared(good) == folder.alone(good)
 
 
 def test_a_file_is_called_as_it_was_asked_for_and_that_is_its_origin(folder: Folder) -> None:

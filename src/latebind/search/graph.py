@@ -8,6 +8,7 @@ each name means one file. Those share one graph here. For any other file `Graph.
 from __future__ import annotations
 
 from latebind.elf.numbers import DF_1_NODEFLIB, ET_CORE, ET_REL
+from latebind.errors import LatebindError
 from latebind.search.closure import Found, Place, Search, place_of_resident
 from latebind.search.environment import environment_for, usual_interpreter
 from latebind.search.fresh import check_loadable, fresh_closure, residents_of
@@ -156,10 +157,11 @@ class Fresh:
 
     def node(self, file: Summary, path: str) -> Node | None:
         """The same as a node of a graph that many files share; None for a file that `closure` must be asked about."""
-        if not file.is_dynamic:
-            return None
-        graph = self._surroundings(file)[1]
-        return None if graph is None else graph.root(file, path)
+        try:
+            graph = self._surroundings(file)[1] if file.is_dynamic else None
+            return None if graph is None else graph.root(file, path)
+        except LatebindError:
+            return None  # a broken file: `closure` comes to it in the order of its search, and says so
 
     def _surroundings(self, file: Summary) -> tuple[Environment, Graph | None]:
         key = (file.interpreter or usual_interpreter(file), file.machine, file.elf_class, file.data)
