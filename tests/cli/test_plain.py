@@ -117,9 +117,11 @@ def test_a_terminal_shows_the_same(columns: int, environment: dict[str, str]) ->
 
 
 @pytest.mark.parametrize("extra", [(), THROUGH_CLICK])
-def test_a_reader_that_goes_away_is_no_news(extra: tuple[str, ...]) -> None:
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_reader_that_goes_away_is_no_news(extra: tuple[str, ...], unbuffered: str) -> None:
     command = [PROGRAM, "deps", *extra, *FILES * 300]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+    environment = {**os.environ, "PYTHONUNBUFFERED": unbuffered}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment) as process:
         assert process.stdout is not None
         assert process.stderr is not None
         assert process.stdout.readline() == b"/bin/ls\n"
