@@ -97,3 +97,18 @@ def test_importing_latebind_imports_nothing_else_of_weight() -> None:
     code = "import sys; before = set(sys.modules); import latebind; print(*sorted(set(sys.modules) - before))"
     run = subprocess.run([sys.executable, "-I", "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.split() == ["latebind"]
+
+
+def test_the_names_of_elf_are_imported_when_they_are_used_and_checkers_see_them() -> None:
+    from latebind import elf
+
+    tree = ast.parse(Path(elf.__file__).read_text(encoding="utf-8"))
+    block = next(n for n in tree.body if isinstance(n, ast.If) and ast.unparse(n.test) == "TYPE_CHECKING")
+    seen = {a.name: n.module for n in block.body if isinstance(n, ast.ImportFrom) for a in n.names}
+    assert seen == {name: f"latebind.elf.{home}" for name, home in elf._HOME.items()}
+    assert sorted(elf.__all__) == sorted(elf._HOME)
+    for name in elf.__all__:
+        assert getattr(elf, name).__name__ == name
+        assert name in dir(elf)
+    with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
+        elf.nonsense  # noqa: B018  (reading it is the test)

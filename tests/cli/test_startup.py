@@ -28,17 +28,40 @@ def test_the_version_needs_not_even_click() -> None:
     assert imported_by("--version") & (HEAVY | {"click", "typing", "dataclasses"}) == set()
 
 
-def test_the_command_itself_adds_next_to_nothing_to_the_interpreter() -> None:
-    """The installed script, as a person calls it: no module that the bare interpreter does not have, but our own."""
+def imported_by_the_command(*arguments: str) -> set[str]:
+    """All modules that the installed script imports, beyond the bare interpreter's."""
     script = Path(sys.executable).with_name("latebind")
     timed = [sys.executable, "-X", "importtime"]
-    ours = subprocess.run([*timed, script, "--version"], capture_output=True, text=True, check=True)
+    ours = subprocess.run([*timed, script, *arguments], capture_output=True, text=True, check=True)
     bare = subprocess.run([*timed, "-c", "pass"], capture_output=True, text=True, check=True)
 
     def modules(log: str) -> set[str]:
         return {line.rpartition("|")[2].strip() for line in log.splitlines()}
 
-    assert modules(ours.stderr) - modules(bare.stderr) == {"__future__", "latebind", "latebind.cli"}
+    return modules(ours.stderr) - modules(bare.stderr)
+
+
+def test_the_command_itself_adds_next_to_nothing_to_the_interpreter() -> None:
+    """The installed script, as a person calls it: no module that the bare interpreter does not have, but our own."""
+    assert imported_by_the_command("--version") == {"__future__", "latebind", "latebind.cli"}
+
+
+@pytest.mark.parametrize("style", ["--tree", "--list", "--json"])
+def test_deps_in_its_plain_form_needs_nothing_of_the_standard_library_but_struct(style: str) -> None:
+    """And JSON needs json. Each of enum, re, typing, dataclasses and click takes longer than the answer."""
+    others = {name for name in imported_by_the_command("deps", style, "/bin/ls") if not name.startswith("latebind")}
+    if style == "--json":
+        assert "json" in others
+        assert others & {"typing", "dataclasses", "inspect", "click", "importlib", "contextlib"} == set()
+    else:
+        assert others == {"__future__", "gc", "struct", "_struct"}
+
+
+def test_deps_in_its_plain_form_reads_summaries_alone() -> None:
+    own = {name for name in imported_by_the_command("deps", "/bin/ls") if name.startswith("latebind.")}
+    assert not {name for name in own if name.startswith(("latebind.elf.", "latebind.linkplan"))} - {
+        "latebind.elf.summary", "latebind.elf.numbers",
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["completion", "--help"], ["deps", "--help"], ["inspect", "--help"]])

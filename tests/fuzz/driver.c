@@ -130,6 +130,7 @@ int main(int argc, char **argv)
             keep(current, size);
     }
     unlink(argv[4]);
-    printf("match: %llu inputs, %u edges, %zu kept, no finding\n", (unsigned long long)count, edges, inputs - seeds);
+    const char *name = strrchr(argv[1], '/');
+    printf("%s: %llu inputs, %u edges, %zu kept, no finding\n", name ? name + 1 : argv[1], (unsigned long long)count, edges, inputs - seeds);
     return 0;
 }

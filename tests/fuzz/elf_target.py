@@ -21,6 +21,7 @@ if __name__ == "__main__":  # those that are imported when they are needed would
         ),
     )  # fmt: skip
 
+from latebind._core import summarize_bytes
 from latebind.elf import read, read_archive, read_member
 from latebind.elf.known_note import describe
 from latebind.errors import LatebindError, MalformedElf
@@ -43,6 +44,7 @@ def ask(elf: Elf) -> None:
             getattr(elf, question)
         except LatebindError as error:
             check(elf.path, error)
+    check_summary(elf)
     try:
         for note in elf.notes:
             describe(elf.source, note)
@@ -52,6 +54,17 @@ def ask(elf: Elf) -> None:
             list(_)
     except LatebindError as error:
         check(elf.path, error)
+
+
+def check_summary(elf: Elf) -> None:
+    """The rule: the core says what `Elf` says, or nothing."""
+    values = summarize_bytes(elf.data, elf.identity)
+    if values is not None:
+        h, d = elf.header, elf.dynamic
+        assert values[:-1] == (
+            elf.identity, h.elf_class, h.data, h.os_abi, h.type, h.machine, elf.interpreter, d.needed, d.soname,
+            d.rpath, d.runpath, d.flags, d.flags_1, elf.is_dynamic,
+        )  # fmt: skip
 
 
 def check(name: str, error: LatebindError) -> None:

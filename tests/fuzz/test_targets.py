@@ -79,17 +79,26 @@ def test_mutated_files_are_shown_by_every_tool_and_planned(seed: int) -> None:
         tools.test_one_input(bytes(data))
 
 
-def test_symbol_matching_under_sanitizers(tmp_path: Path) -> None:
+CORE_TARGETS = {
+    "match": ("match", ["match.c", "references.c", "bindings.c", "layout.c"]),
+    "summary": ("elf", ["summary.c"]),
+}
+"""Target → the corpus that it starts from, and the core's files that it reads with."""
+
+
+@pytest.mark.parametrize("target", CORE_TARGETS)
+def test_the_core_under_sanitizers(target: str, tmp_path: Path) -> None:
+    corpus, sources = CORE_TARGETS[target]
     flags = ["-std=gnu11", "-O1", "-g", f"-I{CORE}", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
     cc, objects = needs.program("cc", "gcc"), []
-    for source in (CORE / "match.c", CORE / "references.c", CORE / "bindings.c", HERE / "match_target.c"):
+    for source in (*(CORE / name for name in sources), HERE / f"{target}_target.c"):
         objects.append(str(tmp_path / f"{source.stem}.o"))
         command = [cc, *flags, "-fsanitize-coverage=trace-pc", "-c", "-o", objects[-1], str(source)]
         subprocess.run(command, check=True)
     program = tmp_path / "fuzzer"
     subprocess.run([cc, *flags, "-o", str(program), *objects, str(HERE / "driver.c")], check=True)
     subprocess.run([sys.executable, str(HERE / "seeds.py"), str(tmp_path)], check=True)
-    command = [str(program), str(tmp_path / "match"), "0", "20000", str(tmp_path / "finding")]
+    command = [str(program), str(tmp_path / corpus), "0", "20000", str(tmp_path / "finding")]
     run = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
     assert run.returncode == 0, run.stderr
     assert "no finding" in run.stdout

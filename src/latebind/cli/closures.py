@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import os
 
-from latebind.cli.files import for_each, open_summary, print_document, print_lines, print_utf8
+from latebind.cli.files import for_each, is_path, open_summary, print_document, print_lines, print_utf8
 from latebind.search import Files, Fresh
 from latebind.view.deps import Trees, document, listing
 
@@ -31,11 +31,12 @@ def print_closures(
 
     def report(name: str) -> bool:
         file = open_summary(name, known, library_path)
-        node = fresh.node(file) if shared else None
+        path = name if is_path(name, known) else file.path
+        node = fresh.node(file, path) if shared else None
         if node is not None:
             print_utf8(trees.text(node))
             return True
-        closure = fresh.closure(file)
+        closure = fresh.closure(file, path)
         optionals = None
         if any(o.summary.may_have_fdo_note for o in closure.objects):
             from latebind.search.optional import find_optional

@@ -29,13 +29,18 @@ def open_summary(name: str, files: Files, library_path: tuple[str, ...] = ()) ->
 
     `library_path` holds the folders to search first. Raises NotFound with every place that was tried.
     """
-    if "/" in name or files.root is not None or os.path.exists(name):
+    if is_path(name, files):
         return files.summary(name)
     from latebind.search import locate
     from latebind.search.environment import environment_for
 
     program = files.summary(os.readlink("/proc/self/exe"))  # on whose behalf a name is looked up
     return locate(name, program, files, environment_for(program, files).with_library_path(library_path))
+
+
+def is_path(name: str, files: Files) -> bool:
+    """Whether `name` on a command line means a path, and not a library to search for."""
+    return "/" in name or files.root is not None or os.path.exists(name)
 
 
 def for_each(files: Sequence[str], report: Callable[[str], bool]) -> int:
@@ -54,15 +59,16 @@ def for_each(files: Sequence[str], report: Callable[[str], bool]) -> int:
 
 def print_lines(lines: Iterable[str]) -> None:
     """Print text, all of it at once: half a report of a broken file would be worse than none."""
-    sys.stdout.write("\n".join(lines) + "\n")
+    print("\n".join(lines))
 
 
 def print_utf8(text: bytes) -> None:
-    """Print text that is in UTF-8 already. Not to be mixed with the others, which have a buffer of their own."""
-    if sys.stdout.encoding == "utf-8" and not sys.stdout.line_buffering:
-        sys.stdout.buffer.write(text)
-    else:
-        sys.stdout.write(text.decode("utf-8", "surrogateescape"))
+    """Print whole lines that are in UTF-8 already; not to be mixed with the others, which have their own buffer."""
+    out = sys.stdout
+    if out.encoding == "utf-8" and not out.line_buffering and hasattr(out.buffer, "raw"):
+        out.buffer.write(text)
+    else:  # also with `python -u`, whose stream without a buffer may leave off the end of what it is given
+        print(text.decode("utf-8", "surrogateescape").removesuffix("\n"))
 
 
 def print_document(document: dict[str, Any]) -> None:

@@ -175,15 +175,20 @@ class Residents:
 
 
 def find_closure(
-    root: Elf | Summary, files: Files, env: Environment, residents: Sequence[Resident] | Residents = ()
+    root: Elf | Summary,
+    files: Files,
+    env: Environment,
+    residents: Sequence[Resident] | Residents = (),
+    path: str | None = None,
 ) -> Closure:
     """Everything that loading `root` pulls in.
 
     `residents` are objects that are already there (the dynamic linker in a fresh process; the link map of a running
-    one): they come into the closure only where something needs them.
+    one): they come into the closure only where something needs them. `path` is how `root` is asked for (default: the
+    path that it was read by first).
     """
     there = residents if isinstance(residents, Residents) else Residents(residents)
-    return Search(summary_of(root), files, env, there).run()
+    return Search(summary_of(root), files, env, there).run(path)
 
 
 def locate(name: str, requester: Elf | Summary, files: Files, env: Environment) -> Summary:
@@ -225,10 +230,10 @@ class Search:
         key = ("search", env, root.elf_class, root.machine, root.data)
         self._rules, self._places = files.kept(key, lambda: _remembered(env, files))
 
-    def run(self) -> Closure:
+    def run(self, path: str | None = None) -> Closure:
         """The loop: each object's needs in turn, and behind all others those of what they pull in."""
         objects, by_name = self.objects, self._by_name
-        self.add_root()
+        self.add_root(path)
         for name in self.env.preload:
             self._preload(name)
         for loader in objects:  # grows while it is walked
@@ -245,11 +250,12 @@ class Search:
                     needs.append(found.index)
         return Closure(tuple(objects), tuple(self.missing.values()))
 
-    def add_root(self) -> Found:
-        """The first object."""
+    def add_root(self, path: str | None = None) -> Found:
+        """The first object, asked for by `path`."""
+        path = path or self.root.path
         resident = self.residents.of_file(self.root)
         root = self.root if resident is None else resident.summary
-        return self._add(Place(self.root.path, self.root.path, Via.ROOT, "the file itself", root), None, resident)
+        return self._add(Place(path, path, Via.ROOT, "the file itself", root), None, resident)
 
     def _preload(self, name: str) -> None:
         """One object of LD_PRELOAD. As in ld.so, one that cannot be had is passed over (ld.so(8), "LD_PRELOAD")."""

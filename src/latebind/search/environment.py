@@ -268,10 +268,11 @@ def _cpu_level() -> tuple[tuple[str, ...], bool]:
 
 def _read_cpu_level() -> tuple[tuple[str, ...], bool]:
     try:
-        with open("/proc/cpuinfo", encoding="ascii", errors="replace") as f:
-            flags = next((set(line.split(":", 1)[1].split()) for line in f if line.startswith("flags")), set())
+        with open("/proc/cpuinfo", "rb") as f:
+            line = next((line for line in f if line.startswith(b"flags")), b"")
     except OSError:
         return (), False
+    flags = set(line.decode("latin-1").partition(":")[2].split())
     levels: list[str] = []
     for name, needed in _LEVELS:
         if not flags.issuperset(needed.split()):

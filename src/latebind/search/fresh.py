@@ -16,16 +16,16 @@ if TYPE_CHECKING:
     from latebind.search.files import Files
 
 
-def fresh_closure(root: Elf | Summary, files: Files, env: Environment) -> Closure:
-    """Everything that starting `root`, or loading it into a fresh process, pulls in.
+def fresh_closure(root: Elf | Summary, files: Files, env: Environment, path: str | None = None) -> Closure:
+    """Everything that starting `root`, or loading it into a fresh process, pulls in; `path` as in `find_closure`.
 
     Raises `Unsupported` for a file that no dynamic linker can load (relocatable, static, a core dump).
     """
     file = summary_of(root)
-    check_loadable(file)
+    check_loadable(file, path)
     there = residents_of(files, env)
     is_linker = there.linker is not None and there.linker.summary is file
-    return find_closure(file, files, env, () if is_linker else there)
+    return find_closure(file, files, env, () if is_linker else there, path)
 
 
 def residents_of(files: Files, env: Environment) -> Residents:
@@ -40,15 +40,14 @@ def _residents(files: Files, path: str | None) -> Residents:
         return Residents()
 
 
-def check_loadable(file: Summary) -> None:
-    """Raise `Unsupported` where no dynamic linker can load `file`."""
+def check_loadable(file: Summary, path: str | None = None) -> None:
+    """Raise `Unsupported`, naming `path`, where no dynamic linker can load `file`."""
+    path = path or file.path
     if file.type == ET_REL:
-        raise Unsupported(file.path, "is a relocatable object (ET_REL)", "link it to a shared object with `cc -shared`")
+        raise Unsupported(path, "is a relocatable object (ET_REL)", "link it to a shared object with `cc -shared`")
     if file.type == ET_CORE:
-        raise Unsupported(file.path, "is a core dump", "inspect it instead")
+        raise Unsupported(path, "is a core dump", "inspect it instead")
     if not file.is_dynamic:
         raise Unsupported(
-            file.path,
-            "is statically linked: it has no dynamic section, so there is nothing to bind",
-            "inspect it instead",
+            path, "is statically linked: it has no dynamic section, so there is nothing to bind", "inspect it instead"
         )

@@ -8,6 +8,7 @@ each name means one file. Those share one graph here. For any other file `Graph.
 from __future__ import annotations
 
 from latebind.elf.numbers import DF_1_NODEFLIB, ET_CORE, ET_REL
+from latebind.errors import LatebindError
 from latebind.search.closure import Found, Place, Search, place_of_resident
 from latebind.search.environment import environment_for, usual_interpreter
 from latebind.search.fresh import check_loadable, fresh_closure, residents_of
@@ -57,11 +58,11 @@ class Graph:
         self._by_file: dict[Summary, int] = {}
         self._next = _ALONE << 1
 
-    def root(self, file: Summary) -> Node | None:
-        """The closure of `file` as a node, where nothing in it must be searched for alone."""
+    def root(self, file: Summary, path: str) -> Node | None:
+        """The closure of `file`, asked for by `path`, as a node, where nothing in it must be searched for alone."""
         if not _is_plain(file) or file is self._linker_file or file.type in (ET_REL, ET_CORE):
             return None
-        node = Node(Place(file.path, file.path, Via.ROOT, "the file itself", file), 0)
+        node = Node(Place(path, path, Via.ROOT, "the file itself", file), 0)
         known = self._below.get(file.needed) if file.runpath is None else None
         if known is not None:
             node.children, node.reach, node.clash = known
@@ -70,7 +71,7 @@ class Graph:
             if file.runpath is None:
                 self._below[file.needed] = node.children, node.reach, node.clash
         # What asks for the root by its name gets it, not what the name leads to.
-        clash = node.clash | self._aliases(file, file.path)
+        clash = node.clash | self._aliases(file, path)
         return None if node.reach & (clash | _ALONE) else node
 
     def _aliases(self, file: Summary, *names: str) -> int:
@@ -141,6 +142,8 @@ def _is_plain(file: Summary) -> bool:
 class Fresh:
     """Fresh processes, one for each of many files: what the dynamic linker loads with each; see `fresh_closure`.
 
+    Each file is asked about with the path by which it is meant.
+
     `variables` and `library_path` are as in `environment_for` and `Environment.with_library_path`.
     """
 
@@ -150,21 +153,22 @@ class Fresh:
         self._library_path = library_path
         self._known: dict[object, tuple[Environment, Graph | None]] = {}
 
-    def closure(self, file: Summary) -> Closure:
+    def closure(self, file: Summary, path: str) -> Closure:
         """Everything that is loaded with `file`; raises `Unsupported` where no dynamic linker can load it."""
-        check_loadable(file)
-        return fresh_closure(file, self.files, self._surroundings(file)[0])
+        check_loadable(file, path)  # before the environment is asked for
+        return fresh_closure(file, self.files, self._surroundings(file)[0], path)
 
     def environment(self, file: Summary) -> Environment:
         """The environment in which `file` is loaded."""
         return self._surroundings(file)[0]
 
-    def node(self, file: Summary) -> Node | None:
+    def node(self, file: Summary, path: str) -> Node | None:
         """The same as a node of a graph that many files share; None for a file that `closure` must be asked about."""
-        if not file.is_dynamic:
-            return None
-        graph = self._surroundings(file)[1]
-        return None if graph is None else graph.root(file)
+        try:
+            graph = self._surroundings(file)[1] if file.is_dynamic else None
+            return None if graph is None else graph.root(file, path)
+        except LatebindError:
+            return None  # a broken file: `closure` comes to it in the order of its search, and says so
 
     def _surroundings(self, file: Summary) -> tuple[Environment, Graph | None]:
         key = (file.interpreter or usual_interpreter(file), file.machine, file.elf_class, file.data)
