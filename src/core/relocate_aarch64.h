@@ -1,5 +1,6 @@
 /* What AArch64 relocation types mean (ELF for the Arm 64-bit Architecture, 5.7.12 "Dynamic relocations" and 5.7.5), and
- * the few other things that only this machine knows.  relocate.c includes exactly one such file. */
+ * the few other things that only this machine knows.  Names are as readelf prints them.  relocate.c includes exactly one
+ * such file. */
 #include <sys/auxv.h>
 #include <sys/mman.h>
 
@@ -63,9 +64,9 @@ static const struct rule rules[] = {
     [R_AARCH64_GLOB_DAT] = {"R_AARCH64_GLOB_DAT", RULE_ABSOLUTE, 8},            /* S + A */
     [R_AARCH64_JUMP_SLOT] = {"R_AARCH64_JUMP_SLOT", RULE_ABSOLUTE, 8},          /* S + A */
     [R_AARCH64_RELATIVE] = {"R_AARCH64_RELATIVE", RULE_BASE, 8},                /* Delta(S) + A: here S is 0 */
-    [R_AARCH64_TLS_DTPMOD] = {"R_AARCH64_TLS_DTPMOD", RULE_TLS_MODULE, 8},
-    [R_AARCH64_TLS_DTPREL] = {"R_AARCH64_TLS_DTPREL", RULE_TLS_OFFSET, 8},      /* S + A in the block */
-    [R_AARCH64_TLS_TPREL] = {"R_AARCH64_TLS_TPREL", RULE_TLS_STATIC, 8},        /* the same from the thread pointer */
+    [R_AARCH64_TLS_DTPMOD] = {"R_AARCH64_TLS_DTPMOD64", RULE_TLS_MODULE, 8},
+    [R_AARCH64_TLS_DTPREL] = {"R_AARCH64_TLS_DTPREL64", RULE_TLS_OFFSET, 8},      /* S + A in the block */
+    [R_AARCH64_TLS_TPREL] = {"R_AARCH64_TLS_TPREL64", RULE_TLS_STATIC, 8},        /* the same from the thread pointer */
     [R_AARCH64_TLSDESC] = {"R_AARCH64_TLSDESC", RULE_TLS_DESCRIPTOR, 16},
     [R_AARCH64_IRELATIVE] = {"R_AARCH64_IRELATIVE", RULE_RESOLVER, 8},          /* (Delta(S) + A)() */
     /* Known, and refused by name: code is position-independent here, and these are too narrow for any address. */

@@ -68,7 +68,7 @@ AARCH64: Final = Machine(
         "relative_to_place_4": (261, "R_AARCH64_PREL32"), "relative_to_place_8": (260, "R_AARCH64_PREL64"),
         "copy": (1024, "R_AARCH64_COPY"), "slot": (1025, "R_AARCH64_GLOB_DAT"),
         "jump_slot": (1026, "R_AARCH64_JUMP_SLOT"), "relative": (1027, "R_AARCH64_RELATIVE"),
-        "tls_module": (1028, "R_AARCH64_TLS_DTPMOD"), "tls_static": (1030, "R_AARCH64_TLS_TPREL"),
+        "tls_module": (1028, "R_AARCH64_TLS_DTPMOD64"), "tls_static": (1030, "R_AARCH64_TLS_TPREL64"),
         "tls_descriptor": (1031, "R_AARCH64_TLSDESC"), "resolver": (1032, "R_AARCH64_IRELATIVE"),
         "refused": (259, "R_AARCH64_ABS16"),
     },
