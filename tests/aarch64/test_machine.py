@@ -30,7 +30,9 @@ def bound(library: lb.Library, name: str) -> bool:
 
 def test_a_function_with_another_convention_is_bound_at_once(cc: Compiler, tmp_path: Path) -> None:
     """`aarch64_vector_pcs` (DT_AARCH64_VARIANT_PCS): the lazy entry keeps fewer registers than its callers count on."""
-    vector = "typedef double pair __attribute__((vector_size(16))); __attribute__((aarch64_vector_pcs)) pair twice(pair v)"
+    vector = (
+        "typedef double pair __attribute__((vector_size(16))); __attribute__((aarch64_vector_pcs)) pair twice(pair v)"
+    )
     cc.shared(f"{vector} {{ return v + v; }}", name="libcallee.so")
     link = [f"-L{tmp_path}", f"-Wl,-rpath,{tmp_path}", "-lcallee"]
     text = f"{vector}; int abs(int); double f(double x) {{ return twice((pair){{x, x + abs(-1)}})[1]; }}"

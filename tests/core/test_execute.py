@@ -140,7 +140,9 @@ def test_functions_chosen_at_run_time(cc: Compiler) -> None:
         int f(void) { return exported() + 100 * local() + 10000 * pointer(); }
     """
     path = cc.shared(text, flags=ALONE)
-    assert {HERE.type("resolver"), HERE.type("jump_slot")} <= {kind for _, kind, _, _ in File(path.read_bytes()).relocations()}
+    assert {HERE.type("resolver"), HERE.type("jump_slot")} <= {
+        kind for _, kind, _, _ in File(path.read_bytes()).relocations()
+    }
     o = own(path)
     (image,) = run([o])
     assert function(image, o, "f")() == 222222

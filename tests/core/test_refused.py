@@ -91,7 +91,9 @@ def state() -> object:
 
 @pytest.fixture
 def objects(cc: Compiler) -> list[PlanObject]:
-    path = cc.shared(TEXT, flags=["-ftls-model=global-dynamic", HERE.tls_dialects[0], "-fno-builtin", "-Wl,-z,separate-code"])
+    path = cc.shared(
+        TEXT, flags=["-ftls-model=global-dynamic", HERE.tls_dialects[0], "-fno-builtin", "-Wl,-z,separate-code"]
+    )
     return [own(path), resident("libc.so.6"), resident(HERE.linker)]
 
 

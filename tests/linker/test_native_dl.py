@@ -133,7 +133,10 @@ def test_default_and_next_start_where_they_should(cc: Compiler, tmp_path: Path) 
         assert find_default(b"nobody") is None
         malloc = ctypes.cast(ctypes.CDLL("libc.so.6").malloc, ctypes.c_void_p).value
         assert find_default(b"malloc") == malloc
-        assert find_default(b"dlopen") not in (None, ctypes.cast(ctypes.CDLL("libc.so.6").dlopen, ctypes.c_void_p).value)
+        assert find_default(b"dlopen") not in (
+            None,
+            ctypes.cast(ctypes.CDLL("libc.so.6").dlopen, ctypes.c_void_p).value,
+        )
 
 
 def test_noload_nodelete_and_global(cc: Compiler) -> None:

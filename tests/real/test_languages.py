@@ -97,7 +97,9 @@ def test_duktape_evaluates() -> None:
     """) as duk:  # fmt: skip
         heap = duk.duk_create_heap(None, None, None, None, None)
         script = b"JSON.stringify([3, 1, 2].sort().map(function (x) { return x * x; }))"
-        assert duk.duk_eval_raw(heap, script, len(script), 0x8 | 0x80 | 0x200 | 0x800) == 0  # eval, safe, from the buffer, nameless
+        assert (
+            duk.duk_eval_raw(heap, script, len(script), 0x8 | 0x80 | 0x200 | 0x800) == 0
+        )  # eval, safe, from the buffer, nameless
         assert duk.duk_safe_to_lstring(heap, -1, None) == b"[1,4,9]"
         duk.duk_destroy_heap(heap)
 

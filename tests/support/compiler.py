@@ -42,7 +42,9 @@ class Compiler:
     def archive(self, *members: Path, name: str = "libtest.a", flags: str = "rcs") -> Path:
         """A static archive `name` of `members`."""
         output = self.folder / name
-        subprocess.run([needs.program(os.environ.get("AR", "ar"), "binutils"), flags, str(output), *map(str, members)], check=True)
+        subprocess.run(
+            [needs.program(os.environ.get("AR", "ar"), "binutils"), flags, str(output), *map(str, members)], check=True
+        )
         return output
 
     def _compile(self, source: str, name: str, kind: Sequence[str], flags: Sequence[str], language: str = "c") -> Path:
