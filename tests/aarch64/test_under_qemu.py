@@ -15,7 +15,7 @@ TOP = Path(__file__).parents[2]
 PARTS = {
     "core": ["tests/core"],
     "linker": ["tests/linker"],
-    "machine": ["tests/aarch64"],
+    "machine": ["tests/aarch64", "tests/linkplan/static"],
     "libraries": ["tests/real"],
 }
 

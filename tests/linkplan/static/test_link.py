@@ -271,7 +271,7 @@ class TestCPlusPlus:
         extern "C" int other_statics(){ return sum(3) + Count<int>::next(); }
     """  # fmt: skip
 
-    @pytest.mark.parametrize("model", ["pic", "pie", "large", "sections", "optimised"])
+    @pytest.mark.parametrize("model", [m for m in MODELS if m in {"pic", "pie", "large", "sections", "optimised"}])
     def test_two_units(self, tmp_path: Path, model: str) -> None:
         objects = []
         for name, source in (("first", self.FIRST), ("second", self.SECOND)):
