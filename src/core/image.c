@@ -175,7 +175,9 @@ static int read_huge(struct lb_execution *run, struct lb_member *member, const s
             return lb_fail(run->error, LB_MALFORMED, member->index, s->address, "its file became shorter");
         done += (uint64_t)got;
     }
-    if (mmap_protection(s->protection) != READ_WRITE && mprotect(lb_pointer(first), size, mmap_protection(s->protection)) < 0)
+    int protection = mmap_protection(member->image, s->protection);
+    flush_code(first, wanted, s->protection);
+    if (protection != READ_WRITE && mprotect(lb_pointer(first), size, protection) < 0)
         return map_failed(run, member, s);
     return 0;
 }

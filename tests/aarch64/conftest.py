@@ -1,4 +1,4 @@
-"""Two kinds of tests: those that run on an aarch64 machine, and those that run the former on another one, under qemu."""
+"""Two kinds of tests: those that run on an aarch64 machine, and those that run these elsewhere, under qemu."""
 
 from __future__ import annotations
 

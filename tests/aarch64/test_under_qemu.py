@@ -1,4 +1,4 @@
-"""The linker on aarch64: its own tests, run under qemu-user by Debian's arm64 Python (tools/aarch64), with arm64 libraries."""
+"""The linker on aarch64: its own tests, run under qemu-user with Debian's arm64 libraries (tools/aarch64)."""
 
 from __future__ import annotations
 

@@ -74,7 +74,8 @@ KEEPER = {
     "x86_64": """
         unsigned long after[9], flags;
         unsigned char vectors[3][16];
-        __asm__(".globl check\\n check: movq %rax, after(%rip)\\n movq %rcx, after+8(%rip)\\n movq %rdx, after+16(%rip)\\n"
+        __asm__(".globl check\\n check: movq %rax, after(%rip)\\n"
+                "movq %rcx, after+8(%rip)\\n movq %rdx, after+16(%rip)\\n"
                 "movq %rsi, after+24(%rip)\\n movq %rdi, after+32(%rip)\\n movq %r8, after+40(%rip)\\n"
                 "movq %r9, after+48(%rip)\\n movq %r10, after+56(%rip)\\n movq %r11, after+64(%rip)\\n"
                 "pushfq\\n popq flags(%rip)\\n movups %xmm0, vectors(%rip)\\n movups %xmm7, vectors+16(%rip)\\n"

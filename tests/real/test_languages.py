@@ -12,7 +12,7 @@ import zlib
 
 import pytest
 
-from real.calls import callback, number, work_with
+from real.calls import callback, work_with
 from support import needs
 
 

@@ -13,10 +13,12 @@ from typing import Final
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """One machine: `number` is e_machine, `linker` the name of glibc's dynamic linker, `first_version` its oldest
-    symbol version, `relocations` the dynamic relocation types by generic name. `integers` is the number of registers
-    for integer arguments, `float_register` the constraint letter for floating point in GNU C's assembly, and
-    `tls_dialects` the compiler's options for __tls_get_addr and for TLS descriptors.
+    """One machine.
+
+    `number` is e_machine, `linker` the name of glibc's dynamic linker, `first_version` its oldest symbol version,
+    `relocations` the dynamic relocation types by generic name. `integers` is the number of registers for integer
+    arguments, `float_register` the constraint letter for floating point in GNU C's assembly, and `tls_dialects` the
+    compiler's options for __tls_get_addr and for TLS descriptors.
     """
 
     number: int

@@ -132,9 +132,9 @@ class Trace:
         return observe
 
 
-# Where arguments are (x86-64 psABI 3.2.3, "Parameter Passing"; AAPCS64 6.8): the core shows the integer registers of this
-# machine, 8 of floating point, and then the stack. Everything that a prototype can hold takes one place; what finds no
-# register goes to the stack.
+# Where arguments are (x86-64 psABI 3.2.3, "Parameter Passing"; AAPCS64 6.8): the core shows the integer registers of
+# this machine, 8 of floating point, and then the stack. Everything that a prototype can hold takes one place; what
+# finds no register goes to the stack.
 _INTEGERS = range(_core.STUB_INTEGERS)
 _STACK: Final = _core.STUB_INTEGERS + 8
 _FLOATS = range(_core.STUB_INTEGERS, _STACK)
