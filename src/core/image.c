@@ -134,7 +134,7 @@ static int reserve_with_start(struct lb_execution *run, struct lb_member *member
     const struct lb_plan_object *o = member->record;
     const struct lb_plan_segment *s = &run->plan.segments[o->first_segment];
     uint64_t head = s->address & (run->page - 1);
-    void *got = mmap(NULL, o->span, mmap_protection(s->protection), MAP_PRIVATE, member->source->fd,
+    void *got = mmap(NULL, o->span, mmap_protection(member->image, s->protection), MAP_PRIVATE, member->source->fd,
                      (off_t)(s->file_offset - head));
     if (got == MAP_FAILED)
         return lb_fail_errno(run->error, member->index, o->low, "reserving its address range");
