@@ -18,6 +18,8 @@
 static bool find_functions(void *scope, struct lb_unwinder *u)
 {
     void *enlist = dlsym(scope, "__register_frame"), *delist = dlsym(scope, "__deregister_frame");
+    if (enlist == NULL || delist == NULL)
+        (void)dlerror(); /* ours: the next one to ask must not be told of it */
     memcpy(&u->enlist, &enlist, sizeof enlist);
     memcpy(&u->delist, &delist, sizeof delist);
     void *backtrace = dlsym(scope, "_Unwind_Backtrace");

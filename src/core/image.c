@@ -15,9 +15,17 @@
 
 #define READ_WRITE (PROT_READ | PROT_WRITE)
 
-static int mmap_protection(uint32_t flags)
+static int mmap_protection(const struct lb_image *image, uint32_t flags)
 {
-    return (flags & PF_R ? PROT_READ : 0) | (flags & PF_W ? PROT_WRITE : 0) | (flags & PF_X ? PROT_EXEC : 0);
+    return (flags & PF_R ? PROT_READ : 0) | (flags & PF_W ? PROT_WRITE : 0) |
+           (flags & PF_X ? PROT_EXEC | image->code_protection : 0);
+}
+
+/* Code that was written as data: on some machines the processor has to be told before it executes it. */
+static void flush_code(uint64_t address, uint64_t size, uint32_t flags)
+{
+    if (flags & PF_X)
+        __builtin___clear_cache(lb_pointer(address), lb_pointer(address + size));
 }
 
 uint64_t lb_image_at(const struct lb_image *image, uint64_t address, uint64_t size, uint32_t needed)
@@ -126,7 +134,7 @@ static int reserve_with_start(struct lb_execution *run, struct lb_member *member
     const struct lb_plan_object *o = member->record;
     const struct lb_plan_segment *s = &run->plan.segments[o->first_segment];
     uint64_t head = s->address & (run->page - 1);
-    void *got = mmap(NULL, o->span, mmap_protection(s->protection), MAP_PRIVATE, member->source->fd,
+    void *got = mmap(NULL, o->span, mmap_protection(member->image, s->protection), MAP_PRIVATE, member->source->fd,
                      (off_t)(s->file_offset - head));
     if (got == MAP_FAILED)
         return lb_fail_errno(run->error, member->index, o->low, "reserving its address range");
@@ -167,7 +175,9 @@ static int read_huge(struct lb_execution *run, struct lb_member *member, const s
             return lb_fail(run->error, LB_MALFORMED, member->index, s->address, "its file became shorter");
         done += (uint64_t)got;
     }
-    if (mmap_protection(s->protection) != READ_WRITE && mprotect(lb_pointer(first), size, mmap_protection(s->protection)) < 0)
+    int protection = mmap_protection(member->image, s->protection);
+    flush_code(first, wanted, s->protection);
+    if (protection != READ_WRITE && mprotect(lb_pointer(first), size, protection) < 0)
         return map_failed(run, member, s);
     return 0;
 }
@@ -176,7 +186,7 @@ static int map_file_part(struct lb_execution *run, struct lb_member *member, con
 {
     uint64_t head = s->address & (run->page - 1), first = member->base + s->address - head;
     uint64_t end = member->base + s->address + s->file_size, rounded = (end + run->page - 1) & ~(run->page - 1);
-    int wanted = mmap_protection(s->protection);
+    int wanted = mmap_protection(member->image, s->protection);
     bool has_tail = s->memory_size > s->file_size && end != rounded;
     int early = has_tail && !(wanted & PROT_WRITE) ? READ_WRITE : wanted;
     int populate = is_rewritten(run, member->record, s) ? MAP_POPULATE : 0; /* one call instead of a fault a page */
@@ -201,7 +211,7 @@ static int map_from_file(struct lb_execution *run, struct lb_member *member, con
             return -1;
         first = (member->base + s->address + s->file_size + mask) & ~mask;
     }
-    if (first < end && mmap(lb_pointer(first), end - first, mmap_protection(s->protection),
+    if (first < end && mmap(lb_pointer(first), end - first, mmap_protection(member->image, s->protection),
                             MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == MAP_FAILED)
         return map_failed(run, member, s);
     return 0;
@@ -211,11 +221,12 @@ static int map_from_memory(struct lb_execution *run, struct lb_member *member, c
 {
     uint64_t mask = run->page - 1, first = member->base + (s->address & ~mask);
     uint64_t end = (member->base + s->address + s->memory_size + mask) & ~mask;
-    int wanted = mmap_protection(s->protection);
+    int wanted = mmap_protection(member->image, s->protection);
     if (mmap(lb_pointer(first), end - first, READ_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == MAP_FAILED)
         return map_failed(run, member, s);
     if (s->file_size != 0)
         memcpy(lb_pointer(member->base + s->address), (const char *)member->source->bytes + s->file_offset, s->file_size);
+    flush_code(first, end - first, s->protection);
     if (wanted != READ_WRITE && mprotect(lb_pointer(first), end - first, wanted) < 0)
         return map_failed(run, member, s);
     return 0;
@@ -294,6 +305,7 @@ int lb_image_map(struct lb_execution *run, struct lb_member *member)
     if (image->segments == NULL || image->name == NULL)
         return lb_fail_errno(run->error, member->index, 0, "allocating");
     image->segment_count = o->segments;
+    image->code_protection = o->flags & LB_OBJECT_BRANCH_TARGETS ? lb_branch_target_protection() : 0;
     image->init_array = o->init_array;
     image->fini_array = o->fini_array;
     image->init = o->init;
@@ -326,7 +338,10 @@ static int protect_text(struct lb_execution *run, struct lb_member *member, bool
         uint64_t low = s->address & ~mask, size = ((s->address + s->size + mask) & ~mask) - low;
         if ((s->protection & PF_W) || size == 0)
             continue;
-        if (mprotect(lb_pointer(member->base + low), size, open ? READ_WRITE : mmap_protection(s->protection)) < 0)
+        int wanted = open ? READ_WRITE : mmap_protection(member->image, s->protection);
+        if (!open)
+            flush_code(member->base + low, size, s->protection);
+        if (mprotect(lb_pointer(member->base + low), size, wanted) < 0)
             return lb_fail_errno(run->error, member->index, s->address, "changing the protection of code (DT_TEXTREL)");
     }
     return 0;

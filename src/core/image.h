@@ -135,6 +135,7 @@ struct lb_image { /* one object that we mapped; owns everything it points to */
     struct lb_segment *segments;
     uint32_t segment_count;
     int stage; /* enum lb_stage, changed atomically */
+    int code_protection; /* what its code has besides PROT_EXEC: lb_branch_target_protection, or 0 */
     uint64_t turn; /* its place in the order of constructors */
     struct lb_range init_array, fini_array;
     uint64_t init, fini; /* virtual addresses; 0: none */
@@ -285,6 +286,17 @@ struct lb_machine { /* of the running process */
 extern const struct lb_machine lb_this_machine;
 
 uint64_t lb_call_resolver(uint64_t address); /* an IFUNC's: with the arguments that this machine's resolvers get */
+
+/* What mmap's protection of code gets where the object marks every target of an indirect branch and this processor
+ * checks them; 0 where it does not. */
+int lb_branch_target_protection(void);
+
+/* Functions of TLS descriptors (lazy_<machine>.S), each with the machine's own calling convention; not
+ * callable from C.  The descriptor's second word is the offset from the thread pointer; where to find module and
+ * offset; or the addend of an undefined weak variable, which becomes the address. */
+void lb_tls_descriptor_static(void);
+void lb_tls_descriptor_dynamic(void);
+void lb_tls_descriptor_undefined(void);
 
 /* ---- the process ------------------------------------------------------------------------------------------------------ */
 

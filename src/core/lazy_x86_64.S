@@ -113,9 +113,36 @@ lb_lazy_entry:
         .cfi_endproc
         .size   lb_lazy_entry, . - lb_lazy_entry
 
-/* The function of a TLS descriptor whose block is not at a fixed offset.  Its own calling convention (psABI, "TLS
- * descriptors"): the descriptor's address comes in rax, the variable's offset from the thread pointer goes back in rax,
- * and every other register is preserved, vectors included; only the flags may change. */
+/* The functions of TLS descriptors.  Their own calling convention (psABI, "TLS descriptors"): the descriptor's address
+ * comes in rax, the variable's offset from the thread pointer goes back in rax, and every other register is preserved,
+ * vectors included; only the flags may change.  First, a block at a fixed offset. */
+        .globl  lb_tls_descriptor_static
+        .hidden lb_tls_descriptor_static
+        .type   lb_tls_descriptor_static, @function
+        .p2align 4
+lb_tls_descriptor_static:
+        .cfi_startproc
+        _CET_ENDBR                              /* called through the descriptor */
+        movq    8(%rax), %rax                   /* its second word: the offset that relocate.c stored */
+        ret
+        .cfi_endproc
+        .size   lb_tls_descriptor_static, . - lb_tls_descriptor_static
+
+/* An undefined weak variable: its address is the addend. */
+        .globl  lb_tls_descriptor_undefined
+        .hidden lb_tls_descriptor_undefined
+        .type   lb_tls_descriptor_undefined, @function
+        .p2align 4
+lb_tls_descriptor_undefined:
+        .cfi_startproc
+        _CET_ENDBR
+        movq    8(%rax), %rax                   /* the addend */
+        subq    %fs:0, %rax                     /* from the thread pointer, which points to itself */
+        ret
+        .cfi_endproc
+        .size   lb_tls_descriptor_undefined, . - lb_tls_descriptor_undefined
+
+/* Any other block. */
         .globl  lb_tls_descriptor_dynamic
         .hidden lb_tls_descriptor_dynamic
         .type   lb_tls_descriptor_dynamic, @function

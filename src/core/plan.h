@@ -28,8 +28,9 @@ enum lb_object_flag {
     LB_OBJECT_ROOT = 1u << 2,       /* what the user asked for */
     LB_OBJECT_NODELETE = 1u << 3,   /* DF_1_NODELETE */
     LB_OBJECT_LAZY = 1u << 4,       /* calls through its PLT are bound when they are first made */
-    LB_OBJECT_FRAMES_SOUND = 1u << 6, /* an execution has walked this very file's .eh_frame before, and found it sound */
     LB_OBJECT_GIVES_TLS = 1u << 5,  /* others refer to thread-local variables of it: say where its block is */
+    LB_OBJECT_FRAMES_SOUND = 1u << 6, /* an execution has walked this very file's .eh_frame before, and found it sound */
+    LB_OBJECT_BRANCH_TARGETS = 1u << 7, /* it marks every target of an indirect branch: let the processor check them */
 };
 
 enum lb_binding_kind {

@@ -20,7 +20,7 @@ PyDoc_STRVAR(stubs_doc,
     "They stay mapped until close(), even when nobody holds this object: native code may hold their addresses.\n\n"
     "observer(number, time_ns, thread, caller, frame, stack) is called for each call of an observed stub, before its\n"
     "target is: the stub's number, CLOCK_MONOTONIC, the kernel's thread id, the return address, the argument registers\n"
-    "(6 integers, 8 floating point, each 8 bytes) and the stack words asked for.  What it raises is reported as\n"
+    "(STUB_INTEGERS integers, then floating point, each 8 bytes) and the stack words asked for.  What it raises is reported as\n"
     "unraisable.  Calls made while the observer runs, in the same thread, are not observed.\n"
     "Raises ExecuteError where the system refuses the memory.");
 
@@ -36,8 +36,8 @@ static void call_observer(PyObject *observer, const struct lb_stub *stub, const 
     clock_gettime(CLOCK_MONOTONIC, &now);
     PyObject *result = PyObject_CallFunction(
         observer, "ILlKy#y#", (unsigned)stub->number, (long long)now.tv_sec * 1000000000 + now.tv_nsec, (long)gettid(),
-        (unsigned long long)stack[0], (const char *)frame, (Py_ssize_t)sizeof *frame, (const char *)(stack + 1),
-        (Py_ssize_t)stub->stack_words * 8);
+        (unsigned long long)frame->caller, (const char *)frame, (Py_ssize_t)offsetof(struct lb_stub_frame, caller),
+        (const char *)stack, (Py_ssize_t)stub->stack_words * 8);
     if (result == NULL)
         PyErr_WriteUnraisable(observer);
     Py_XDECREF(result);
@@ -228,5 +228,7 @@ int lb_add_stubs(PyObject *module)
     PyObject *type = PyType_FromModuleAndSpec(module, &spec, NULL);
     int result = type == NULL ? -1 : PyModule_AddType(module, (PyTypeObject *)type);
     Py_XDECREF(type);
-    return result < 0 ? -1 : PyModule_AddFunctions(module, functions);
+    if (result < 0 || PyModule_AddIntConstant(module, "STUB_INTEGERS", LB_STUB_INTEGERS) < 0)
+        return -1;
+    return PyModule_AddFunctions(module, functions);
 }

@@ -36,14 +36,6 @@ struct rule {
     uint8_t width; /* bytes written */
 };
 
-#if defined(__x86_64__)
-#include "relocate_x86_64.h"
-#else
-#error "no relocation table for this machine yet: write relocate_<machine>.h"
-#endif
-
-const struct lb_machine lb_this_machine = {LB_MACHINE, LB_ELF_CLASS, LB_ELF_DATA, LB_TLS_STATIC_TYPE};
-
 /* The segment that the last target was in.  An 8-byte write at `address` is inside if address - low < starts. */
 struct window {
     uint64_t low, starts;
@@ -60,6 +52,16 @@ struct walk { /* one pass over one table */
     uint64_t target, addend;
     uint32_t type, symbol;
 };
+
+#if defined(__x86_64__)
+#include "relocate_x86_64.h"
+#elif defined(__aarch64__)
+#include "relocate_aarch64.h"
+#else
+#error "no relocation table for this machine yet: write relocate_<machine>.h"
+#endif
+
+const struct lb_machine lb_this_machine = {LB_MACHINE, LB_ELF_CLASS, LB_ELF_DATA, LB_TLS_STATIC_TYPE};
 
 static const char *type_name(uint32_t type)
 {
@@ -97,7 +99,9 @@ static inline bool may_write_word(struct walk *w, uint64_t address)
     return __builtin_expect(address - w->window.low < w->window.starts, 1) || open_window(w, address, 8);
 }
 
-uint64_t lb_call_resolver(uint64_t address) { return LB_CALL_RESOLVER(address); }
+uint64_t lb_call_resolver(uint64_t address) { return call_resolver(address); }
+
+int lb_branch_target_protection(void) { return branch_target_protection(); }
 
 /* ---- RELR (gABI 4.3, "Relative relocation table"): an even entry is an address; an odd one is a bitmap of the 63 words
  * that follow the last. */
@@ -191,26 +195,31 @@ static int find_tls(struct walk *w, const struct lb_plan_binding *binding, struc
     return 0;
 }
 
-/* A descriptor is a function and its argument: the offset from the thread pointer, or where to find module and offset
- * (room for which lb_tls_carry made). */
-static int store_descriptor(struct walk *w, const struct lb_tls *tls, uint64_t offset)
+typedef void descriptor_function(void);
+
+static int store_descriptor(struct walk *w, descriptor_function *function, uint64_t argument)
 {
-    struct lb_image *image = w->member->image;
-    uint64_t function = (uint64_t)(uintptr_t)tls_descriptor_static, argument = offset + (uint64_t)tls->offset;
+    uint64_t at = w->member->base + w->target;
     if (!open_window(w, w->target, 16))
         return refuse_target(w);
-    if (!tls->is_static) {
-        if (image->tls_argument_count == w->member->descriptors)
-            return FAIL(w, LB_MALFORMED, ": a TLS descriptor that was not there before");
-        uint64_t *pair = image->tls_arguments[image->tls_argument_count++];
-        pair[0] = tls->module;
-        pair[1] = offset;
-        function = (uint64_t)(uintptr_t)lb_tls_descriptor_dynamic;
-        argument = (uint64_t)(uintptr_t)pair;
-    }
-    lb_store64(image->base + w->target, function);
-    lb_store64(image->base + w->target + 8, argument);
+    lb_store64(at, (uint64_t)(uintptr_t)function);
+    lb_store64(at + 8, argument);
     return 0;
+}
+
+/* A descriptor is a function and its argument: the offset from the thread pointer, or where to find module and offset
+ * (room for which lb_tls_carry made). */
+static int describe(struct walk *w, const struct lb_tls *tls, uint64_t offset)
+{
+    struct lb_image *image = w->member->image;
+    if (tls->is_static)
+        return store_descriptor(w, lb_tls_descriptor_static, offset + (uint64_t)tls->offset);
+    if (image->tls_argument_count == w->member->descriptors)
+        return FAIL(w, LB_MALFORMED, ": a TLS descriptor that was not there before");
+    uint64_t *pair = image->tls_arguments[image->tls_argument_count++];
+    pair[0] = tls->module;
+    pair[1] = offset;
+    return store_descriptor(w, lb_tls_descriptor_dynamic, (uint64_t)(uintptr_t)pair);
 }
 
 static int apply_tls(struct walk *w, const struct rule *rule, const struct lb_plan_binding *binding)
@@ -219,9 +228,7 @@ static int apply_tls(struct walk *w, const struct rule *rule, const struct lb_pl
     if (find_tls(w, binding, &owner) < 0)
         return -1;
     if (owner == NULL)
-        return rule->kind == RULE_TLS_DESCRIPTOR
-                   ? FAIL(w, LB_UNSUPPORTED, ": a descriptor of the undefined weak symbol %u", w->symbol)
-                   : 0;
+        return rule->kind == RULE_TLS_DESCRIPTOR ? store_descriptor(w, lb_tls_descriptor_undefined, w->addend) : 0;
     if (owner->tls.module == 0)
         return FAIL(w, LB_MALFORMED, ": object %u has no TLS block", owner->index);
     uint64_t offset = bound_value(w, binding) + w->addend;
@@ -230,7 +237,7 @@ static int apply_tls(struct walk *w, const struct rule *rule, const struct lb_pl
     if (rule->kind == RULE_TLS_OFFSET)
         return store(w, rule, offset);
     if (rule->kind == RULE_TLS_DESCRIPTOR)
-        return store_descriptor(w, &owner->tls, offset);
+        return describe(w, &owner->tls, offset);
     if (!owner->tls.is_static)
         return FAIL(w, LB_UNSUPPORTED, ": the TLS block of object %u is not at a fixed offset from the thread pointer",
                     owner->index);
@@ -280,11 +287,11 @@ static int mark(struct walk *w, const struct rule *rule, const struct lb_plan_bi
 }
 
 /* Leaves a JUMP_SLOT leading back into the PLT, as the link editor made it.  False where it must be bound at once: it
- * will be protected, or does not lead to code. */
+ * will be protected, does not lead to code, or the machine's entry could not bind it. */
 static bool leave_unbound(struct walk *w)
 {
     const struct lb_range *relro = &w->member->record->relro;
-    if (w->target % 8 != 0 || !may_write_word(w, w->target) || w->target - relro->address < relro->size)
+    if (w->target % 8 != 0 || !may_write_word(w, w->target) || w->target - relro->address < relro->size || !can_be_lazy(w))
         return false;
     if (w->pass != LB_PASS_PLAIN)
         return true;

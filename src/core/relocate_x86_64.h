@@ -8,18 +8,17 @@
 #define LB_JUMP_SLOT_TYPE R_X86_64_JUMP_SLOT
 
 /* glibc calls a resolver without arguments here (sysdeps/x86/dl-irel.h). */
-#define LB_CALL_RESOLVER(address) ((uint64_t(*)(void))(uintptr_t)(address))()
+static uint64_t call_resolver(uint64_t address) { return ((uint64_t(*)(void))(uintptr_t)address)(); }
 
-/* The function of a TLS descriptor whose block is in static TLS.  Its own calling convention: the descriptor comes in
- * rax, the offset from the thread pointer goes back in rax, and every other register is preserved. */
-__attribute__((naked)) static void tls_descriptor_static(void)
+/* Linux has no indirect branch tracking for programs here. */
+static int branch_target_protection(void) { return 0; }
+
+/* A PLT entry pushes its record's index, whatever slot it goes through, and the entry saves what any call can need. */
+static bool can_be_lazy(const struct walk *w)
 {
-    __asm__("movq 8(%rax), %rax\n\t" /* descriptor[1]: the offset that relocate.c stored */
-            "ret");
+    (void)w;
+    return true;
 }
-
-/* The same for any other block: lazy_x86_64.S. */
-void lb_tls_descriptor_dynamic(void);
 
 static const struct rule rules[] = {
     [R_X86_64_NONE] = {"R_X86_64_NONE", RULE_NONE, 0},

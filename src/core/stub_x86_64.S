@@ -3,13 +3,12 @@
  * In: r11 = the stub's record (struct lb_stub); the stack and all other registers as the caller of the function left
  * them.  Out: a jump to the record's target with everything but r11 unchanged, vectors included, so that the callee
  * returns straight to its caller and exceptions pass. */
-#if defined(__x86_64__)
-
 #define FRAME_INTEGERS 0
 #define FRAME_FLOATS   48
-#define SAVED_RAX      112
-#define SAVED_R10      120
-#define SAVED_TARGET   128
+#define FRAME_CALLER   112
+#define SAVED_RAX      120
+#define SAVED_R10      128
+#define SAVED_TARGET   136
 #define FRAME_SIZE     144
 
     .text
@@ -42,10 +41,12 @@ lb_stub_observe:
     movq    %xmm7, FRAME_FLOATS+56(%rsp)
     movq    %rax, SAVED_RAX(%rsp)            /* al: the number of vector registers of a variadic call */
     movq    %r10, SAVED_R10(%rsp)            /* the static chain */
+    movq    8(%rbp), %rax                    /* the return address */
+    movq    %rax, FRAME_CALLER(%rsp)
     movq    8(%r11), %rax                    /* the target now: the record may be gone after the report */
     movq    %rax, SAVED_TARGET(%rsp)
     movq    %r11, %rdi                       /* report(record, */
-    movq    %rsp, %rsi                       /*        frame, stack) */
+    movq    %rsp, %rsi                       /*        frame, arguments on the stack) */
     movq    lb_vector_state_size(%rip), %rax
     testq   %rax, %rax
     jz      1f                               /* no XSAVE on this machine */
@@ -63,7 +64,7 @@ lb_stub_observe:
     movq    %rdx, 568(%rsp)
     movl    $0xe6, %eax                      /* LB_VECTOR_STATE in edx:eax */
     xsave   (%rsp)
-    leaq    8(%rbp), %rdx
+    leaq    16(%rbp), %rdx
     call    lb_stub_report
     xorl    %edx, %edx
     movl    $0xe6, %eax
@@ -73,7 +74,7 @@ lb_stub_observe:
 1:  subq    $512, %rsp
     andq    $-16, %rsp
     fxsave  (%rsp)
-    leaq    8(%rbp), %rdx
+    leaq    16(%rbp), %rdx
     call    lb_stub_report
     fxrstor (%rsp)
 
@@ -92,7 +93,5 @@ lb_stub_observe:
     jmp     *%r11
     .cfi_endproc
     .size   lb_stub_observe, . - lb_stub_observe
-
-#endif
 
     .section .note.GNU-stack, "", @progbits  /* no executable stack */

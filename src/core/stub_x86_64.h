@@ -3,6 +3,7 @@
 #include <cpuid.h>
 
 #define LB_STUB_SIZE 16u
+#define LB_STUB_PROTECTION (PROT_READ | PROT_EXEC)
 
 /* Code of stub_x86_64.S; not callable from C: it takes the record in r11. */
 void lb_stub_observe(void);

@@ -9,6 +9,8 @@
 
 #if defined(__x86_64__)
 #include "stub_x86_64.h"
+#elif defined(__aarch64__)
+#include "stub_aarch64.h"
 #else
 #error "no stubs for this machine yet: write stub_<machine>.h and .S"
 #endif
@@ -47,7 +49,8 @@ int lb_stubs_make(struct lb_stubs *stubs, uint32_t count, lb_observer *observer,
         stubs->records[i] = (struct lb_stub){(uint64_t)(uintptr_t)nowhere, (uint64_t)(uintptr_t)nowhere, stubs, i, 0};
         lb_write_stub(start + (size_t)i * LB_STUB_SIZE, &stubs->records[i]);
     }
-    if (mprotect(start, code, PROT_READ | PROT_EXEC) < 0) {
+    __builtin___clear_cache((char *)start, (char *)start + code);
+    if (mprotect(start, code, LB_STUB_PROTECTION) < 0) {
         lb_fail_errno(error, LB_NONE, 0, "making stubs executable");
         lb_stubs_free(stubs);
         return -1;

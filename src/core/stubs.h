@@ -14,8 +14,13 @@
 
 #include "image.h"
 
-#define LB_STUB_INTEGERS 6u /* argument registers that an observer sees: integers and addresses, ... */
-#define LB_STUB_FLOATS 8u   /* ... and floating point */
+/* Argument registers that an observer sees: integers and addresses, and floating point. */
+#if defined(__x86_64__)
+#define LB_STUB_INTEGERS 6u /* psABI 3.2.3 */
+#else
+#define LB_STUB_INTEGERS 8u /* AAPCS64 6.4 */
+#endif
+#define LB_STUB_FLOATS 8u
 
 struct lb_stubs;
 
@@ -30,10 +35,10 @@ struct lb_stub { /* a record; the stub's code and lb_stub_observe know the first
 struct lb_stub_frame { /* the state at the call, as stub_<machine>.S lays it out */
     uint64_t integers[LB_STUB_INTEGERS];
     uint64_t floats[LB_STUB_FLOATS]; /* the low eight bytes of each vector register */
+    uint64_t caller;                 /* where the call returns to */
 };
 
-/* Called in the calling thread before the target is.  `stack` is the stack at the call: the return address, then the
- * arguments that found no register. */
+/* Called in the calling thread before the target is.  `stack` holds the arguments that found no register. */
 typedef void lb_observer(const struct lb_stub *stub, const struct lb_stub_frame *frame, const uint64_t *stack);
 
 struct lb_stubs { /* `count` stubs in one mapping */

@@ -125,6 +125,8 @@ class Context:
 
 def unraisable(exception: BaseException, where: object, /) -> None: ...
 
+STUB_INTEGERS: int
+
 @final
 class Stubs:
     def __new__(

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from latebind import _core
+from support.machine import ELSEWHERE, HERE
 from support.plans import (
     ABSOLUTE,
     DATA,
@@ -90,8 +91,10 @@ def state() -> object:
 
 @pytest.fixture
 def objects(cc: Compiler) -> list[PlanObject]:
-    path = cc.shared(TEXT, flags=["-ftls-model=global-dynamic", "-fno-builtin"])
-    return [own(path), resident("libc.so.6"), resident("ld-linux-x86-64.so.2")]
+    path = cc.shared(
+        TEXT, flags=["-ftls-model=global-dynamic", HERE.tls_dialects[0], "-fno-builtin", "-Wl,-z,separate-code"]
+    )
+    return [own(path), resident("libc.so.6"), resident(HERE.linker)]
 
 
 def refuse(objects: list[PlanObject], plan: bytes | None = None, match: str = "") -> _core.ExecuteError:
@@ -144,8 +147,8 @@ class TestAnObject:
     def test_a_reference_without_definition(self, cc: Compiler) -> None:
         path = cc.shared("int elsewhere(void); int f(void) { return elsewhere(); }", flags=["-nostdlib"])
         o = own(path)
-        error = refuse([o], match="R_X86_64_JUMP_SLOT.*no definition")
-        (reference,) = [r for r in File(path.read_bytes()).relocations() if r[1] == 7]
+        error = refuse([o], match=f"{HERE.name('jump_slot')}.*no definition")
+        (reference,) = [r for r in File(path.read_bytes()).relocations() if r[1] == HERE.type("jump_slot")]
         assert (error.code, error.object, error.symbol) == ("unresolved", 0, reference[2])
         assert error.offset == struct.unpack_from("<Q", path.read_bytes(), reference[0])[0]
         missing: dict[int, Binding] = {}
@@ -154,28 +157,30 @@ class TestAnObject:
         assert bind([o], o)[reference[2]].kind == UNRESOLVED
 
     @pytest.mark.parametrize(
-        ("number", "code", "message"),
+        ("kind", "code", "message"),
         [
-            (5, "unsupported", "R_X86_64_COPY.*only a program"),
-            (33, "unsupported", r"R_X86_64_SIZE64 \(33\) is not supported"),
+            ("copy", "unsupported", "only a program"),
+            ("refused", "unsupported", "is not supported"),
             (200, "unsupported", r"of unknown type \(200\) is not supported"),
             (2**32 - 1, "unsupported", "unknown type"),
-            (16, "malformed", "R_X86_64_DTPMOD64.*thread-local"),
-            (18, "malformed", "R_X86_64_TPOFF64.*thread-local"),
-            (37, "malformed", "R_X86_64_IRELATIVE.*outside the executable"),
+            ("tls_module", "malformed", "thread-local"),
+            ("tls_static", "malformed", "thread-local"),
+            ("resolver", "malformed", "outside the executable"),
         ],
     )
-    def test_a_relocation_type(self, cc: Compiler, number: int, code: str, message: str) -> None:
+    def test_a_relocation_type(self, cc: Compiler, kind: str | int, code: str, message: str) -> None:
+        number, name = (kind, "") if isinstance(kind, int) else HERE.relocations[kind]
+        message = rf"{name} \({number}\).*{message}" if name else message
         path = cc.shared("extern int target; int target; int *place = &target;", flags=["-nostdlib"])
         data = bytearray(path.read_bytes())
-        at = next(at for at, kind, _, _ in File(bytes(data)).relocations() if kind == 1)
+        at = next(at for at, found, _, _ in File(bytes(data)).relocations() if found == HERE.type("absolute"))
         data[at + 8 : at + 12] = number.to_bytes(4, "little")
         error = refuse([own(path, data=bytes(data))], match=message)
         assert (error.code, error.object) == (code, 0)
         assert error.offset == struct.unpack_from("<Q", data, at)[0]
 
     @pytest.mark.parametrize("target", [0, 0x10, PAGE, 2**63, 2**64 - 4])
-    @pytest.mark.parametrize("kind", [8, 1])
+    @pytest.mark.parametrize("kind", [HERE.type("relative"), HERE.type("absolute")])
     def test_a_relocation_target(self, cc: Compiler, target: int, kind: int) -> None:
         path = cc.shared("extern int x; int x; static int y; int *p = &x, *q = &y;", flags=["-nostdlib"])
         data = bytearray(path.read_bytes())
@@ -185,7 +190,7 @@ class TestAnObject:
         assert (error.code, error.offset) == ("malformed", target)
 
     def test_a_damaged_bitmap(self, cc: Compiler) -> None:
-        path = cc.shared("static int x; int *p[9] = {&x, &x};", flags=["-nostdlib", "-Wl,-z,pack-relative-relocs"])
+        path = cc.shared("static int x; int *p[9] = {&x, &x};", flags=["-nostdlib", *HERE.pack])
         elf = File(path.read_bytes())
         at = elf.offset(elf.range("relr")[0])
         for entry, message in ((1, "begins with a bitmap"), (2**62, "may be written"), (0x40, "may be written")):
@@ -216,7 +221,7 @@ def test_a_damaged_header(objects: list[PlanObject]) -> None:
     cases: list[tuple[dict[str, Any], str, str]] = [
         ({"magic": b"LBPLAN\n\n"}, "malformed", "magic"),
         ({"version": 99}, "unsupported", "version 99"),
-        ({"machine": 183}, "unsupported", "machine 183"),
+        ({"machine": ELSEWHERE.number}, "unsupported", f"machine {ELSEWHERE.number}"),
         ({"elf_class": 1}, "unsupported", "class 1"),
         ({"size": 10}, "malformed", "10 bytes"),
         ({"objects.offset": 4}, "malformed", "objects lies outside the plan or is misaligned"),

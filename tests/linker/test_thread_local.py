@@ -11,6 +11,7 @@ import pytest
 
 import latebind as lb
 from latebind.linker.lasting import Reason
+from support.machine import HERE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,10 +21,10 @@ if TYPE_CHECKING:
 
 COUNTER = "__thread int v = 40; int bump(void) { return ++v; }"
 MODELS = {
-    "general": ["-ftls-model=global-dynamic"],
-    "local": ["-ftls-model=local-dynamic", "-fvisibility=hidden"],
+    "general": ["-ftls-model=global-dynamic", HERE.tls_dialects[0]],
+    "local": ["-ftls-model=local-dynamic", HERE.tls_dialects[0], "-fvisibility=hidden"],
     "initial": ["-ftls-model=initial-exec"],
-    "descriptor": ["-mtls-dialect=gnu2"],
+    "descriptor": [HERE.tls_dialects[1]],
 }
 
 
@@ -82,10 +83,10 @@ def test_descriptors_keep_every_register(cc: Compiler) -> None:
         __thread char large[4096]; __thread long v = 1;
         double f(double a, double b, double c, long x, long y, long z) {
             long *p = &v;  /* the call */
-            __asm__ volatile("" : "+x"(a), "+x"(b), "+x"(c), "+r"(x), "+r"(y), "+r"(z));
+            __asm__ volatile("" : "+V"(a), "+V"(b), "+V"(c), "+r"(x), "+r"(y), "+r"(z));
             return a + 10 * b + 100 * c + x + y + z + *p + large[0];
-        }"""
-    with lb.load(cc.shared(source, flags=["-mtls-dialect=gnu2", "-O2"]), namespace=lb.Namespace()) as library:
+        }""".replace("+V", f"+{HERE.float_register}")
+    with lb.load(cc.shared(source, flags=[HERE.tls_dialects[1], "-O2"]), namespace=lb.Namespace()) as library:
         f = library.function("double f(double, double, double, long, long, long)")
         assert [f(1.0, 2.0, 3.0, 4, 5, 6) for _ in range(3)] == [337.0] * 3
 
@@ -93,9 +94,9 @@ def test_descriptors_keep_every_register(cc: Compiler) -> None:
 def test_a_variable_of_another_library(cc: Compiler, tmp_path: Path) -> None:
     cc.shared(COUNTER, name="libowner.so")
     link = [f"-L{tmp_path}", f"-Wl,-rpath,{tmp_path}", "-lowner"]
-    for dialect in ("gnu", "gnu2"):
+    for dialect in HERE.tls_dialects:
         text = "extern __thread int v; int get(void) { return v; } int bump(void); int both(void) { bump(); return v; }"
-        user = cc.shared(text, name=f"lib{dialect}.so", flags=[f"-mtls-dialect={dialect}", *link])
+        user = cc.shared(text, name=f"lib{dialect}.so", flags=[dialect, *link])
         with lb.load(user, namespace=lb.Namespace()) as library:
             assert library.function("int both(void)")() == 41
             assert Threads(1).do(library.function("int get(void)")) == [40]

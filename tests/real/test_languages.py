@@ -13,7 +13,7 @@ import zlib
 
 import pytest
 
-from real.calls import callback, number, work_with
+from real.calls import callback, work_with
 from support import needs
 
 
@@ -100,7 +100,7 @@ def test_duktape_evaluates() -> None:
         script = b"JSON.stringify([3, 1, 2].sort().map(function (x) { return x * x; }))"
         assert (
             duk.duk_eval_raw(heap, script, len(script), 0x8 | 0x80 | 0x200 | 0x800) == 0
-        )  # eval, safe, nothing on the stack
+        )  # eval, safe, from the buffer, nameless
         assert duk.duk_safe_to_lstring(heap, -1, None) == b"[1,4,9]"
         duk.duk_destroy_heap(heap)
 
@@ -153,18 +153,19 @@ def test_debians_python_runs_a_script_inside_this_python() -> None:
 
 @pytest.mark.slow
 def test_qt_packs_and_unpacks() -> None:
-    """C++ by its mangled names: qCompress gives a QByteArray, {data block, pointer, size}, through a hidden pointer."""
-    with work_with("libQt6Core.so.6", "libqt6core6", """
-        const char *qVersion(void)
-        void *_Z9qCompressPKhxi(void *result, const char *data, long long size, int level)
-        void *_Z11qUncompressPKhx(void *result, void *data, long long size)
-    """) as qt:  # fmt: skip
-        data, packed, back = b"late binding " * 1000, ctypes.create_string_buffer(24), ctypes.create_string_buffer(24)
-        qt._Z9qCompressPKhxi(packed, data, len(data), 9)
-        pointer, size = number(packed.raw, 8), number(packed.raw, 16)
-        assert zlib.decompress(ctypes.string_at(pointer, size)[4:]) == data
-        qt._Z11qUncompressPKhx(back, pointer, size)
-        assert ctypes.string_at(number(back.raw, 8), number(back.raw, 16)) == data
+    """C++ by its mangled names: qCompress gives a QByteArray, {data block, pointer, size}, as a large structure."""
+
+    class Bytes(ctypes.Structure):
+        _fields_ = (("block", ctypes.c_void_p), ("pointer", ctypes.c_void_p), ("size", ctypes.c_longlong))
+
+    with work_with("libQt6Core.so.6", "libqt6core6", "const char *qVersion(void)") as qt:
+        pack = ctypes.CFUNCTYPE(Bytes, ctypes.c_char_p, ctypes.c_longlong, ctypes.c_int)
+        unpack = ctypes.CFUNCTYPE(Bytes, ctypes.c_void_p, ctypes.c_longlong)
+        data = b"late binding " * 1000
+        packed = pack(qt.library.symbol("_Z9qCompressPKhxi"))(data, len(data), 9)
+        assert zlib.decompress(ctypes.string_at(packed.pointer, packed.size)[4:]) == data
+        back = unpack(qt.library.symbol("_Z11qUncompressPKhx"))(packed.pointer, packed.size)
+        assert ctypes.string_at(back.pointer, back.size) == data
         assert qt.qVersion().startswith(b"6.")
 
 

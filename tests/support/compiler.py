@@ -5,6 +5,7 @@ As in `path = cc.shared("int one(void) { return 1; }", name="libone.so", flags=[
 
 from __future__ import annotations
 
+import os
 import subprocess
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Compiler:
-    """The machine's `cc`, writing into `folder`."""
+    """The machine's compilers (or $CC, $CXX and $AR, for another machine), writing into `folder`."""
 
     folder: Path
 
@@ -41,7 +42,9 @@ class Compiler:
     def archive(self, *members: Path, name: str = "libtest.a", flags: str = "rcs") -> Path:
         """A static archive `name` of `members`."""
         output = self.folder / name
-        subprocess.run([needs.program("ar", "binutils"), flags, str(output), *map(str, members)], check=True)
+        subprocess.run(
+            [needs.program(os.environ.get("AR", "ar"), "binutils"), flags, str(output), *map(str, members)], check=True
+        )
         return output
 
     def _compile(self, source: str, name: str, kind: Sequence[str], flags: Sequence[str], language: str = "c") -> Path:
@@ -49,7 +52,8 @@ class Compiler:
         output.parent.mkdir(parents=True, exist_ok=True)
         text = output.with_name(f"{output.name}.{language}")
         text.write_text(source, encoding="utf-8")
-        driver = needs.program("g++", "g++") if language == "cpp" else needs.program("cc", "gcc libc6-dev")
+        name, default, package = ("CXX", "g++", "g++") if language == "cpp" else ("CC", "cc", "gcc libc6-dev")
+        driver = needs.program(os.environ.get(name, default), package)
         command = [driver, "-O1", "-Wall", *kind, "-o", str(output), str(text), *flags]
         run = subprocess.run(command, capture_output=True, text=True, check=False)
         assert run.returncode == 0, f"{' '.join(command)}\n{run.stderr}"

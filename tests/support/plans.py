@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from latebind import _core
 from latebind.linkplan.format import LAYOUTS, VERSION
+from support.machine import HERE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -259,7 +260,13 @@ def pack(
         "order": (b"".join(struct.pack("<I", i) for i in places), len(places)),
         "strings": (b"libtest.so\0", 11),
     }
-    fields: dict[str, Any] = {"magic": b"LBPLAN\r\n", "version": VERSION, "machine": 62, "elf_class": 2, "elf_data": 1}
+    fields: dict[str, Any] = {
+        "magic": b"LBPLAN\r\n",
+        "version": VERSION,
+        "machine": HERE.number,
+        "elf_class": 2,
+        "elf_data": 1,
+    }
     body = b""
     start = len(_record("lb_plan_header", {}))
     for name, (data, count) in parts.items():

@@ -7,6 +7,7 @@ nothing can stand in for it (the C library family).
 
 from __future__ import annotations
 
+import mmap
 import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -143,7 +144,7 @@ def _read_resident(path: str, base: int, mapped: dict[int, int]) -> Resident | N
     except NotFound:
         elf = None
     if elf is not None and elf.identity is not None:
-        low = min((s.vaddr for s in elf.segments if s.type == PT_LOAD), default=0) & -4096
+        low = min((s.vaddr for s in elf.segments if s.type == PT_LOAD), default=0) & -mmap.PAGESIZE
         # The device number of a mapping differs from stat's on overlay file systems: the inode must do.
         if mapped.get(base + low) == elf.identity.inode:
             return Resident(path, elf)

@@ -13,6 +13,7 @@ from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from latebind import _core
 from latebind.elf.bytesource import RuntimeAddress
 from latebind.ffi import Kind, Parameter, Prototype, parse_prototype
 
@@ -131,14 +132,16 @@ class Trace:
         return observe
 
 
-# Where arguments are (psABI 3.2.3, "Parameter Passing"): the core shows 6 integer registers, 8 of floating point, and
-# then the stack. Everything that a prototype can hold takes one place; what finds no register goes to the stack.
-_INTEGERS, _FLOATS = range(6), range(6, 14)
-_STACK: Final = 14
+# Where arguments are (x86-64 psABI 3.2.3, "Parameter Passing"; AAPCS64 6.8): the core shows the integer registers of
+# this machine, 8 of floating point, and then the stack. Everything that a prototype can hold takes one place; what
+# finds no register goes to the stack.
+_INTEGERS = range(_core.STUB_INTEGERS)
+_STACK: Final = _core.STUB_INTEGERS + 8
+_FLOATS = range(_core.STUB_INTEGERS, _STACK)
 
 
 def _places(prototype: Prototype) -> list[int]:
-    """The word of each argument in the core's frame: 0 to 5, 6 to 13, or 14 and up for the stack."""
+    """The word of each argument in the core's frame: in `_INTEGERS`, in `_FLOATS`, or from `_STACK` on."""
     integers, floats, stack = iter(_INTEGERS), iter(_FLOATS), _STACK
     places = []
     for parameter in prototype.parameters:

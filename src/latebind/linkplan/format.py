@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Final
 from latebind.elf import Elf
 from latebind.elf import dynamic as dyn
 from latebind.elf.segment import PF_R, PF_W, PF_X, PT_DYNAMIC, PT_GNU_EH_FRAME, PT_GNU_RELRO, PT_LOAD, Segment
-from latebind.errors import Unsupported
+from latebind.errors import MalformedElf, Unsupported
+from latebind.linkplan.machines import MACHINES, UNKNOWN
 from latebind.linkplan.roles import Role
 from latebind.linkplan.table import layout_of
 
@@ -25,11 +26,11 @@ MAGIC: Final = b"LBPLAN\r\n"
 VERSION: Final = 2
 NO_STRING: Final = 0xFFFFFFFF
 NO_OBJECT: Final = 0xFFFFFFFF
-PAGE: Final = 4096  # the smallest page of every machine that the core runs on; larger ones come with p_align
+PAGE: Final = 4096  # the smallest page of every machine that the core runs on
 
 ROLE_NUMBERS: Final = {Role.RESIDENT: 0, Role.SYSTEM: 1, Role.OWN: 2}
 OBJECT_TEXTREL, OBJECT_STATIC_TLS, OBJECT_ROOT, OBJECT_NODELETE, OBJECT_LAZY, OBJECT_GIVES_TLS = 1, 2, 4, 8, 16, 32
-OBJECT_FRAMES_SOUND = 64
+OBJECT_FRAMES_SOUND, OBJECT_BRANCH_TARGETS = 64, 128
 
 
 def _range(name: str) -> tuple[tuple[str, str], ...]:
@@ -186,15 +187,30 @@ def _flags(item: PlannedObject) -> int:
         (OBJECT_TEXTREL if d.flags & dyn.DF_TEXTREL else 0)
         | (OBJECT_ROOT if item.index == 0 else 0)
         | (OBJECT_NODELETE if d.flags_1 & dyn.DF_1_NODELETE else 0)
+        | (OBJECT_BRANCH_TARGETS if item.role is Role.OWN and _marks_branch_targets(item.elf) else 0)
     )
+
+
+def _marks_branch_targets(elf: Elf) -> bool:
+    """Whether the file says that all targets of indirect branches in it are marked."""
+    marked = MACHINES.get(elf.header.machine, UNKNOWN).branch_targets
+    if marked is None:
+        return False
+    try:
+        return any(p.type == marked[0] and p.value & marked[1] for p in elf.properties)
+    except MalformedElf:
+        return False  # a promise that cannot be read was not given: glibc passes over damaged notes too
 
 
 def _mapping(elf: Elf, loads: list[Segment]) -> dict[str, int | bytes]:
     if not loads:
         raise elf.source.malformed("has no PT_LOAD segment: there is nothing to map")
-    low = min(s.vaddr for s in loads) & -PAGE
-    high = -(-max(s.vaddr + s.memsz for s in loads) // PAGE) * PAGE
-    return {"low": low, "span": high - low, "align": max(PAGE, *(s.align for s in loads), 0)}
+    align = max(PAGE, *(s.align for s in loads), 0)
+    # Whole pages, however large they are where it will be loaded: up to what the file was aligned for.
+    page = min(align, MACHINES.get(elf.header.machine, UNKNOWN).largest_page)
+    low = min(s.vaddr for s in loads) & -page
+    high = -(-max(s.vaddr + s.memsz for s in loads) // page) * page
+    return {"low": low, "span": high - low, "align": align}
 
 
 def _tables(elf: Elf) -> dict[str, int | bytes]:

@@ -7,7 +7,7 @@ them (a running process, a namespace) some objects are there already and the oth
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING
 
 from latebind.elf import Elf
@@ -273,12 +273,7 @@ class LinkPlan:
         """Data that the running program holds a copy of: name → (address in it, size). The copy is the one in use."""
         if self.executable is None:
             return {}
-        elf = self.objects[self.executable].elf
-        machine = MACHINES.get(elf.header.machine)
-        indexes = {r.symbol for r in elf.relocations if machine is not None and r.type == machine.copy}
-        if indexes and max(indexes) >= len(elf.symbols):
-            raise elf.source.malformed(f"a copy relocation refers to symbol {max(indexes)} of {len(elf.symbols)}")
-        return {elf.symbols[i].name: (elf.symbols[i].value, elf.symbols[i].size) for i in indexes}
+        return _copies_of(self.objects[self.executable].elf)
 
     def _through_copies(self, binding: Binding) -> Binding:
         if binding.kind is not Kind.DATA or binding.target is None or binding.symbol not in self._copies:
@@ -379,6 +374,23 @@ class LinkPlan:
                 name = f"{b.symbol}@{b.version}" if b.version else b.symbol
                 out.append(f"  {name} → {target}  ({self.why(b)})")
         return out
+
+
+@lru_cache(maxsize=4)
+def _copies_of(program: Elf) -> dict[str, tuple[int, int]]:
+    """Name → (address, size) of the variables that `program` copied out of its libraries, by all of their names.
+
+    One name has the COPY relocation; the others (`environ` besides `__environ`) are defined at the same place.
+    """
+    machine = MACHINES.get(program.header.machine)
+    if machine is None:
+        return {}
+    indexes = {r.symbol for r in program.relocations if r.type == machine.copy}
+    if indexes and max(indexes) >= len(program.symbols):
+        count = len(program.symbols)
+        raise program.source.malformed(f"a copy relocation refers to symbol {max(indexes)} of {count}")
+    copied = {program.symbols[i].value for i in indexes}
+    return {s.name: (s.value, s.size) for s in program.symbols if s.defined and s.value in copied} if copied else {}
 
 
 def make_plan(

@@ -15,6 +15,7 @@ from latebind import LatebindError, MalformedElf, NotFound, UnresolvedSymbol, Un
 from latebind.elf import read, read_archive
 from latebind.linkplan.static import link
 from support import needs
+from support.machine import AARCH64, ELSEWHERE, HERE, X86_64
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,14 +24,16 @@ if TYPE_CHECKING:
 
 MODELS = {
     "pic": ["-fPIC"],
-    "pie": ["-fPIE"],
+    "small": ["-fpic"],
     "no-plt": ["-fPIC", "-fno-plt"],
-    "large": ["-fPIC", "-mcmodel=large"],
-    "descriptors": ["-fPIC", "-mtls-dialect=gnu2"],
+    "get_addr": ["-fPIC", HERE.tls_dialects[0]],
+    "descriptors": ["-fPIC", HERE.tls_dialects[1]],
     "sections": ["-fPIC", "-ffunction-sections", "-fdata-sections"],
     "common": ["-fPIC", "-fcommon"],
     "optimised": ["-fPIC", "-O3"],
 }
+if HERE is X86_64:
+    MODELS |= {"pie": ["-fPIE"], "large": ["-fPIC", "-mcmodel=large"]}
 
 MAIN = """
 #include <stdio.h>
@@ -55,6 +58,11 @@ int print(char *out){ return snprintf(out, 20, "%d-%.2f", 7, 1.5); }
 int jump(int i){ switch (i) { case 0: return 3; case 1: return 1; case 2: return 4; case 3: return 15; case 4: return 9;
     default: return 0; } }
 """
+# With -fno-pic: an address in an instruction, or the place of a thread-local variable.
+FIXED = (
+    "static __thread int x; int *f(void){ return &x; }" if HERE is AARCH64 else
+    "static int x[4]; int *f(int i){ return &x[i]; }"
+)  # fmt: skip
 HELPER = "extern int counter; int helper(int v){ return v * 2 + counter * 0; } int peek(void){ return counter; }"
 
 
@@ -107,7 +115,7 @@ class TestObjects:
         assert text.stderr == ""
         assert re.search(r"NEEDED.*\[libc\.so\.6\]", text.stdout)
         assert re.search(r"SONAME.*\[libresult\.so\]", text.stdout)
-        assert re.search(r"snprintf@GLIBC_2\.2\.5", text.stdout)
+        assert re.search(rf"snprintf@{re.escape(HERE.first_version)}", text.stdout)
 
     def test_references_get_the_version_that_a_linker_would_note(self, cc: Compiler) -> None:
         """Without it the oldest version would be taken: another `memcpy`, another `pthread_cond_wait`."""
@@ -116,7 +124,8 @@ class TestObjects:
             "void *b(void){ return (void *)memcpy; }"
         )
         versions = {s.name: s.version for s in lb.link(path).symbols}
-        assert (versions["pthread_cond_wait"], versions["memcpy"]) == ("GLIBC_2.3.2", "GLIBC_2.14")
+        newer = ("GLIBC_2.3.2", "GLIBC_2.14") if HERE is X86_64 else (HERE.first_version,) * 2
+        assert (versions["pthread_cond_wait"], versions["memcpy"]) == newer
 
     def test_only_needed_libraries_are_noted(self, cc: Compiler) -> None:
         plain = lb.link(cc.object("int f(int x){ return x; }", name="plain.o"))
@@ -209,10 +218,10 @@ class TestObjects:
             assert library.function("int f(void)")() == 21
 
     def test_pieces_of_init_make_one_function(self, cc: Compiler) -> None:
+        call = "bl" if HERE is AARCH64 else "call"
         path = cc.object(
             "static int n; int f(void){ return n; } __attribute__((used)) static void up(void){ n++; }"
-            '__asm__(".pushsection .init,\\"ax\\",@progbits\\n call up\\n .popsection");'
-            '__asm__(".pushsection .init,\\"ax\\",@progbits\\n call up\\n .popsection");'
+            + f'__asm__(".pushsection .init,\\"ax\\",%progbits\\n {call} up\\n .popsection");' * 2
         )
         with lb.load(path) as library:
             assert library.function("int f(void)")() == 2
@@ -262,7 +271,7 @@ class TestCPlusPlus:
         extern "C" int other_statics(){ return sum(3) + Count<int>::next(); }
     """  # fmt: skip
 
-    @pytest.mark.parametrize("model", ["pic", "pie", "large", "sections", "optimised"])
+    @pytest.mark.parametrize("model", [m for m in MODELS if m in {"pic", "pie", "large", "sections", "optimised"}])
     def test_two_units(self, tmp_path: Path, model: str) -> None:
         objects = []
         for name, source in (("first", self.FIRST), ("second", self.SECOND)):
@@ -336,7 +345,7 @@ class TestArchives:
             assert library.function("int one(void)")() == 1
 
     def test_errors_name_the_member(self, cc: Compiler) -> None:
-        archive = cc.archive(cc.object("static int x; int *f(void){ return &x; }", name="bad.o", flags=["-fno-pic"]))
+        archive = cc.archive(cc.object(FIXED, name="bad.o", flags=["-fno-pic"]))
         with pytest.raises(Unsupported) as caught:
             lb.load(archive)
         assert str(caught.value).startswith(f"{archive}(bad.o): .text+")
@@ -344,8 +353,8 @@ class TestArchives:
 
 class TestRefused:
     def test_code_for_a_fixed_address(self, cc: Compiler) -> None:
-        path = cc.object("static int x[4]; int *f(int i){ return &x[i]; }", flags=["-fno-pic"])
-        with pytest.raises(Unsupported, match="R_X86_64_32S? against .*compile it with -fPIC"):
+        path = cc.object(FIXED, flags=["-fno-pic"])
+        with pytest.raises(Unsupported, match=r"R_(X86_64_32S?|AARCH64_TLSLE\S*) against .*compile it with -fPIC"):
             lb.link(path)
 
     def test_two_definitions(self, cc: Compiler) -> None:
@@ -357,11 +366,14 @@ class TestRefused:
         with pytest.raises(Unsupported, match="is no relocatable object"):
             lb.link(cc.shared("int one(void){ return 1; }"))
 
-    def test_another_machines_object(self, cc: Compiler) -> None:
+    def test_another_machines_object(self, cc: Compiler, tmp_path: Path) -> None:
         data = bytearray(cc.object("int one(void){ return 1; }").read_bytes())
-        data[18:20] = (183).to_bytes(2, "little")
-        with pytest.raises(Unsupported, match="AArch64"):
+        data[18:20] = (243).to_bytes(2, "little")
+        with pytest.raises(Unsupported, match="RISC-V"):
             lb.link(bytes(data))
+        data[18:20] = ELSEWHERE.number.to_bytes(2, "little")
+        with pytest.raises(Unsupported, match=f"is for {read(bytes(data)).header.machine_name}, .*test.o is not"):
+            lb.link(tmp_path / "test.o", bytes(data))
 
     def test_an_object_without_machine_code(self, cc: Compiler) -> None:
         path = cc.object("int one(void){ return 1; }", flags=["-fPIC", "-flto", "-fno-fat-lto-objects"])

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from latebind.elf.symbol import STV_DEFAULT, STV_PROTECTED
 from latebind.errors import UnresolvedSymbol, Unsupported
-from latebind.linkplan.static import machine
-from latebind.linkplan.static.machine import RULES, Compute, Rule
+from latebind.linkplan.static.machine import Compute, Form, Rule, Target
 from latebind.linkplan.static.slots import Slot, Slots, needs_entry
 
 if TYPE_CHECKING:
@@ -28,17 +27,11 @@ class DynamicRelocation(NamedTuple):
     addend: int
 
 
-_DYNAMIC = {
-    Compute.ABSOLUTE: {8: machine.R_64},
-    Compute.RELATIVE: {4: machine.R_PC32, 8: machine.R_PC64},
-    Compute.TLS_STATIC: {4: machine.R_TPOFF32, 8: machine.R_TPOFF64},
-}
-
-
 @dataclass
 class Apply:
     """One run over all chunks. `got` and `plt` are the chunks of `slots`; `tls` is the thread-local image's address."""
 
+    target: Target
     slots: Slots
     got: Chunk
     plt: Chunk | None
@@ -56,13 +49,11 @@ class Apply:
             self._fill(kind, wanted, offset)
         for wanted, offset in self.slots.plt.items():
             if self.plt is not None:
-                place = offset + machine.CALL_ENTRY_SLOT
                 slot = self.got.address + self.slots.slot(Compute.SLOT, wanted)
-                distance = slot - (self.plt.address + place + 4)
-                self.plt.contents[place : place + 4] = distance.to_bytes(4, "little", signed=True)
+                self.target.fill_entry(self.plt.contents, offset, self.plt.address + offset, slot)
 
     def _one(self, chunk: Chunk, reference: Reference, symbol: LinkSymbol, *, writable: bool) -> None:
-        rule = RULES.get(reference.type)
+        rule = self.target.rules.get(reference.type)
         if rule is None:
             raise Unsupported(_place(chunk, reference), f"relocation type {reference.type} is not known")
         if rule.compute is Compute.NOTHING:
@@ -77,7 +68,8 @@ class Apply:
             self.changes_text |= not writable
             return
         value = self._value(rule, reference, symbol, chunk)
-        _store(chunk, reference, rule, symbol, value)
+        write = _store if rule.form is Form.WORD else _store_in_instruction
+        write(chunk, reference, rule, symbol, value)
 
     @staticmethod
     def _discarded(chunk: Chunk, reference: Reference, rule: Rule) -> None:
@@ -89,18 +81,21 @@ class Apply:
 
     def _leave(self, chunk: Chunk, reference: Reference, symbol: LinkSymbol, rule: Rule) -> bool:
         """Leave the reference to the dynamic linker, where only it can know the value."""
-        place = chunk.address + reference.offset
+        place, dynamic = chunk.address + reference.offset, self.target.dynamic
+        if rule.form is not Form.WORD and rule.compute in {Compute.TLS_STATIC, Compute.ABSOLUTE}:
+            raise _not_pic(chunk, reference, rule, symbol)  # the dynamic linker does not change instructions
         if rule.compute is Compute.TLS_STATIC:
             self.static_tls = True
-            self._add(place, _DYNAMIC[rule.compute][rule.width], symbol, reference.addend, local=self._offset(symbol))
+            self._add(place, dynamic.tls_static[rule.width], symbol, reference.addend, local=self._offset(symbol))
             return True
-        if rule.compute not in {Compute.ABSOLUTE, Compute.RELATIVE} or needs_entry(rule, reference, symbol, chunk):
+        is_word = rule.form is Form.WORD and rule.compute in {Compute.ABSOLUTE, Compute.RELATIVE}
+        if not is_word or needs_entry(self.target, rule, reference, symbol, chunk):
             return False
         if not symbol.dynamic:
             return rule.compute is Compute.ABSOLUTE and self._leave_address(chunk, reference, symbol, rule)
         if _is_nothing(symbol):
             return rule.compute is Compute.ABSOLUTE  # zero: it stands there already
-        kinds = _DYNAMIC[rule.compute]
+        kinds = {8: dynamic.absolute} if rule.compute is Compute.ABSOLUTE else dynamic.relative_to_place
         if rule.width not in kinds:
             raise _not_pic(chunk, reference, rule, symbol)
         self._add(place, kinds[rule.width], symbol, reference.addend)
@@ -112,7 +107,7 @@ class Apply:
             return False
         if rule.width != 8:
             raise _not_pic(chunk, reference, rule, symbol)
-        kind = machine.R_IRELATIVE if symbol.is_ifunc else machine.R_RELATIVE
+        kind = self.target.dynamic.irelative if symbol.is_ifunc else self.target.dynamic.relative
         place = chunk.address + reference.offset
         self.left.append(DynamicRelocation(place, kind, None, symbol.address + reference.addend))
         return True
@@ -136,14 +131,24 @@ class Apply:
         if compute is Compute.TLS_OFFSET:
             return self._offset(symbol) + addend
         if compute in {Compute.RELATIVE, Compute.CALL, Compute.FROM_GOT, Compute.CALL_FROM_GOT}:
-            origin = place if compute in {Compute.RELATIVE, Compute.CALL} else got
-            return self._target(rule, reference, symbol, chunk) + addend - origin
-        slot = self.slots.slot(compute, symbol)
-        return slot + addend if compute is Compute.SLOT_FROM_GOT else got + slot + addend - place
+            leads = self._leads(rule, reference, symbol, chunk) + addend
+            return self._way(rule, leads, place) if compute in {Compute.RELATIVE, Compute.CALL} else leads - got
+        slot = self.slots.slot(compute, symbol) + addend
+        return slot if compute is Compute.SLOT_FROM_GOT else self._way(rule, got + slot, place)
 
-    def _target(self, rule: Rule, reference: Reference, symbol: LinkSymbol, chunk: Chunk) -> int:
+    def _way(self, rule: Rule, target: int, place: int) -> int:
+        """What the code at `place` needs to know of `target`: how far it is, in most forms."""
+        if rule.form is Form.PAGE:
+            return (target >> 12) - (place >> 12)
+        if rule.form is Form.LOW:
+            return target & 0xFFF
+        if rule.form is Form.GOT_LOW:
+            return target - (self.got.address & -4096)
+        return target - place
+
+    def _leads(self, rule: Rule, reference: Reference, symbol: LinkSymbol, chunk: Chunk) -> int:
         """Where a direct reference leads: the symbol, or its PLT entry."""
-        if self.plt is not None and needs_entry(rule, reference, symbol, chunk):
+        if self.plt is not None and needs_entry(self.target, rule, reference, symbol, chunk):
             return self.plt.address + self.slots.plt[symbol]
         if symbol.absolute or symbol.dynamic:  # how far it is depends on where the result is loaded
             raise _not_pic(chunk, reference, rule, symbol)
@@ -155,28 +160,28 @@ class Apply:
 
     def _fill(self, kind: Slot, symbol: LinkSymbol | None, offset: int) -> None:
         """One entry of the GOT."""
-        place = self.got.address + offset
+        place, types = self.got.address + offset, self.target.dynamic
         if kind is Slot.MODULE or symbol is None:
-            self.left.append(DynamicRelocation(place, machine.R_DTPMOD64, None, 0))
+            self.left.append(DynamicRelocation(place, types.tls_module, None, 0))
         elif kind is Slot.ADDRESS:
             self._fill_address(symbol, place, offset)
         elif kind is Slot.PAIR:
-            self._add(place, machine.R_DTPMOD64, symbol, 0)
-            self._add(place + 8, machine.R_DTPOFF64, symbol, 0, local=self._offset(symbol))
+            self._add(place, types.tls_module, symbol, 0)
+            self._add(place + 8, types.tls_offset, symbol, 0, local=self._offset(symbol))
         else:
             self.static_tls |= kind is Slot.STATIC
-            dynamic = machine.R_TPOFF64 if kind is Slot.STATIC else machine.R_TLSDESC
+            dynamic = types.tls_static[8] if kind is Slot.STATIC else types.tls_descriptor
             self._add(place, dynamic, symbol, 0, local=self._offset(symbol))
 
     def _fill_address(self, symbol: LinkSymbol, place: int, offset: int) -> None:
         if _is_nothing(symbol):
             return
         if symbol.dynamic:
-            self._add(place, machine.R_GLOB_DAT, symbol, 0)
+            self._add(place, self.target.dynamic.slot, symbol, 0)
         elif symbol.absolute:
             self.got.contents[offset : offset + 8] = (symbol.address % (1 << 64)).to_bytes(8, "little")
         else:
-            kind = machine.R_IRELATIVE if symbol.is_ifunc else machine.R_RELATIVE
+            kind = self.target.dynamic.irelative if symbol.is_ifunc else self.target.dynamic.relative
             self.left.append(DynamicRelocation(place, kind, None, symbol.address))
 
 
@@ -215,6 +220,39 @@ def _store(chunk: Chunk, reference: Reference, rule: Rule, symbol: LinkSymbol, v
         )
     where = slice(reference.offset, reference.offset + rule.width)
     chunk.contents[where] = (value % (1 << bits)).to_bytes(rule.width, "little")
+
+
+# Bits of each field: where it starts and how many (A64, "Encoding").
+_FIELDS = {
+    Form.LOW: (10, 12), Form.GOT_LOW: (10, 12), Form.JUMP_26: (0, 26), Form.JUMP_19: (5, 19), Form.JUMP_14: (5, 14)
+}  # fmt: skip
+
+
+def _store_in_instruction(chunk: Chunk, reference: Reference, rule: Rule, symbol: LinkSymbol, value: int) -> None:
+    """Put `value` into a field of the instruction at the reference; the field's old contents do not count."""
+    where = slice(reference.offset, reference.offset + 4)
+    word = int.from_bytes(chunk.contents[where], "little")
+    if rule.form in {Form.PAGE, Form.NEAR}:
+        bits, shift, sign = 21, 0, True
+    else:
+        shift = 2 if rule.form in {Form.JUMP_26, Form.JUMP_19, Form.JUMP_14} else rule.scale
+        bits, sign = _FIELDS[rule.form][1], rule.form not in {Form.LOW, Form.GOT_LOW}
+    number = value >> shift
+    low, high = (-(1 << bits - 1), 1 << bits - 1) if sign else (0, 1 << bits)
+    is_unchecked = rule.form is Form.PAGE and rule.signed is None  # its name ends in _NC
+    if value & ((1 << shift) - 1) or not (is_unchecked or low <= number < high):
+        raise Unsupported(
+            _place(chunk, reference),
+            f"relocation {rule.name} against {symbol.name}: {value:#x} is no multiple of {1 << shift} "
+            f"or does not fit in {bits} bits",
+        )
+    if rule.form in {Form.PAGE, Form.NEAR}:  # two bits and nineteen
+        word = word & ~0x60FFFFE0 | (number & 3) << 29 | (number >> 2 & 0x7FFFF) << 5
+    else:
+        start, count = _FIELDS[rule.form]
+        mask = (1 << count) - 1
+        word = word & ~(mask << start) | (number & mask) << start
+    chunk.contents[where] = word.to_bytes(4, "little")
 
 
 def _place(chunk: Chunk, reference: Reference) -> str:

@@ -22,8 +22,7 @@ from latebind.elf.segment import (
     PT_TLS,
 )
 from latebind.elf.symbol import SHN_ABS, STB_GLOBAL, STB_LOCAL, STB_WEAK, STT_SECTION, STT_TLS
-from latebind.linkplan.static import machine
-from latebind.linkplan.static.layout import CODE, DATA, PAGE, READ, RELRO, Layout, OutputSection
+from latebind.linkplan.static.layout import CODE, DATA, READ, RELRO, Layout, OutputSection
 from latebind.linkplan.static.relocatable import SHF_ALLOC, SHF_TLS
 
 if TYPE_CHECKING:
@@ -31,6 +30,7 @@ if TYPE_CHECKING:
 
     from latebind.linkplan.static.apply import DynamicRelocation
     from latebind.linkplan.static.layout import Chunk
+    from latebind.linkplan.static.machine import Target
     from latebind.linkplan.static.symbols import LinkSymbol
 
 HEADER, PROGRAM_HEADER, SECTION_HEADER = 64, 56, 64
@@ -105,6 +105,7 @@ def system_v_hash(name: str) -> int:
 class Image:
     """What goes into the file."""
 
+    target: Target
     layout: Layout
     dynamic: Chunk
     needed: Sequence[str]
@@ -130,14 +131,16 @@ class Image:
         self._fill_dynamic()
         for section in sections:
             if section.name in {".init", ".fini"}:  # gaps between pieces are run through
-                body[section.offset : section.offset + section.size] = machine.NO_OPERATION * section.size
+                body[section.offset : section.offset + section.size] = (self.target.no_operation * section.size)[
+                    : section.size
+                ]
             for chunk in section.chunks if not section.is_nobits else ():
                 body[chunk.address : chunk.address + len(chunk.contents)] = chunk.contents
         for table in self.tables:
             body += bytes(table.offset - len(body)) + table.contents
         headers, start = self._section_headers(sections, body)
         segments = self._segments()
-        start_of_file = _elf_header(len(segments), start, len(headers) // SECTION_HEADER)
+        start_of_file = _elf_header(self.target.number, len(segments), start, len(headers) // SECTION_HEADER)
         for s in segments:
             start_of_file += struct.pack("<IIQQQQQQ", s.type, s.flags, s.offset, s.address, s.address, *s[4:])
         body[: len(start_of_file)] = start_of_file
@@ -154,9 +157,12 @@ class Image:
         versions, needs, count = self._versions()
         if self.soname is not None:
             self.strings.add(self.soname)
+        types = self.target.dynamic
         relocations = b"".join(
             struct.pack("<QQq", r.address, (r.symbol.index if r.symbol is not None else 0) << 32 | r.type, r.addend)
-            for r in sorted(self.relocations, key=lambda r: (r.type != 8, r.type == 37, r.address))
+            for r in sorted(
+                self.relocations, key=lambda r: (r.type != types.relative, r.type == types.irelative, r.address)
+            )
         )
         first_global = 1 + sum(s.binding == STB_LOCAL for s in self.symbols)
         self.tables += [
@@ -284,7 +290,7 @@ class Image:
     def _relro(self) -> Segment:
         sections = [s for s in self.layout.part(RELRO) if not s.is_nobits]
         start = sections[0].address
-        size = _up(sections[-1].address + sections[-1].size, PAGE) - start
+        size = _up(sections[-1].address + sections[-1].size, self.layout.page) - start
         return Segment(PT_GNU_RELRO, PF_R, start, start, size, size, 1)
 
     def _section_headers(self, sections: list[OutputSection], body: bytearray) -> tuple[bytes, int]:
@@ -309,10 +315,10 @@ class Image:
         return out, len(body)
 
 
-def _elf_header(segments: int, sections_at: int, sections: int) -> bytes:
+def _elf_header(machine: int, segments: int, sections_at: int, sections: int) -> bytes:
     ident = b"\x7fELF\x02\x01\x01" + bytes(9)  # 64-bit, little-endian, version 1, System V
     return ident + struct.pack(
-        "<HHIQQQIHHHHHH", 3, 62, 1, 0, HEADER, sections_at, 0, HEADER, PROGRAM_HEADER, segments, SECTION_HEADER,
+        "<HHIQQQIHHHHHH", 3, machine, 1, 0, HEADER, sections_at, 0, HEADER, PROGRAM_HEADER, segments, SECTION_HEADER,
         sections, sections - 1,
     )  # fmt: skip
 

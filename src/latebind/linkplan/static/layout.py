@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from latebind.elf import Section
     from latebind.linkplan.static.symbols import LinkSymbol
 
-PAGE: Final = 4096
 MOST_ALIGNMENT: Final = 1 << 21
 """A huge page; larger alignments are refused."""
 
@@ -109,9 +108,10 @@ def priority(name: str) -> tuple[int, str]:
 
 
 class Layout:
-    """The output sections, and after `place` their addresses."""
+    """The output sections, and after `place` their addresses. `page` is the machine's largest, in bytes."""
 
-    def __init__(self) -> None:
+    def __init__(self, page: int) -> None:
+        self.page = page
         self.sections: dict[tuple[int, str], OutputSection] = {}
 
     def section(self, name: str, part: int, kind: int, flags: int) -> OutputSection:
@@ -172,7 +172,7 @@ class Layout:
     @property
     def align(self) -> int:
         """What segments must be aligned to: pages, or more where a section asks for it."""
-        return max(PAGE, *(s.align for s in self.sections.values())) if self.sections else PAGE
+        return max(self.page, *(s.align for s in self.sections.values())) if self.sections else self.page
 
     def place(self, headers: int) -> int:
         """Give everything its address, behind `headers` bytes of ELF and program headers; returns the end.
@@ -182,7 +182,7 @@ class Layout:
         at = headers
         for part in (READ, CODE, RELRO, DATA):
             if part != READ:
-                at = _up(at, self.align if part != DATA else PAGE)
+                at = _up(at, self.align if part != DATA else self.page)
             for section in self.part(part):
                 at = self._place(section, at)
         return at

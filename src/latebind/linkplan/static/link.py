@@ -11,7 +11,6 @@ from latebind.elf import dynamic as dyn
 from latebind.elf.archive import Archive
 from latebind.elf.symbol import SHN_COMMON, STB_LOCAL, STT_FUNC, STT_OBJECT, STV_HIDDEN
 from latebind.errors import Unsupported
-from latebind.linkplan.static import machine
 from latebind.linkplan.static.apply import Apply
 from latebind.linkplan.static.image import HEADERS, SHT_DYNAMIC, Image, dynamic_size
 from latebind.linkplan.static.layout import (
@@ -25,6 +24,7 @@ from latebind.linkplan.static.layout import (
     Layout,
     is_dropped,
 )
+from latebind.linkplan.static.machine import HANDLE, Code
 from latebind.linkplan.static.members import Members
 from latebind.linkplan.static.relocatable import SHF_EXECINSTR, SHF_TLS, SHF_WRITE, Reference, Relocatable
 from latebind.linkplan.static.slots import Slots
@@ -33,6 +33,8 @@ from latebind.linkplan.table import symbol_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+
+    from latebind.linkplan.static.machine import Target
 
 
 def link(
@@ -53,25 +55,26 @@ def link(
     object, section and offset, or `UnresolvedSymbol` for a hidden symbol, or a wanted one, that no input defines.
     """
     table = gather(inputs, wanted)
+    target = table.target
     needed = find_versions(table, libraries)
-    layout = Layout()
+    layout = Layout(target.page)
     take_sections(table, layout)
     _reserve_commons(table, layout)
     _end_frames(layout)
     added = _add_code(table, layout)
-    _close_pieces(layout)
+    _close_pieces(layout, target)
     layout.sort_constructors()
     dynamic = layout.make(".dynamic", RELRO, bytes(dynamic_size(needed)), kind=SHT_DYNAMIC)
     got = Chunk(".got", None, bytearray(), 0, 8)
     _provide(table, layout, dynamic, got)
-    slots = Slots()
+    slots = Slots(target)
     slots.scan(c for s in layout for c in s.chunks)
-    plt = layout.make(".plt", CODE, machine.CALL_ENTRY * len(slots.plt), align=16) if slots.plt else None
+    plt = layout.make(".plt", CODE, target.entry * len(slots.plt), align=16) if slots.plt else None
     got.contents, got.size = bytearray(max(slots.got_size, 8)), max(slots.got_size, 8)
     layout.section(".got", RELRO, SHT_PROGBITS, SHF_WRITE).chunks.append(got)
     header = layout.make(".eh_frame_hdr", READ, bytes(12), align=4) if (READ, ".eh_frame") in layout.sections else None
     end = layout.place(HEADERS)
-    apply = Apply(slots, got, plt, min((s.address for s in layout if s.flags & SHF_TLS), default=0))
+    apply = Apply(target, slots, got, plt, min((s.address for s in layout if s.flags & SHF_TLS), default=0))
     apply.run((c, bool(s.flags & SHF_WRITE)) for s in layout for c in s.chunks)
     _fill_eh_frame_header(layout, header)
     flags = dyn.DF_BIND_NOW | (dyn.DF_TEXTREL if apply.changes_text else 0)
@@ -81,7 +84,7 @@ def link(
     local = [s for i in table.inputs for s in i.symbols if s.binding == STB_LOCAL]
     named = [*local, *added, *table.names.values()]
     return Image(
-        layout, dynamic, needed, [*used, *exported], named, apply.left, end, flags, header,
+        target, layout, dynamic, needed, [*used, *exported], named, apply.left, end, flags, header,
         _wants_executable_stack(table), soname,
     ).build()  # fmt: skip
 
@@ -97,14 +100,14 @@ def gather(inputs: Sequence[Elf | Archive], wanted: Sequence[str]) -> SymbolTabl
     if not objects and not wanted:
         table.want(name for archive in archives for name in archive.definers)
     table.take_members(archives)
-    for name, code in machine.LIBC_PARTS.items():
-        if name in table.names and not table.names[name].defined:
-            table.want(n for _, _, n in code.references)
-    if machine.HANDLE in table.names:
-        table.want(n for _, _, n in machine.FINALIZE.references)
     table.check_wanted(wanted, ", ".join(i.path for i in inputs))
     if not table.inputs:
         raise Unsupported(", ".join(i.path for i in inputs), "holds no object to link")
+    for name, code in table.target.libc_parts.items():
+        if name in table.names and not table.names[name].defined:
+            table.want(n for _, _, n in code.references)
+    if HANDLE in table.names:
+        table.want(n for _, _, n in table.target.finalize.references)
     return table
 
 
@@ -217,37 +220,39 @@ def _define(table: SymbolTable, name: str, chunk: Chunk, value: int = 0) -> None
 
 def _add_code(table: SymbolTable, layout: Layout) -> list[LinkSymbol]:
     """What a compiler's start files and the static part of glibc would bring: see `machine`."""
-    for name, code in machine.LIBC_PARTS.items():
+    for name, code in table.target.libc_parts.items():
         symbol = table.names.get(name)
         if symbol is not None and not symbol.defined and symbol.library is None:
             _define(table, name, _code(code, table, layout))
             symbol.type = STT_FUNC
-    handle = table.names.get(machine.HANDLE)
+    handle = table.names.get(HANDLE)
     if handle is None or handle.defined:
         return []
     place = layout.make(".data.rel.ro", RELRO, bytes(8))
-    _define(table, machine.HANDLE, place)
-    place.references = [(Reference(0, machine.R_64, 0, 0), handle)]
-    chunk = _code(machine.FINALIZE, table, layout)
+    _define(table, HANDLE, place)
+    place.references = [(Reference(0, table.target.dynamic.absolute, 0, 0), handle)]
+    chunk = _code(table.target.finalize, table, layout)
     function = LinkSymbol("latebind_finalize", STB_LOCAL, STT_FUNC, STV_HIDDEN, chunk.size, defined=True, chunk=chunk)
     array = layout.make(".fini_array.00000", RELRO, bytes(8), kind=SHT_FINI_ARRAY)
-    array.references = [(Reference(0, machine.R_64, 0, 0), function)]
+    array.references = [(Reference(0, table.target.dynamic.absolute, 0, 0), function)]
     return [function]
 
 
-def _code(code: machine.Code, table: SymbolTable, layout: Layout) -> Chunk:
+def _code(code: Code, table: SymbolTable, layout: Layout) -> Chunk:
     chunk = layout.make(".text", CODE, code.code, align=16)
-    chunk.references = [(Reference(at, kind, 0, -4), table.get(name)) for at, kind, name in code.references]
+    chunk.references = [
+        (Reference(at, kind, 0, table.target.own_addend), table.get(name)) for at, kind, name in code.references
+    ]
     return chunk
 
 
-def _close_pieces(layout: Layout) -> None:
+def _close_pieces(layout: Layout, target: Target) -> None:
     """Make a function of the pieces of .init and of .fini, where there are any."""
     for name in (".init", ".fini"):
         section = layout.sections.get((CODE, name))
         if section is not None:
-            start = Chunk(name, None, bytearray(machine.PIECES_START), len(machine.PIECES_START), 16)
-            end = Chunk(name, None, bytearray(machine.PIECES_END), len(machine.PIECES_END), 1)
+            start = Chunk(name, None, bytearray(target.pieces_start), len(target.pieces_start), 16)
+            end = Chunk(name, None, bytearray(target.pieces_end), len(target.pieces_end), len(target.no_operation))
             section.chunks = [start, *section.chunks, end]
 
 

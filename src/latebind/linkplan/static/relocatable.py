@@ -13,6 +13,7 @@ from latebind.elf.header import ET_REL
 from latebind.elf.section import SHN_XINDEX, SHT_NOBITS, Section
 from latebind.elf.symbol import SHN_ABS, SHN_COMMON, Symbol
 from latebind.errors import Unsupported
+from latebind.linkplan.static.targets import TARGETS
 
 if TYPE_CHECKING:
     from latebind.elf import Elf
@@ -21,7 +22,6 @@ SHT_RELA, SHT_REL, SHT_GROUP = 4, 9, 17
 SHF_WRITE, SHF_ALLOC, SHF_EXECINSTR, SHF_GROUP, SHF_TLS, SHF_COMPRESSED = 1, 2, 4, 0x200, 0x400, 0x800
 SHN_LORESERVE = 0xFF00
 GRP_COMDAT = 1
-EM_X86_64 = 62
 
 
 class Reference(NamedTuple):
@@ -51,10 +51,13 @@ class Relocatable:
         header = elf.header
         if header.type != ET_REL:
             raise Unsupported(self.name, f"is no relocatable object but {header.type_name}", "load it by itself")
-        if header.machine != EM_X86_64 or header.bits != 64:
+        target = TARGETS.get(header.machine)
+        if target is None or header.bits != 64 or not elf.source.little:
             raise Unsupported(
-                self.name, f"is for {header.machine_name} ({header.bits}-bit); only x86-64 objects can be linked here"
+                self.name,
+                f"is for {header.machine_name} ({header.bits}-bit); only x86-64 and AArch64 objects can be linked here",
             )
+        self.target = target
         self.sections: tuple[Section, ...] = elf.sections
         self.symbols: tuple[Symbol, ...] = tuple(elf.static_symbols)
         self._check()
@@ -93,7 +96,7 @@ class Relocatable:
         found: dict[int, list[Reference]] = {}
         for table in self.sections:
             if table.type == SHT_REL:
-                raise Unsupported(self.name, "uses REL relocations, which x86-64's ABI does not")
+                raise Unsupported(self.name, "uses REL relocations, which its machine's ABI does not")
             if table.type != SHT_RELA:
                 continue
             if table.info >= len(self.sections):

@@ -6,8 +6,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, Final
 
-from latebind.linkplan.static import machine
-from latebind.linkplan.static.machine import RULES, Compute, Rule, is_call
+from latebind.linkplan.static.machine import Compute, Form, Rule, Target
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -46,6 +45,7 @@ _SLOTS: Final = {
 class Slots:
     """Offsets in the GOT by kind and symbol (None: of no symbol), and in the PLT by symbol."""
 
+    target: Target
     got: dict[tuple[Slot, LinkSymbol | None], int] = field(default_factory=dict)
     got_size: int = 0
     plt: dict[LinkSymbol, int] = field(default_factory=dict)
@@ -54,12 +54,12 @@ class Slots:
         """Make room for everything that the chunks' references need. Unknown types are left to `apply`."""
         for chunk in chunks:
             for reference, symbol in chunk.references:
-                rule = RULES.get(reference.type)
+                rule = self.target.rules.get(reference.type)
                 if rule is None:
                     continue
                 if rule.compute in _SLOTS:
                     self.slot(rule.compute, symbol)
-                elif needs_entry(rule, reference, symbol, chunk):
+                elif needs_entry(self.target, rule, reference, symbol, chunk):
                     self._entry(symbol)
 
     def slot(self, compute: Compute, symbol: LinkSymbol | None) -> int:
@@ -73,10 +73,10 @@ class Slots:
 
     def _entry(self, symbol: LinkSymbol) -> None:
         self.slot(Compute.SLOT, symbol)
-        self.plt.setdefault(symbol, len(self.plt) * len(machine.CALL_ENTRY))
+        self.plt.setdefault(symbol, len(self.plt) * len(self.target.entry))
 
 
-def needs_entry(rule: Rule, reference: Reference, symbol: LinkSymbol, chunk: Chunk) -> bool:
+def needs_entry(target: Target, rule: Rule, reference: Reference, symbol: LinkSymbol, chunk: Chunk) -> bool:
     """Whether the reference goes to the symbol's PLT entry instead of the symbol."""
     if symbol.is_ifunc:
         return rule.compute in {Compute.CALL, Compute.CALL_FROM_GOT, Compute.RELATIVE, Compute.FROM_GOT}
@@ -84,4 +84,5 @@ def needs_entry(rule: Rule, reference: Reference, symbol: LinkSymbol, chunk: Chu
         return False
     if rule.compute in {Compute.CALL, Compute.CALL_FROM_GOT}:
         return True
-    return rule.compute is Compute.RELATIVE and rule.width == 4 and is_call(chunk.contents, reference.offset)
+    is_distance = rule.compute is Compute.RELATIVE and rule.form is Form.WORD and rule.width == 4
+    return is_distance and target.is_call(chunk.contents, reference.offset)

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
     from latebind.elf import Elf
     from latebind.linkplan.static.layout import Chunk
+    from latebind.linkplan.static.machine import Target
     from latebind.linkplan.static.members import Members
 
 
@@ -123,9 +124,16 @@ class SymbolTable:
             known = self.names[name] = LinkSymbol(name, binding=STB_WEAK)
         return known
 
+    @property
+    def target(self) -> Target:
+        """The machine of the inputs, which are there."""
+        return self.inputs[0].file.target
+
     def add(self, elf: Elf) -> None:
         """Take an object in: its definitions and references."""
         file = Relocatable(elf)
+        if self.inputs and file.target is not self.target:
+            raise Unsupported(file.name, f"is for {elf.header.machine_name}, {self.inputs[0].file.name} is not")
         discarded: set[int] = set()
         for group in file.groups:
             if group.is_comdat and group.signature in self._groups:

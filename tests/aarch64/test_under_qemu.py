@@ -1,0 +1,36 @@
+"""The linker on aarch64: its own tests, run under qemu-user with Debian's arm64 libraries (tools/aarch64)."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from support import needs
+
+TOP = Path(__file__).parents[2]
+PARTS = {
+    "core": ["tests/core"],
+    "linker": ["tests/linker"],
+    "machine": ["tests/aarch64", "tests/linkplan/static"],
+    "libraries": ["tests/real"],
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("part", PARTS)
+def test_the_tests_pass_there(part: str) -> None:
+    for tool, package in (
+        ("qemu-aarch64", "qemu-user"), ("aarch64-linux-gnu-gcc", "gcc-aarch64-linux-gnu"),
+        ("aarch64-linux-gnu-g++", "g++-aarch64-linux-gnu"), ("ld.lld", "lld"),
+    ):  # fmt: skip
+        needs.program(tool, package)
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(("PYTEST_", "COV_"))}
+    command = [str(TOP / "tools" / "aarch64"), "-m", "pytest", "-q", *PARTS[part]]
+    run = subprocess.run(command, cwd=TOP, env=environment, capture_output=True, text=True, check=False, timeout=1800)
+    assert run.returncode == 0, run.stdout[-6000:] + run.stderr[-2000:]
+    (summary,) = re.findall(r"^(?:=* )?(\d+ passed.*)", run.stdout, re.MULTILINE)[-1:]
+    assert "skipped" not in summary, run.stdout[-6000:]
