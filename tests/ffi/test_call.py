@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from latebind import ClosedLibrary
+from latebind import ClosedLibrary, _core
 from latebind.ffi import parse_prototype
 
 if TYPE_CHECKING:
@@ -187,16 +187,19 @@ def test_numbers_are_not_guessed_from_other_types(bind: Callable[[str], NativeFu
 def test_a_bound_function_can_be_passed_to_a_function(bind: Callable[[str], NativeFunction]) -> None:
     apply, twice = bind("int apply(int (*f)(int), int x)"), bind("int twice(int)")
     assert apply(twice, 21) == 42
-    with pytest.raises(TypeError, match="Callback"):
-        apply(lambda x: x, 1)
+    assert apply(lambda x: x + 1, 1) == 2
+    with pytest.raises(TypeError, match="a Python function has no C type"):
+        bind("int apply(void *f, int x)")(lambda x: x, 1)
     assert apply(parse_prototype("int triple(int)").callback(lambda x: 3 * x), 14) == 42
 
 
 def test_a_closed_library_is_noticed_before_the_call(bind: Callable[[str], NativeFunction]) -> None:
-    is_open = True
-    twice = parse_prototype("int twice(int)").bind(bind("int twice(int)").address, "libecho.so", alive=lambda: is_open)
+    lifetime = _core.Lifetime(ClosedLibrary, "libecho.so")
+    twice = parse_prototype("int twice(int)").bind(bind("int twice(int)").address, "libecho.so", lifetime=lifetime)
     assert twice(4) == 8
-    is_open = False
+    ended: list[bool] = []
+    lifetime.end(lambda: ended.append(True))
+    assert ended
     with pytest.raises(ClosedLibrary):
         twice(4)
 
