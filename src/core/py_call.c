@@ -114,25 +114,25 @@ static void spread(const struct lb_slot *slot, const uint8_t *bytes, uint64_t *w
         memcpy(words + slot->pieces[i].word, bytes + slot->pieces[i].offset, slot->pieces[i].size);
 }
 
-static int record_to_words(const struct lb_slot *slot, PyObject *value, uint64_t *words)
+static int record_to_words(const Function *self, const struct lb_slot *slot, PyObject *value, struct frame *frame)
 {
     void *data;
     size_t size;
     bool is_readonly;
+    uint64_t address;
     if (!lb_is_memory(value) || PyObject_IsInstance(value, slot->class) != 1) {
-        PyObject *shown = PyErr_Occurred() ? NULL : lb_shown(value);
-        if (shown != NULL)
-            PyErr_Format(PyExc_TypeError, "expected a %S, not %U", slot->type, shown);
-        Py_XDECREF(shown);
-        return -1;
+        if (PyErr_Occurred() || lb_converted(slot, value, self->convert, &address, &frame->kept) < 0)
+            return -1;
+        spread(slot, (const uint8_t *)(uintptr_t)address, frame->words);
+        return 0;
     }
     if (lb_memory_data(value, &data, &size, &is_readonly) < 0)
         return -1;
-    if (size != slot->size) {
+    if (size != slot->size) { /* of a class that was derived and changed */
         PyErr_Format(PyExc_ValueError, "%S has %u bytes, not %zu", slot->type, (unsigned)slot->size, size);
         return -1;
     }
-    spread(slot, data, words);
+    spread(slot, data, frame->words);
     return 0;
 }
 
@@ -166,7 +166,7 @@ static int put_argument(const Function *self, const struct lb_slot *slot, PyObje
     case LB_POINTER:
         return lb_pointer_to_word(slot, value, self->convert, &frame->words[slot->word], &frame->kept);
     case LB_RECORD:
-        return record_to_words(slot, value, frame->words);
+        return record_to_words(self, slot, value, frame);
     case LB_INT128:
     case LB_UINT128:
     case LB_LONG_DOUBLE:
@@ -451,7 +451,7 @@ static int read_slots(Function *self, PyObject *parameters)
         self->slot_count++;
         if (lb_slot_read(slot, PyTuple_GetItem(parameters, i), LB_CALL_STACK + self->stack_words) < 0)
             return -1;
-        self->pointers += slot->op == LB_TEXT || slot->op == LB_POINTER;
+        self->pointers += slot->op == LB_TEXT || slot->op == LB_POINTER || slot->op == LB_RECORD;
         self->outs += (slot->flags & LB_OUT) != 0;
     }
     self->given = self->slot_count - self->outs;

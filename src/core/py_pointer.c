@@ -9,7 +9,10 @@
 static int wrong(const struct lb_slot *slot, PyObject *value)
 {
     PyObject *shown = lb_shown(value);
-    if (shown != NULL) {
+    if (shown != NULL && slot->op == LB_RECORD) {
+        PyErr_Format(PyExc_TypeError, "expected a %S, not %U", slot->type, shown);
+        Py_DECREF(shown);
+    } else if (shown != NULL) {
         PyErr_Format(PyExc_TypeError, "expected %s, not %U",
                      slot->op == LB_TEXT ? "bytes, str, an address, None or a buffer" : "an address, None or a buffer",
                      shown);
@@ -139,8 +142,7 @@ static int memory_to_word(const struct lb_slot *slot, PyObject *value, uint64_t 
 }
 
 /* What latebind.ffi.convert makes of it: (address, something to keep until the call is over). */
-static int converted_to_word(const struct lb_slot *slot, PyObject *value, PyObject *convert, uint64_t *word,
-                             struct lb_kept *kept)
+int lb_converted(const struct lb_slot *slot, PyObject *value, PyObject *convert, uint64_t *word, struct lb_kept *kept)
 {
     unsigned long long address;
     PyObject *keep;
@@ -191,7 +193,7 @@ int lb_pointer_to_word(const struct lb_slot *slot, PyObject *value, PyObject *co
         return memory_to_word(slot, value, word);
     if (!lb_is_memory(value) && PyObject_CheckBuffer(value))
         return buffer_to_word(slot, value, word, kept);
-    return converted_to_word(slot, value, convert, word, kept);
+    return lb_converted(slot, value, convert, word, kept);
 }
 
 void lb_kept_release(struct lb_kept *kept)

@@ -63,6 +63,8 @@ int lb_scalar_to_words(uint8_t op, PyObject *type, PyObject *value, uint64_t *wo
 /* The address that `value` stands for; `convert` is asked about what the core does not know. */
 int lb_pointer_to_word(const struct lb_slot *slot, PyObject *value, PyObject *convert, uint64_t *word,
                        struct lb_kept *kept);
+/* The address that `convert` makes of `value`, for a pointer or a record by value. */
+int lb_converted(const struct lb_slot *slot, PyObject *value, PyObject *convert, uint64_t *word, struct lb_kept *kept);
 void lb_kept_release(struct lb_kept *kept);
 
 /* The Python value of a scalar or pointer at `bytes`; TEXT is read as bytes, or made a `text_class` where given. */

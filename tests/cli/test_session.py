@@ -71,7 +71,10 @@ def session() -> Iterator[Session]:
     ("libc.so.6 int isatty(int) -1", "  0"),
     ("libm.so.6 long double sqrtl(long double) 4", "  2.0"),
     ("libm.so.6 double _Complex conj(double _Complex) 1+2j", "  (1-2j)"),
-    ("""libc.so.6 int snprintf(char *, size_t, const char *, ...) NULL 0 "%d %s %g %c %p" -5 "text" 0.5 'x' NULL""", "  19"),
+    (
+        """libc.so.6 int snprintf(char *, size_t, const char *, ...) NULL 0 "%d %s %g %c %p" -5 "text" 0.5 'x' NULL""",
+        "  19",
+    ),
 ])  # fmt: skip
 def test_a_line_is_answered(session: Session, line: str, answer: str) -> None:
     assert session.execute(line) == answer

@@ -203,16 +203,8 @@ def read_variable(written: str) -> object:
 
 def read_value(wanted: CType, written: str) -> object:
     """The value that `written` means where the type `wanted` is expected. Raises ValueError saying what is wrong."""
-    if wanted.kind is Kind.FLOATING:
-        try:
-            return float.fromhex(written) if written.lower().lstrip("+-").startswith("0x") else float(written)
-        except ValueError:
-            raise ValueError(f"{written} is not a number") from None
-    if wanted.kind is Kind.COMPLEX:
-        try:
-            return complex(written)
-        except ValueError:
-            raise ValueError(f"{written} is not a number") from None
+    if wanted.kind in {Kind.FLOATING, Kind.COMPLEX}:
+        return _number(wanted, written)
     if wanted.kind is Kind.RECORD:
         raise ValueError(f"a {wanted} cannot be written in a line")
     if wanted.kind is Kind.BOOL:
@@ -226,6 +218,15 @@ def read_value(wanted: CType, written: str) -> object:
     if written == "NULL":
         return None
     return _whole(written, 'an address, NULL or a "text in quotes"')
+
+
+def _number(wanted: CType, written: str) -> complex:
+    is_hexadecimal = wanted.kind is Kind.FLOATING and written.lower().lstrip("+-").startswith("0x")
+    read = float.fromhex if is_hexadecimal else float if wanted.kind is Kind.FLOATING else complex
+    try:
+        return read(written)
+    except ValueError:
+        raise ValueError(f"{written} is not a number") from None
 
 
 def _whole(written: str, what: str) -> int:

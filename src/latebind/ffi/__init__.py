@@ -6,6 +6,7 @@ the function at a runtime address callable, with every argument checked before t
 declarations of a whole header, and `new`, `at` and `view` give memory the types that it declares.
 """
 
+from latebind._core import Callback, Function
 from latebind.ffi.call import errno, set_errno
 from latebind.ffi.ctype import CType, Kind, Parameter, Prototype
 from latebind.ffi.header import Header
@@ -14,6 +15,8 @@ from latebind.ffi.values import address_of, at, new, reader, size_of, view
 
 __all__ = [
     "CType",
+    "Callback",
+    "Function",
     "Header",
     "Kind",
     "Parameter",

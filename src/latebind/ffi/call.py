@@ -10,7 +10,7 @@ Results: integers as int, floating point as float, complex as complex, bool as b
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from latebind import _core
 from latebind.ffi import convert
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from latebind.ffi.ctype import Prototype
-
-NativeFunction: Final = _core.Function
 
 
 def bind(

@@ -8,16 +8,21 @@ from __future__ import annotations
 from typing import Any
 
 from latebind import _core
-from latebind.ffi.ctype import CType, Kind
+from latebind.ffi.ctype import CType, Kind, Record
 
 Converted = tuple[int, object]
 """An address, and what must be kept as long as it is used."""
 
 
-def pointer(type_: CType, value: Any) -> Converted | None:
-    """What `value` is as the pointer `type_`, for a call; None if nothing. Raises TypeError with a reason."""
+def pointer(type_: CType | None, value: Any) -> Converted | None:
+    """What `value` is as the pointer, or record by value, `type_`, for a call; None if nothing.
+
+    Raises TypeError, or what goes wrong with a field, with a reason.
+    """
+    if type_ is not None and type_.kind is Kind.RECORD:
+        return _by_value(type_, value)
     if isinstance(value, _core.Memory):
-        return _memory(type_, value)
+        return _memory(type_, value) if type_ is not None else (_core.memory_address(value), value)
     address = getattr(value, "address", None)
     if isinstance(address, int) and not isinstance(value, type):  # a Callback, or who behaves like one
         return address, value
@@ -30,6 +35,31 @@ def pointer(type_: CType, value: Any) -> Converted | None:
     return None
 
 
+def _by_value(type_: CType, value: Any) -> Converted | None:
+    """A record for a record: one of an equal description elsewhere, or its fields as a tuple or dict."""
+    from latebind.ffi.values import new
+
+    record = getattr(value, "_record_", None)
+    if isinstance(value, tuple | dict):
+        value = new(type_, value)
+    elif record is None or type_.record is None or not compatible(record, type_.record):
+        return None
+    return _core.memory_address(value), value
+
+
+def compatible(one: Record, other: Record) -> bool:
+    """Whether two descriptions say the same (C17 6.2.7): name, size, and the names, types and places of the members."""
+    if one is other:
+        return True
+    if (one.spelling, one.is_union, one.size) != (other.spelling, other.is_union, other.size):
+        return False
+    return _members(one) == _members(other)
+
+
+def _members(record: Record) -> list[object]:
+    return [(f.name, f.type.kind, f.type.bytes, f.offset, f.shift, f.width) for f in record.fields or ()]
+
+
 def _memory(type_: CType, value: Any) -> Converted:
     """A value of another class than the pointer's: an array of that class's, or any where the target has no fields."""
     target = type_.target
@@ -37,8 +67,11 @@ def _memory(type_: CType, value: Any) -> Converted:
     record = getattr(value, "_record_", None)
     if target is not None and target.kind is Kind.RECORD and target.record is not None:
         found = record or (element.record if element is not None else None)
-        same = found is target.record or (found is not None and found.spelling == target.record.spelling)
-        if not same or (target.record.size and found.size != target.record.size):
+        known = target.record.fields is not None
+        same = found is not None and (
+            compatible(found, target.record) if known else found.spelling == target.record.spelling
+        )
+        if not same:
             raise TypeError(f"expected a {target}, not a {_shown(value)}")
     return _core.memory_address(value), value
 

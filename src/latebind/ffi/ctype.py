@@ -35,7 +35,8 @@ class Kind(Enum):
 class Field:
     """One member of a record. `offset` is bytes; a bit-field has a `width` and begins `shift` bits behind `offset`.
 
-    `name` is None for an anonymous structure or union, whose own members are reached as if they stood here.
+    `name` is None for an anonymous structure or union, whose own members are reached as if they stood here, and for an
+    unnamed bit-field, which is padding.
     """
 
     name: str | None
@@ -174,6 +175,15 @@ class Prototype:
         if self.result.kind is not Kind.TEXT:
             return self
         return replace(self, result=replace(self.result, kind=Kind.POINTER))
+
+
+def array_spelling(element: CType, length: int | None) -> str:
+    """How C writes an array of `element`: an array of arrays has its own bounds behind the outer one's."""
+    bound = f"[{'' if length is None else length}]"
+    if element.kind is Kind.ARRAY:
+        inner, bracket, rest = element.spelling.partition("[")
+        return f"{inner}{bound}{bracket}{rest}"
+    return f"{element.spelling}{'' if element.spelling.endswith('*') else ' '}{bound}"
 
 
 VOID: Final = CType(Kind.VOID, 0, "void")

@@ -7,7 +7,16 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from latebind.errors import Unsupported
-from latebind.ffi.ctype import ARITHMETIC, TYPEDEFS, CType, Kind, Parameter, Prototype, Record
+from latebind.ffi.ctype import (
+    ARITHMETIC,
+    TYPEDEFS,
+    CType,
+    Kind,
+    Parameter,
+    Prototype,
+    Record,
+    array_spelling,
+)
 from latebind.ffi.layout import lay_out
 
 if TYPE_CHECKING:
@@ -104,7 +113,8 @@ class Reader:
             return self._array(node)
         if isinstance(node, c_ast.FuncDecl):
             return CType(Kind.FUNCTION, 0, _spelled_type(node), prototype=self.prototype("(*)", node))
-        base = node.type
+        bare = isinstance(node, c_ast.Struct | c_ast.Union | c_ast.Enum)  # nothing is declared with it
+        base = node if bare else node.type
         if isinstance(base, c_ast.Struct | c_ast.Union):
             return self.record(base)
         if isinstance(base, c_ast.Enum):
@@ -129,13 +139,13 @@ class Reader:
         from pycparser import c_ast
 
         if isinstance(target, c_ast.TypeDecl) and isinstance(target.type, c_ast.IdentifierType):
-            names = list(target.type.names)
-            if len(names) == 1 and names[0] not in self.known.typedefs and names[0] not in TYPEDEFS:
-                if (names[0],) not in ARITHMETIC and names != ["char"]:
-                    return None
-        if isinstance(target, c_ast.TypeDecl) and isinstance(target.type, c_ast.Enum):
-            if target.type.values is None and f"enum {target.type.name}" not in self.known.tags:
+            name, *more = target.type.names
+            plain = bool(more) or name == "char" or (name,) in ARITHMETIC
+            if not plain and name not in self.known.typedefs and name not in TYPEDEFS:
                 return None
+        if isinstance(target, c_ast.TypeDecl) and isinstance(target.type, c_ast.Enum):
+            described = target.type.values is not None or f"enum {target.type.name}" in self.known.tags
+            return self.type(target) if described else None
         if isinstance(target, c_ast.PtrDecl | c_ast.ArrayDecl | c_ast.FuncDecl):
             innermost = target
             while not isinstance(innermost, c_ast.TypeDecl):
@@ -238,22 +248,30 @@ class Reader:
             return _literal(node.value, self.text)
         if isinstance(node, c_ast.ID) and node.name in self.known.constants:
             return self.known.constants[node.name]
-        if isinstance(node, c_ast.UnaryOp):
-            if node.op in {"sizeof", "_Alignof"} and isinstance(node.expr, c_ast.Typename):
-                made = self.type(node.expr.type)
-                return made.bytes if node.op == "sizeof" else made.alignment
-            if node.op in _UNARY:
-                return _UNARY[node.op](self.constant(node.expr))
-        if isinstance(node, c_ast.BinaryOp) and node.op in _BINARY:
-            left, right = self.constant(node.left), self.constant(node.right)
-            if (node.op in {"/", "%"} and right == 0) or (node.op in {"<<", ">>"} and not 0 <= right < 64):
-                raise ValueError(f"{_spelled(node)} has no value in {self.text!r}")
-            return _BINARY[node.op](left, right)
         if isinstance(node, c_ast.TernaryOp):
             return self.constant(node.iftrue if self.constant(node.cond) else node.iffalse)
         if isinstance(node, c_ast.Cast):
             return self.constant(node.expr)
-        raise ValueError(f"{_spelled(node)} is no constant that is known in {self.text!r}")
+        value = self._operation(node)
+        if value is None:
+            raise ValueError(f"{_spelled(node)} is no constant that is known in {self.text!r}")
+        return value
+
+    def _operation(self, node: Any) -> int | None:
+        """The value of an operator's expression; None for one that is none of a constant's."""
+        from pycparser import c_ast
+
+        if isinstance(node, c_ast.UnaryOp) and node.op in _UNARY:
+            return int(_UNARY[node.op](self.constant(node.expr)))
+        if isinstance(node, c_ast.UnaryOp) and isinstance(node.expr, c_ast.Typename):
+            made = self.type(node.expr.type)
+            return {"sizeof": made.bytes, "_Alignof": made.alignment}.get(node.op)
+        if not isinstance(node, c_ast.BinaryOp) or node.op not in _BINARY:
+            return None
+        left, right = self.constant(node.left), self.constant(node.right)
+        if (node.op in {"/", "%"} and right == 0) or (node.op in {"<<", ">>"} and not 0 <= right < 64):
+            raise ValueError(f"{_spelled(node)} has no value in {self.text!r}")
+        return int(_BINARY[node.op](left, right))
 
 
 def _quotient(left: int, right: int) -> int:
@@ -298,15 +316,6 @@ def _literal(written: str, text: str) -> int:
         return int(digits, 8) if digits.startswith("0") and digits.isdigit() else int(digits, 0)
     except ValueError:
         raise ValueError(f"{written} is no whole number in {text!r}") from None
-
-
-def array_spelling(element: CType, length: int | None) -> str:
-    """How C writes an array of `element`: an array of arrays has its own bounds behind the outer one's."""
-    bound = f"[{'' if length is None else length}]"
-    if element.kind is Kind.ARRAY:
-        inner, bracket, rest = element.spelling.partition("[")
-        return f"{inner}{bound}{bracket}{rest}"
-    return f"{element.spelling}{'' if element.spelling.endswith('*') else ' '}{bound}"
 
 
 def _spelled_type(node: Any) -> str:

@@ -8,17 +8,17 @@ from latebind.errors import Unsupported
 from latebind.ffi.prototype import parse_prototype
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from latebind.elf import Elf
     from latebind.ffi.ctype import Prototype
     from latebind.ffi.declaration import Declarations
 
 
-def find_prototype(given: str | Callable[..., Any], types: Declarations | None, elf: Callable[[], Elf]) -> Prototype:
+def find_prototype(given: str | Callable[..., Any], types: Declarations | None, elves: Iterable[Elf]) -> Prototype:
     """The prototype that `given` is, or names.
 
-    A name alone is looked up in `types`, then in the debug information of the file that `elf()` gives. Raises
+    A name alone is looked up in `types`, then in the debug information of the first of `elves` that exports it. Raises
     ValueError and Unsupported.
     """
     if not isinstance(given, str):
@@ -32,7 +32,10 @@ def find_prototype(given: str | Callable[..., Any], types: Declarations | None, 
         return types.prototypes[name]
     from latebind.ffi.debug import described_prototype
 
-    found = described_prototype(elf(), name)
-    if found is None:
-        raise Unsupported(name, "has no prototype: there is no debug information about it", "give its C prototype")
-    return found
+    for elf in elves:
+        if any(symbol.name == name and symbol.exported for symbol in elf.symbols):
+            found = described_prototype(elf, name)
+            if found is not None:
+                return found
+            break
+    raise Unsupported(name, "has no prototype: no debug information tells it", "give its C prototype")

@@ -16,7 +16,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from latebind.errors import Unsupported
-from latebind.ffi.ctype import TYPEDEFS, CType, Kind, Prototype
+from latebind.ffi.ctype import TYPEDEFS, CType, Kind
 from latebind.ffi.declaration import Declarations, Reader
 from latebind.ffi.values import record_class
 
@@ -116,10 +116,6 @@ def _read(text: str, into: Header) -> None:
         elif isinstance(node, c_ast.Decl):
             if isinstance(node.type, c_ast.FuncDecl):
                 into.prototypes[node.name] = reader.prototype(node.name, node.type)
-            elif isinstance(node.type, c_ast.Struct | c_ast.Union):
-                reader.record(node.type)
-            elif isinstance(node.type, c_ast.Enum):
-                reader.enumeration(node.type)
             else:
                 reader.type(node.type)
 
@@ -165,28 +161,38 @@ def _preprocessed(text: str, into: Declarations) -> Iterator[str]:
         match = _DIRECTIVE.fullmatch(line)
         if match is None:
             yield line if all(active) else ""
-            continue
-        word, rest = match[1], match[2].strip()
-        kept = ""
-        if word in {"ifdef", "ifndef"}:
-            active.append((rest in defined) == (word == "ifdef"))
-        elif word == "else" and active:
-            active[-1] = not active[-1]
-        elif word == "endif" and active:
-            active.pop()
-        elif not all(active):
-            pass
-        elif word == "define":
-            _define(rest, defined, into)
-        elif word == "undef":
-            defined.discard(rest)
-        elif word == "pragma" or word.isdigit() or word == "line":
-            kept = line if rest != "once" and not rest.startswith("GCC") else ""
-        elif word not in {"include", ""}:
-            raise Unsupported(line.strip(), "needs a preprocessor", "give what `cc -E -P` writes")
-        yield kept
+        elif not _condition(match[1], match[2].strip(), defined, active) and all(active):
+            yield _directive(line, match[1], match[2].strip(), defined, into)
+        else:
+            yield ""
     if active:
         raise ValueError("an #ifdef without its #endif")
+
+
+def _condition(word: str, rest: str, defined: set[str], active: list[bool]) -> bool:
+    """Whether the directive is one of #ifdef … #endif; then `active` changes."""
+    if word in {"ifdef", "ifndef"}:
+        active.append((rest in defined) == (word == "ifdef"))
+    elif word == "else" and active:
+        active[-1] = not active[-1]
+    elif word == "endif" and active:
+        active.pop()
+    else:
+        return False
+    return True
+
+
+def _directive(line: str, word: str, rest: str, defined: set[str], into: Declarations) -> str:
+    """What remains of a directive for the parser."""
+    if word == "define":
+        _define(rest, defined, into)
+    elif word == "undef":
+        defined.discard(rest)
+    elif word == "pragma" or word.isdigit() or word == "line":
+        return line if rest != "once" and not rest.startswith("GCC") else ""
+    elif word not in {"include", ""}:
+        raise Unsupported(line.strip(), "needs a preprocessor", "give what `cc -E -P` writes")
+    return ""
 
 
 def _define(rest: str, defined: set[str], into: Declarations) -> None:

@@ -6,11 +6,14 @@ cross a boundary of its own type.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from typing import TYPE_CHECKING, TypeAlias
 
 from latebind.ffi.ctype import CType, Field, Record
 
-Member = tuple[str | None, CType, int | None]
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+Member: TypeAlias = tuple[str | None, CType, int | None]
 """Name, type, and width in bits (None where it is no bit-field)."""
 
 
@@ -34,8 +37,7 @@ def lay_out(record: Record, members: Sequence[Member], *, pack: int = 0) -> None
             unit = type_.size * 8
             if position // unit != (position + width - 1) // unit and not pack:
                 position = _round(position, natural * 8)
-            if name is not None:
-                fields.append(bit_field(name, type_, position, width))
+            fields.append(bit_field(name, type_, position, width))
             position += width
             if name is None:  # an unnamed one does not align the whole
                 end = max(end, position)
@@ -48,7 +50,7 @@ def lay_out(record: Record, members: Sequence[Member], *, pack: int = 0) -> None
 
 
 def bit_field(name: str | None, type_: CType, position: int, width: int) -> Field:
-    """The bit-field of `width` bits at bit `position`, in a unit of its own type, or from its first byte if it crosses."""
+    """The bit-field of `width` bits at bit `position`, in a unit of its own type, else from its first byte."""
     unit = type_.size * 8
     start = position // unit * unit
     if position + width > start + unit:

@@ -54,12 +54,13 @@ def _parse(text: str, types: Declarations) -> Prototype:
 
 
 def parse_type(text: str, types: Declarations | None = None) -> CType:
-    """The type that `text` names, as in `"unsigned long"`, `"int[4]"` or `"struct point"` (with `types` that say what
-    it is). Raises ValueError and Unsupported, as `parse_prototype` does.
+    """The type that `text` names, as in `"unsigned long"` or `"int[4]"`; `types` explain it as in `parse_prototype`.
+
+    Raises ValueError and Unsupported, as `parse_prototype` does.
     """
     types = types if types is not None else Declarations()
     declared = declaration(f"int x = sizeof({text})", types, text)
-    name = getattr(getattr(declared, "init", None), "expr", None)
+    name: Any = getattr(getattr(declared, "init", None), "expr", None)
     if type(name).__name__ != "Typename":
         raise ValueError(f"not a C type: {text!r}")
     return Reader(types, text).type(name.type)

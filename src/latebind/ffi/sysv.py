@@ -7,12 +7,15 @@ to xmm7, then the stack; of a result rax rdx, then xmm0 xmm1, then st0 and st1 (
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
+from latebind.errors import Unsupported
 from latebind.ffi.ctype import CType, Kind
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 INTEGERS: Final = 6
 VECTORS: Final = 8
@@ -101,21 +104,43 @@ def place_result(type_: CType) -> tuple[Piece, ...] | None:
 
 
 def classify(type_: CType) -> tuple[Class, ...]:
-    """The classes of the eightbytes of a value of this type."""
-    size = type_.bytes
-    if size > 16:
+    """The classes of the eightbytes of a value of this type; MEMORY alone where the whole value goes there.
+
+    Raises Unsupported where compilers do not agree: gcc lets an unnamed bit-field give its eightbyte a class, as if it
+    had a name, and clang does not.
+    """
+    if type_.bytes > 16:
         return (Class.MEMORY,)
-    classes = [Class.NONE] * -(-size // 8)
-    for offset, scalar, width in _scalars(type_, 0):
-        if not width and offset % scalar.alignment:  # an unaligned member: the whole value goes to memory
-            return (Class.MEMORY,)
-        span = range(offset // 8, (offset + (scalar.bytes if not width else -(-width // 8)) - 1) // 8 + 1)
-        for number, class_ in zip(span, _classes(scalar, len(span)), strict=False):
+    count = -(-type_.bytes // 8)
+    classes = _classify(type_, 0, count, with_unnamed=True)
+    if classes != _classify(type_, 0, count, with_unnamed=False):
+        raise Unsupported(str(type_), "has an unnamed bit-field, and gcc passes it otherwise than clang", "name it")
+    return (Class.MEMORY,) if classes is None else tuple(classes)
+
+
+def _classify(type_: CType, offset: int, count: int, *, with_unnamed: bool) -> list[Class] | None:
+    """The classes that a part at `offset` gives the `count` eightbytes of a value; None: the value goes to memory.
+
+    Each record is judged by itself, too: one that would go to memory alone takes what is around it along.
+    """
+    classes = [Class.NONE] * count
+    for place, part, width in _parts(type_, offset, with_unnamed=with_unnamed):
+        if part.kind in {Kind.RECORD, Kind.ARRAY}:
+            inner = _classify(part, place, count, with_unnamed=with_unnamed)
+            if inner is None:
+                return None
+            classes = [_merge(one, other) for one, other in zip(classes, inner, strict=True)]
+            continue
+        if not width and place % part.alignment:  # an unaligned member
+            return None
+        size = part.bytes if not width else -(-width // 8)
+        span = range(place // 8, (place + size - 1) // 8 + 1)
+        for number, class_ in zip(span, _classes(part, len(span)), strict=False):
             classes[number] = _merge(classes[number], class_)
     for number, class_ in enumerate(classes):
         if class_ is Class.MEMORY or (class_ is Class.X87UP and classes[number - 1] is not Class.X87):
-            return (Class.MEMORY,)
-    return tuple(classes)
+            return None
+    return classes
 
 
 def _classes(scalar: CType, count: int) -> tuple[Class, ...]:
@@ -135,17 +160,19 @@ def _merge(one: Class, other: Class) -> Class:
     return Class.MEMORY if {one, other} & {Class.X87, Class.X87UP} else Class.SSE
 
 
-def _scalars(type_: CType, offset: int) -> Iterator[tuple[int, CType, int]]:
-    """(offset, type, width) of every number and pointer in a value; a bit-field by its first byte and its width."""
+def _parts(type_: CType, offset: int, *, with_unnamed: bool) -> Iterator[tuple[int, CType, int]]:
+    """(offset, type, width) of the members of a record, the elements of an array, or the number or pointer itself.
+
+    A bit-field is named by its first byte, and its width counts from there.
+    """
     if type_.kind is Kind.RECORD and type_.record is not None:
         for field in type_.record.fields or ():
-            if field.width:
-                start = field.shift // 8
-                yield offset + field.offset + start, field.type, field.shift % 8 + field.width
-            else:
-                yield from _scalars(field.type, offset + field.offset)
+            start = field.shift // 8
+            width = field.shift % 8 + field.width if field.width else 0
+            if with_unnamed or not width or field.name is not None:
+                yield offset + field.offset + start, field.type, width
     elif type_.kind is Kind.ARRAY and type_.target is not None:
         for index in range(type_.length or 0):
-            yield from _scalars(type_.target, offset + index * type_.target.bytes)
+            yield offset + index * type_.target.bytes, type_.target, 0
     else:
         yield offset, type_, 0

@@ -8,14 +8,13 @@ pointer in it was given (text, a buffer, another value, a Python function) is ke
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar, overload
 
 from latebind import _core
-from latebind.ffi.ctype import CType, Field, Kind, Record
+from latebind.ffi.ctype import CType, Field, Kind, Record, array_spelling
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from latebind.ffi.declaration import Declarations
 
@@ -108,7 +107,7 @@ class Array(_core.Memory):
 
     def __repr__(self) -> str:
         shown = ", ".join(map(repr, self[:_SHOWN])) + (", …" if self._length_ > _SHOWN else "")
-        return f"<{self._element_.spelling}[{self._length_}]: {shown}>"
+        return f"<{array_spelling(self._element_, self._length_)}: {shown}>"
 
 
 class Box(_core.Memory):
@@ -313,7 +312,7 @@ def at(type_: type[V] | CType | str, address: int, keep: object = None, *, types
 
 
 def view(type_: type[V] | CType | str, buffer: Any, offset: int = 0, *, types: Declarations | None = None) -> V:
-    """The value that lies in a buffer, without a copy; read-only where the buffer is. Raises ValueError if too short."""
+    """The value that lies in a buffer, without a copy; read-only where that is. Raises ValueError if it is short."""
     class_ = _class(type_, types)
     made: V = _core.memory_view(class_, buffer, offset, class_._size_)
     return made

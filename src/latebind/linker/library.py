@@ -136,7 +136,10 @@ class Library:
         """
         from latebind.ffi.find import find_prototype  # late: pycparser is not needed to load or to look up
 
-        parsed = find_prototype(prototype, types, lambda: self._closure[0].elf)
+        self._check_open()
+        if isinstance(prototype, str) and prototype.isidentifier() and not (types and prototype in types.prototypes):
+            self.symbol(prototype)  # rather no such function than nothing about it
+        parsed = find_prototype(prototype, types, (o.elf for o in self._closure))
         address = self.symbol(parsed.name)
         return parsed.bind(address, self.path, lifetime=self.lifetime, quick=quick, out=out)
 

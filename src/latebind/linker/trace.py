@@ -152,7 +152,7 @@ def _read(parameter: Parameter, pieces: tuple[tuple[int, int, int], ...], words:
     for word, offset, size in pieces:
         data[offset : offset + size] = words[8 * word : 8 * word + size]
     if wanted.kind not in {Kind.TEXT, Kind.POINTER}:
-        value = view(wanted, data)
+        value: Any = view(wanted, data)
         return value if wanted.kind is Kind.RECORD else value.value
     number = int.from_bytes(data, "little")
     if wanted.kind is Kind.TEXT and wanted.const and number:  # without const it may be a buffer yet to be filled

@@ -104,10 +104,11 @@ def _bytes(bits: int) -> str:
 
 @dataclass(slots=True)
 class Declarations:
-    """Signatures by exported name, layouts by type name (``struct point``)."""
+    """Signatures by exported name, layouts by type name (``struct point``); what each function calls its parameters."""
 
     signatures: dict[str, str] = field(default_factory=dict)
     layouts: dict[str, Layout] = field(default_factory=dict)
+    parameters: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 def debug_file(elf: Elf) -> str | None:
@@ -166,6 +167,8 @@ class _Reader:
         for unit in dwarf.iter_CUs():
             for entry in unit.get_top_DIE().iter_children():
                 self._top(entry)
+            if len(self.found.signatures) == len(self.names):
+                return
 
     def _top(self, entry: Any) -> None:
         if entry.tag in {"DW_TAG_namespace", "DW_TAG_class_type", "DW_TAG_structure_type"}:
@@ -184,6 +187,8 @@ class _Reader:
             return
         source = entry if any(c.tag == "DW_TAG_formal_parameter" for c in entry.iter_children()) else whole
         result = whole if "DW_AT_type" in whole.attributes else entry
+        own = (c for c in source.iter_children() if c.tag == "DW_TAG_formal_parameter")
+        self.found.parameters[name] = tuple(_name(c) or _name(_specified(c)) for c in own)
         self.found.signatures[name] = f"{self._type(result, 0)} ({self._parameters(source, 0)})"
 
     def _parameters(self, entry: Any, depth: int) -> str:
