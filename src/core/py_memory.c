@@ -150,6 +150,15 @@ static int check_memory(PyObject *value)
     return -1;
 }
 
+/* Whose memory it is a part of, in the end. */
+static Memory *root_of(PyObject *object)
+{
+    Memory *self = (Memory *)object;
+    while (self->owner != NULL && lb_is_memory(self->owner))
+        self = (Memory *)self->owner;
+    return self;
+}
+
 /* functions ----------------------------------------------------------------------------------------------------------- */
 
 static PyObject *memory_address(PyObject *module, PyObject *value)
@@ -196,13 +205,10 @@ static PyObject *memory_part(PyObject *module, PyObject *args)
     Memory *self = data == NULL ? NULL : make(class);
     if (self == NULL)
         return NULL;
-    Memory *owner = (Memory *)whole;
-    while (owner->owner != NULL && lb_is_memory(owner->owner))
-        owner = (Memory *)owner->owner;
     self->data = data;
     self->size = (size_t)size;
     self->is_readonly = ((Memory *)whole)->is_readonly;
-    self->owner = Py_NewRef((PyObject *)owner);
+    self->owner = Py_NewRef((PyObject *)root_of(whole));
     return (PyObject *)self;
 }
 
@@ -277,6 +283,16 @@ static PyObject *memory_store(PyObject *module, PyObject *args)
     Py_RETURN_NONE;
 }
 
+static int keep_at(Memory *root, unsigned long long address, PyObject *kept)
+{
+    if (root->kept == NULL && (root->kept = PyDict_New()) == NULL)
+        return -1;
+    PyObject *key = PyLong_FromUnsignedLongLong(address);
+    const int result = key == NULL ? -1 : PyDict_SetItem(root->kept, key, kept);
+    Py_XDECREF(key);
+    return result;
+}
+
 static PyObject *memory_keep(PyObject *module, PyObject *args)
 {
     PyObject *object, *keep;
@@ -284,16 +300,43 @@ static PyObject *memory_keep(PyObject *module, PyObject *args)
     (void)module;
     if (!PyArg_ParseTuple(args, "OO&O:memory_keep", &object, lb_as_uint64, &address, &keep) || check_memory(object) < 0)
         return NULL;
-    Memory *self = (Memory *)object;
-    while (self->owner != NULL && lb_is_memory(self->owner))
-        self = (Memory *)self->owner;
-    if (self->kept == NULL && (self->kept = PyDict_New()) == NULL)
+    if (keep_at(root_of(object), address, keep) < 0)
         return NULL;
-    PyObject *key = PyLong_FromUnsignedLongLong(address);
-    const int result = key == NULL ? -1 : PyDict_SetItem(self->kept, key, keep);
-    Py_XDECREF(key);
-    if (result < 0)
+    Py_RETURN_NONE;
+}
+
+/* What the pointers in `from` keep, for the same pointers in `to`. */
+static int copy_kept(const Memory *to, Memory *to_root, const Memory *from, const Memory *from_root)
+{
+    if (from_root->kept == NULL)
+        return 0;
+    PyObject *items = PyDict_Items(from_root->kept); /* a list of its own: both may have one root */
+    const Py_ssize_t count = items == NULL ? -1 : PyList_Size(items);
+    for (Py_ssize_t i = 0; i < count; i++) {
+        PyObject *item = PyList_GetItem(items, i);
+        const uint64_t place = PyLong_AsUnsignedLongLong(PyTuple_GetItem(item, 0)) - (uint64_t)(uintptr_t)from->data;
+        if (place < from->size &&
+            keep_at(to_root, (uint64_t)(uintptr_t)to->data + place, PyTuple_GetItem(item, 1)) < 0) {
+            Py_DECREF(items);
+            return -1;
+        }
+    }
+    Py_XDECREF(items);
+    return count < 0 ? -1 : 0;
+}
+
+static PyObject *memory_copy(PyObject *module, PyObject *args)
+{
+    PyObject *to, *from;
+    (void)module;
+    if (!PyArg_ParseTuple(args, "OO:memory_copy", &to, &from) || check_memory(to) < 0 || check_memory(from) < 0)
         return NULL;
+    Memory *target = (Memory *)to;
+    const Memory *source = (const Memory *)from;
+    uint8_t *data = within(target, 0, source->size, true);
+    if (data == NULL || copy_kept(target, root_of(to), source, root_of(from)) < 0)
+        return NULL;
+    memmove(data, source->data, source->size);
     Py_RETURN_NONE;
 }
 
@@ -482,6 +525,8 @@ static PyMethodDef functions[] = {
     {"memory_store", memory_store, METH_VARARGS, "memory_store(memory, op, offset, type, value) -> None"},
     {"memory_keep", memory_keep, METH_VARARGS,
      "memory_keep(memory, address, object) -> None\n\nKeep what the pointer at `address` points to."},
+    {"memory_copy", memory_copy, METH_VARARGS,
+     "memory_copy(to, from) -> None\n\nCopy the bytes, and keep what the pointers among them point to."},
     {"reader", reader, METH_VARARGS, "reader(op) -> Callable[[int], object]\n\nA function from an address to the value there."},
     {NULL, NULL, 0, NULL},
 };

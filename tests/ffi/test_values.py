@@ -86,6 +86,16 @@ def test_arrays_and_anonymous_members() -> None:
     assert repr(table.grid) == "<int [2][3]: <int [3]: 1, 2, 3>, <int [3]: 4, 5, 60>>"
 
 
+def test_a_copy_keeps_what_the_original_kept() -> None:
+    line = HEADER.line(label="".join(["kept ", "text"]))
+    pair = ffi.new("struct line[2]", [line, {"label": "".join(["other ", "text"])}], types=HEADER)
+    copy = ffi.new("struct line", pair[1], types=HEADER)
+    del line, pair
+    gc.collect()
+    filler = [ffi.new("char[]", "x" * n) for n in range(100)]
+    assert (copy.label, len(filler)) == (b"other text", 100)
+
+
 def test_pointers_to_values_and_functions() -> None:
     last = HEADER.node(2)
     first = HEADER.node(1, last, lambda x: x + 1, bytearray(4), "text")

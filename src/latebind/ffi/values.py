@@ -242,7 +242,7 @@ def write_member(memory: _core.Memory, type_: CType, offset: int, value: Any) ->
 def fill(memory: Any, value: Any) -> None:
     """Let a record or array be what `value` is: another of its type, its fields (a dict or tuple), or its elements."""
     if isinstance(value, type(memory)):
-        memoryview(memory)[:] = memoryview(value)
+        _core.memory_copy(memory, value)
     elif isinstance(memory, Struct):
         if isinstance(value, dict):
             made = type(memory)(**value)
@@ -250,7 +250,7 @@ def fill(memory: Any, value: Any) -> None:
             made = type(memory)(*value)
         else:
             raise TypeError(f"expected a {memory._record_.spelling}, not {type(value).__name__}")
-        memoryview(memory)[:] = memoryview(made)
+        _core.memory_copy(memory, made)
     else:
         _fill_array(memory, value)
 
