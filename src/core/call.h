@@ -26,13 +26,15 @@
 #error "no calls for this machine yet: write call_<machine>.S"
 #endif
 
-struct lb_results {       /* call_<machine>.S knows these offsets */
-    uint64_t integers[2]; /* rax, rdx; x0, x1 */
-    uint64_t vectors[4];  /* the low eight bytes of xmm0, xmm1; v0 to v3 */
-    uint8_t x87[2][16];   /* st0, st1: written if `x87_count` says so, since reading pops them */
-    uint32_t x87_count;
-};
+/* Words of a result: 0 rax, 1 rdx (x0, x1); 2 to 5 the low eight bytes of xmm0, xmm1 (v0 to v3); 6 and 8, two words each,
+ * st0 and st1. */
 #define LB_RESULT_WORDS 10u
+#define LB_RESULT_X87 6u
+
+struct lb_results { /* call_<machine>.S knows these offsets */
+    uint64_t words[LB_RESULT_WORDS];
+    uint32_t x87_count; /* how many of st0 and st1 to store, or to load: reading pops them */
+};
 
 /* Calls `target` with the registers and `stack_words` words of stack in `words`.  `vectors` is how many vector registers
  * hold arguments (a variadic function on x86-64 is told in al, psABI 3.5.7). */

@@ -253,7 +253,7 @@ static PyObject *gather(const struct lb_slot *slot, const struct lb_results *res
     void *bytes = wide;
     size_t size;
     bool is_readonly;
-    const uint64_t *words = results->integers;
+    const uint64_t *words = results->words;
     if (memory == NULL && slot->size <= 8) /* nearly every result */
         return slot->op == LB_INT32    ? PyLong_FromLong((int32_t)words[slot->word])
                : slot->op == LB_DOUBLE ? PyFloat_FromDouble(*(const double *)(const void *)(words + slot->word))

@@ -192,11 +192,11 @@ static int put_result(const Callback *self, PyObject *value, const uint64_t *reg
         return 0;
     }
     if (slot->op != LB_RECORD && slot->piece_count == 1 && slot->size <= 8) {
-        results->integers[slot->word] = wide[0]; /* extended to the whole word; vectors follow the integers */
+        results->words[slot->word] = wide[0]; /* extended to the whole word; vectors follow the integers */
         return 0;
     }
     for (uint32_t i = 0; i < slot->piece_count; i++)
-        memcpy(results->integers + slot->pieces[i].word, (const uint8_t *)bytes + slot->pieces[i].offset,
+        memcpy(results->words + slot->pieces[i].word, (const uint8_t *)bytes + slot->pieces[i].offset,
                slot->pieces[i].size);
     return 0;
 }
@@ -221,7 +221,7 @@ void lb_callback_run(void *closure, const uint64_t *registers, const uint64_t *s
     memset(results, 0, sizeof *results);
     results->x87_count = self->result.x87_count;
     if (self->result.flags & LB_MEMORY) {
-        results->integers[0] = registers[self->result.word]; /* the caller gets its own address back */
+        results->words[0] = registers[self->result.word]; /* the caller gets its own address back */
         memset((void *)(uintptr_t)registers[self->result.word], 0, self->result.size);
     }
     if (!Py_IsInitialized() || (running != NULL && running->failed == self))

@@ -9,7 +9,6 @@
 #include <complex.h>
 #include <float.h>
 #include <math.h>
-#include <stddef.h>
 #include <string.h>
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "a value's bytes are the low bytes of its word");
@@ -374,7 +373,6 @@ int lb_slot_read(struct lb_slot *slot, PyObject *description, uint32_t word_end)
 
 int lb_result_read(struct lb_slot *slot, PyObject *description)
 {
-    static const uint32_t x87 = offsetof(struct lb_results, x87) / 8;
     PyObject *flags = PySequence_GetItem(description, 1);
     const long is_in_memory = flags == NULL ? -1 : PyLong_AsLong(flags) & LB_MEMORY;
     Py_XDECREF(flags);
@@ -383,7 +381,7 @@ int lb_result_read(struct lb_slot *slot, PyObject *description)
     if (lb_slot_read(slot, description, is_in_memory ? LB_CALL_STACK : LB_RESULT_WORDS) < 0)
         return -1;
     for (uint32_t i = 0; i < slot->piece_count && !is_in_memory; i++)
-        slot->x87_count += slot->pieces[i].word >= x87;
+        slot->x87_count += slot->pieces[i].word >= LB_RESULT_X87;
     return 0;
 }
 

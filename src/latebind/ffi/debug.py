@@ -52,8 +52,7 @@ def described_prototype(elf: Elf, name: str) -> Prototype | None:
 
 @functools.lru_cache(maxsize=256)
 def _declarations(path: str, name: str) -> Declarations:
-    # Records that callers only hold pointers to are described too: every file counts as a header.
-    return read_declarations(path, [name])
+    return read_declarations(path, [name], with_opaque=True)
 
 
 @functools.lru_cache(maxsize=256)
@@ -133,9 +132,10 @@ class _Types:
         rest = text[len(name) :]
         spelling = f"{word} {name}"
         known = self.known.get(spelling)
-        if known is not None:
-            return known, rest
         layout = self.found.layouts.get(spelling)
+        described = known is not None and (known.record is None or known.record.fields is not None)
+        if known is not None and (described or layout is None):
+            return known, rest
         if layout is None:
             made = self.known[spelling] = CType(Kind.RECORD, 0, spelling, record=Record(spelling, word == "union"))
             return made, rest
@@ -146,8 +146,10 @@ class _Types:
         if word == "enum":
             signed = any(member.place < 0 for member in layout.members)
             return CType(Kind.INTEGER, layout.size, spelling, signed=signed)
-        record = Record(spelling, word == "union", layout.size)
-        made = CType(Kind.RECORD, 0, spelling, record=record)
+        made = self.known.get(spelling) if name else None  # pointed to before, when nobody said what is in it
+        record = made.record if made is not None and made.record is not None else Record(spelling, word == "union")
+        made = made or CType(Kind.RECORD, 0, spelling, record=record)
+        record.size, record.fields = layout.size, ()
         if name:
             self.known[spelling] = made  # before its members, which may point back to it
         record.fields = tuple(self._field(member) for member in layout.members)

@@ -122,10 +122,13 @@ def debug_file(elf: Elf) -> str | None:
     return None
 
 
-def read_declarations(path: str, names: Iterable[str], headers: Iterable[str] = ()) -> Declarations:
+def read_declarations(
+    path: str, names: Iterable[str], headers: Iterable[str] = (), *, with_opaque: bool = False
+) -> Declarations:
     """What the debug information in the file at `path` says of the exported `names`.
 
-    `headers` are names of files (without folders) that callers include; see the top of this file.
+    `headers` are names of files (without folders) that callers include; see the top of this file. With `with_opaque`
+    types that callers cannot know are described, too.
 
     Raises `Unsupported` where pyelftools is missing, and `MalformedElf` where it cannot read the file.
     """
@@ -136,7 +139,7 @@ def read_declarations(path: str, names: Iterable[str], headers: Iterable[str] = 
         raise Unsupported(
             path, "debug information is read with pyelftools, which is missing", "pip install 'latebind[abi]'"
         ) from e
-    reader = _Reader(frozenset(names), frozenset(headers))
+    reader = _Reader(frozenset(names), frozenset(headers), with_opaque=with_opaque)
     try:
         with open(path, "rb") as f:
             file = ELFFile(f)
@@ -154,8 +157,9 @@ class _Reader:
     `pointed` says of a type that it is reached through a pointer, so that callers may not know what is in it.
     """
 
-    def __init__(self, names: frozenset[str], headers: frozenset[str]) -> None:
+    def __init__(self, names: frozenset[str], headers: frozenset[str], *, with_opaque: bool) -> None:
         self.names = names
+        self.with_opaque = with_opaque
         self.headers = headers
         self.found = Declarations()
         self.texts: dict[tuple[int, bool], str] = {}
@@ -259,6 +263,8 @@ class _Reader:
 
     def _opaque(self, entry: Any) -> bool:
         """Whether callers cannot know the members of the type that `entry` defines."""
+        if self.with_opaque:
+            return False
         attribute = entry.attributes.get("DW_AT_decl_file")
         files = self._files(entry.cu)
         if attribute is None or not 0 <= attribute.value < len(files):
