@@ -36,7 +36,11 @@ struct operations { unary first; int (*second)(const char *, double); };
 int run(const struct operations *o, int x) { return o->first(x) + o->second("seven", 0.5); }
 static void *body(void *argument) { return (void *)(size_t)((unary)argument)(20); }
 int from_thread(unary f)
-{ pthread_t t; void *result; pthread_create(&t, NULL, body, (void *)f); pthread_join(t, &result); return (int)(size_t)result; }
+{
+    pthread_t t; void *result;
+    pthread_create(&t, NULL, body, (void *)f); pthread_join(t, &result);
+    return (int)(size_t)result;
+}
 int errno_after(unary f, int before) { errno = before; f(0); return errno; }
 int many(int (*f)(int, long, double, const char *, void *, float, unsigned char, int), int x)
 { return f(x, 2L, 3.5, "four", NULL, 6.25f, 7, 8); }

@@ -50,7 +50,9 @@ PRELUDE = "enum color { BLACK = -1, RED, BLUE = 7 };\n"
 
 
 def functions(number: int, type_: str) -> str:
-    fill = "int a, double b, int c, double d, int e, double f, int g, double h, int i, double j, float k, float l, float m"
+    fill = (
+        "int a, double b, int c, double d, int e, double f, int g, double h, int i, double j, float k, float l, float m"
+    )
     return f"""
     {type_} echo_{number}({type_} value) {{ return value; }}
     {type_} deep_{number}({fill}, int n, int o, {type_} value) {{ return value; }}
@@ -68,7 +70,6 @@ def echo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
         "{ *to = value; }", ";"))  # fmt: skip
     with lb.load(path, namespace=lb.Namespace()) as library:
         numbers = {type_: number for number, type_ in enumerate(TYPES)}
-
 
         @functools.cache
         def bound(way: str, type_: str, out: tuple[str, ...] = ()) -> ffi.Function:

@@ -76,7 +76,16 @@ def test_values_of_described_structures_go_there_and_back(library: lb.Library) -
     whole = library.function("whole")
     value = ffi.new(
         whole.prototype.result,
-        {"name": "abc", "grid": [[1, 2, 3], [4, 5, 6]], "a": 5, "b": 31, "flag": True, "ld": 2.5, "text": "hi", "e": -1},
+        {
+            "name": "abc",
+            "grid": [[1, 2, 3], [4, 5, 6]],
+            "a": 5,
+            "b": 31,
+            "flag": True,
+            "ld": 2.5,
+            "text": "hi",
+            "e": -1,
+        },
     )
     value.inner.f = 1.5
     result = whole(value)
@@ -124,14 +133,15 @@ def test_separate_debug_information_is_found(cc: Compiler) -> None:
 
 
 Size = Annotated[int, "size_t"]
+Complex = Annotated[complex, "double _Complex"]
 
 
 def test_annotations_tell_the_prototype(library: lb.Library) -> None:
-    def length(text: str) -> Size: ...
+    def length(text: str) -> Size: ...  # type: ignore[empty-body]
 
-    def total(count: lb.Int32, *rest: Any) -> lb.Int32: ...
+    def total(count: lb.Int32, *rest: Any) -> lb.Int32: ...  # type: ignore[empty-body]
 
-    def turn(z: Annotated[complex, "double _Complex"]) -> Annotated[complex, "double _Complex"]: ...
+    def turn(z: Complex) -> Complex: ...  # type: ignore[empty-body]
 
     def opaque(n: Annotated[None, "struct hidden *"]) -> None: ...
 

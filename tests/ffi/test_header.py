@@ -28,7 +28,9 @@ extern "C" {
 typedef struct shape shape; // opaque until it is described
 typedef enum { SHAPE_NONE, SHAPE_ROUND = 1 << 4, SHAPE_FLAT } shape_kind;
 typedef double (*measure)(const shape *, void *);
-struct shape { shape_kind kind : 8; unsigned flags : 3; double size[2]; measure area; shape *next; char name[SHAPE_LENGTH]; };
+struct shape {
+    shape_kind kind : 8; unsigned flags : 3; double size[2]; measure area; shape *next; char name[SHAPE_LENGTH];
+};
 enum { SHAPE_OTHER = sizeof(struct shape) };
 __attribute__((nonnull)) double shape_area(const shape *self) __attribute__((pure));
 extern int shape_count;
@@ -38,10 +40,13 @@ static inline int shape_twice(int n) { return 2 * n; }
 #endif
 #endif
 """.replace("SHAPE_LENGTH", "16 - 2 * 3")
-SOURCE = TEXT + """
+SOURCE = (
+    TEXT
+    + """
 double shape_area(const shape *self) { return self->size[0] * self->size[1] + (self->area ? self->area(self, 0) : 0); }
 int shape_count = 3;
 """
+)
 
 
 @pytest.fixture(scope="module")
@@ -102,7 +107,10 @@ def test_pack_is_followed() -> None:
 
 
 def test_what_the_preprocessor_wrote_is_read() -> None:
-    assert Header('# 1 "x.h" 1 3 4\ntypedef unsigned int u;\n# 5 "x.h"\nextern u f (u __a) __asm__ ("" "g");').f.name == "f"
+    assert (
+        Header('# 1 "x.h" 1 3 4\ntypedef unsigned int u;\n# 5 "x.h"\nextern u f (u __a) __asm__ ("" "g");').f.name
+        == "f"
+    )
 
 
 @pytest.mark.parametrize(("text", "error", "message"), [

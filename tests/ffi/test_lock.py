@@ -103,7 +103,7 @@ def test_errno_is_what_the_last_call_left_and_the_next_one_finds(library: lb.Lib
     fail = library.function("int fail(int)")
     fail(errno.EDOM)
     with pytest.raises(FileNotFoundError):
-        open("/nowhere")  # noqa: PLW1514, SIM115
+        open("/nowhere")  # noqa: SIM115
     assert ffi.errno() == errno.EDOM
     assert fail(0) == errno.EDOM
     assert ffi.set_errno(errno.ERANGE) == 0
