@@ -86,11 +86,22 @@ def same(one: Any, other: Any) -> bool:
     return type(one) is type(other) and bool(one == other)
 
 
-@settings(max_examples=30)
+@settings(max_examples=10)
 @given(data=st.data())
 @pytest.mark.parametrize("type_", TYPES)
 def test_every_value_comes_back(echo: Any, type_: str, data: st.DataObject) -> None:
-    value = data.draw(TYPES[type_])
+    try_value(echo, type_, data.draw(TYPES[type_]))
+
+
+@pytest.mark.slow
+@settings(max_examples=1000)
+@given(data=st.data())
+@pytest.mark.parametrize("type_", TYPES)
+def test_many_values_come_back(echo: Any, type_: str, data: st.DataObject) -> None:
+    try_value(echo, type_, data.draw(TYPES[type_]))
+
+
+def try_value(echo: Any, type_: str, value: Any) -> None:
     assert same(echo("echo", type_)(value), value)
     assert same(echo("deep", type_)(*[0] * 15, value), value)  # every register is taken
     seen: list[Any] = []
@@ -107,7 +118,7 @@ def test_every_value_comes_back(echo: Any, type_: str, data: st.DataObject) -> N
     assert same(box.value, value)
 
 
-@settings(max_examples=30)
+@settings(max_examples=10)
 @given(value=st.integers())
 @pytest.mark.parametrize("type_", [t for t, s in TYPES.items() if "int" in t or t in {"short", "long", "signed char"}])
 def test_no_other_integer_is_passed(echo: Any, type_: str, value: int) -> None:
@@ -120,6 +131,7 @@ def test_no_other_integer_is_passed(echo: Any, type_: str, value: int) -> None:
             echo("echo", type_)(wrong)
 
 
+@settings(max_examples=30)
 @given(value=st.floats(allow_nan=False, allow_infinity=False))
 def test_a_double_that_rounds_to_a_float_is_passed_and_no_other(echo: Any, value: float) -> None:
     try:

@@ -2,7 +2,7 @@
 
     def strtol(text: str, end: Annotated[object, "char **"], base: Int32) -> Int64: ...
 
-    def strtol(text: str, end: Annotated[object, "char **"], base: Int32) -> Int64: ...
+`float`, `bool`, `str`, `bytes` and `None` say which type of C they are; `int` does not, as C has many. Any annotation
 can carry the C type as a text (`Annotated[int, "size_t"]`); the sized types that contracts use, such as
 `latebind.Int32`, and the classes of structures are understood too. `*arguments` makes the function variadic.
 """
