@@ -17,11 +17,11 @@
 #define LB_CALL_VECTORS 8u
 #define LB_CALL_STACK 14u /* the word where the stack begins */
 #elif defined(__aarch64__)
-/* AAPCS64 6.8.2: x0 to x7, then v0 to v7 (the low eight bytes), then x8 (where a large result goes), then the stack. */
+/* AAPCS64 6.8.2: x0 to x7, then v0 to v7 (the low eight bytes), then the stack. */
 #define LB_CALL_MACHINE "aarch64"
 #define LB_CALL_INTEGERS 8u
 #define LB_CALL_VECTORS 8u
-#define LB_CALL_STACK 18u /* word 17 is unused: the stack's words begin at a multiple of 16 bytes */
+#define LB_CALL_STACK 16u
 #else
 #error "no calls for this machine yet: write call_<machine>.S"
 #endif
@@ -33,6 +33,7 @@
 
 struct lb_results { /* call_<machine>.S knows these offsets */
     uint64_t words[LB_RESULT_WORDS];
+    uint64_t indirect;  /* x8: where a result in memory goes, on machines where that is no argument */
     uint32_t x87_count; /* how many of st0 and st1 to store, or to load: reading pops them */
 };
 

@@ -6,7 +6,7 @@
 #define RESULT_VECTORS 16    /* bytes into struct lb_results */
 #define RESULT_ST0     48
 #define RESULT_ST1     64
-#define RESULT_X87     80    /* x87_count */
+#define RESULT_X87     88    /* x87_count, behind `indirect`, which is for other machines */
 
     .text
 /* void lb_call(target %rdi, words %rsi, stack_words %rdx, vectors %ecx, results %r8) */

@@ -35,7 +35,7 @@ typedef struct {
     uint32_t slot_count, given; /* parameters, and how many of them the caller passes */
     uint32_t integers, vectors; /* registers in use */
     uint32_t stack_words;
-    uint32_t pointers, outs;
+    uint32_t pointers, outs; /* what `struct lb_kept` must have room for */
     bool is_variadic, releases_lock;
 } Function;
 
@@ -114,6 +114,23 @@ static void spread(const struct lb_slot *slot, const uint8_t *bytes, uint64_t *w
         memcpy(words + slot->pieces[i].word, bytes + slot->pieces[i].offset, slot->pieces[i].size);
 }
 
+/* A record's bytes into their words, or into a copy that the callee may change. */
+static int put_record(const struct lb_slot *slot, const uint8_t *bytes, struct frame *frame)
+{
+    void *copy;
+    if (!(slot->flags & LB_REFERENCE)) {
+        spread(slot, bytes, frame->words);
+        return 0;
+    }
+    PyObject *memory = lb_memory_new(slot->class, slot->size, &copy);
+    if (memory == NULL)
+        return -1;
+    memcpy(copy, bytes, slot->size);
+    frame->kept.objects[frame->kept.object_count++] = memory;
+    frame->words[slot->word] = (uint64_t)(uintptr_t)copy;
+    return 0;
+}
+
 static int record_to_words(const Function *self, const struct lb_slot *slot, PyObject *value, struct frame *frame)
 {
     void *data;
@@ -123,8 +140,7 @@ static int record_to_words(const Function *self, const struct lb_slot *slot, PyO
     if (!lb_is_memory(value) || PyObject_IsInstance(value, slot->class) != 1) {
         if (PyErr_Occurred() || lb_converted(slot, value, self->convert, &address, &frame->kept) < 0)
             return -1;
-        spread(slot, (const uint8_t *)(uintptr_t)address, frame->words);
-        return 0;
+        return put_record(slot, (const uint8_t *)(uintptr_t)address, frame);
     }
     if (lb_memory_data(value, &data, &size, &is_readonly) < 0)
         return -1;
@@ -132,8 +148,7 @@ static int record_to_words(const Function *self, const struct lb_slot *slot, PyO
         PyErr_Format(PyExc_ValueError, "%S has %u bytes, not %zu", slot->type, (unsigned)slot->size, size);
         return -1;
     }
-    spread(slot, data, frame->words);
-    return 0;
+    return put_record(slot, data, frame);
 }
 
 /* Memory for an out-parameter: the frame's own for a number or pointer, a new record otherwise. */
@@ -265,6 +280,17 @@ static PyObject *gather(const struct lb_slot *slot, const struct lb_results *res
     return memory != NULL ? Py_NewRef(memory) : lb_value_load(slot->op, bytes, NULL);
 }
 
+/* The memory of an object that may be none. */
+static const void *data_of(PyObject *object)
+{
+    void *data = NULL;
+    size_t size;
+    bool is_readonly;
+    if (lb_is_memory(object) && lb_memory_data(object, &data, &size, &is_readonly) < 0)
+        return NULL;
+    return data;
+}
+
 /* The result, and behind it what out-parameters hold now. */
 static PyObject *with_outs(const Function *self, PyObject *result, struct frame *frame)
 {
@@ -290,7 +316,7 @@ static PyObject *with_outs(const Function *self, PyObject *result, struct frame 
         if (slot->class == NULL) {
             value = lb_value_load(slot->element, frame->outs + (size_t)scalars++ * LB_VALUE_WORDS, NULL);
         } else {
-            while (!PyObject_TypeCheck(frame->kept.objects[records], (PyTypeObject *)slot->class))
+            while ((uint64_t)(uintptr_t)data_of(frame->kept.objects[records]) != frame->words[slot->word])
                 records++;
             value = Py_NewRef(frame->kept.objects[records++]);
         }
@@ -338,8 +364,9 @@ static PyObject *complete(Function *self, PyObject *const *arguments, Py_ssize_t
         memory = lb_memory_new(self->result.class, self->result.size, &data);
         if (memory == NULL)
             return NULL;
-        if (self->result.flags & LB_MEMORY)
-            frame->words[self->result.word] = (uint64_t)(uintptr_t)data;
+        results.indirect = (uint64_t)(uintptr_t)data;
+        if (self->result.flags & LB_MEMORY && self->result.piece_count != 0)
+            frame->words[self->result.word] = results.indirect;
     }
     if (put_arguments(self, arguments, count, frame) == 0 && jump(self, frame, &results) == 0) {
         if (self->result.flags & LB_MEMORY)
@@ -451,7 +478,7 @@ static int read_slots(Function *self, PyObject *parameters)
         self->slot_count++;
         if (lb_slot_read(slot, PyTuple_GetItem(parameters, i), LB_CALL_STACK + self->stack_words) < 0)
             return -1;
-        self->pointers += slot->op == LB_TEXT || slot->op == LB_POINTER || slot->op == LB_RECORD;
+        self->pointers += slot->op == LB_RECORD ? 2 : slot->op == LB_TEXT || slot->op == LB_POINTER;
         self->outs += (slot->flags & LB_OUT) != 0;
     }
     self->given = self->slot_count - self->outs;

@@ -103,7 +103,10 @@ static PyObject *argument(const struct lb_slot *slot, const uint64_t *registers,
     for (uint32_t i = 0; i < slot->piece_count; i++) {
         const struct lb_piece *piece = &slot->pieces[i];
         const uint64_t *from = piece->word < LB_CALL_STACK ? registers + piece->word : stack + (piece->word - LB_CALL_STACK);
-        memcpy((uint8_t *)bytes + piece->offset, from, piece->size);
+        if (slot->flags & LB_REFERENCE)
+            memcpy(bytes, (const void *)(uintptr_t)*from, slot->size);
+        else
+            memcpy((uint8_t *)bytes + piece->offset, from, piece->size);
     }
     return record != NULL ? record : lb_value_load(slot->op, bytes, slot->class);
 }
@@ -160,7 +163,7 @@ static int pointer_result(const Callback *self, PyObject *value, uint64_t *word)
 }
 
 /* The result's bytes to where the caller expects them. */
-static int put_result(const Callback *self, PyObject *value, const uint64_t *registers, struct lb_results *results)
+static int put_result(const Callback *self, PyObject *value, struct lb_results *results)
 {
     const struct lb_slot *slot = &self->result;
     uint64_t wide[LB_VALUE_WORDS] = {0};
@@ -188,7 +191,7 @@ static int put_result(const Callback *self, PyObject *value, const uint64_t *reg
         return -1;
     }
     if (slot->flags & LB_MEMORY) {
-        memcpy((void *)(uintptr_t)registers[slot->word], bytes, size);
+        memcpy((void *)(uintptr_t)results->indirect, bytes, size);
         return 0;
     }
     if (slot->op != LB_RECORD && slot->piece_count == 1 && slot->size <= 8) {
@@ -218,11 +221,12 @@ void lb_callback_run(void *closure, const uint64_t *registers, const uint64_t *s
     struct lb_thread *thread = lb_this_thread();
     struct lb_running *running = thread->running;
     const int callers_errno = errno;
-    memset(results, 0, sizeof *results);
+    memset(results->words, 0, sizeof results->words); /* `indirect` came with the call */
     results->x87_count = self->result.x87_count;
     if (self->result.flags & LB_MEMORY) {
-        results->words[0] = registers[self->result.word]; /* the caller gets its own address back */
-        memset((void *)(uintptr_t)registers[self->result.word], 0, self->result.size);
+        if (self->result.piece_count != 0)
+            results->words[0] = results->indirect = registers[self->result.word]; /* the caller gets its address back */
+        memset((void *)(uintptr_t)results->indirect, 0, self->result.size);
     }
     if (!Py_IsInitialized() || (running != NULL && running->failed == self))
         return;
@@ -232,7 +236,7 @@ void lb_callback_run(void *closure, const uint64_t *registers, const uint64_t *s
     PyErr_Fetch(&type, &value, &trace);
     Py_INCREF((PyObject *)self);
     PyObject *result = call_python(self, registers, stack);
-    if (result == NULL || put_result(self, result, registers, results) < 0)
+    if (result == NULL || put_result(self, result, results) < 0)
         report(self, running);
     Py_XDECREF(result);
     PyErr_Restore(type, value, trace);

@@ -345,7 +345,8 @@ static int read_pieces(struct lb_slot *slot, PyObject *pieces, uint32_t word_end
         if (!PyArg_ParseTuple(item, "III", &piece->word, &piece->offset, &piece->size))
             return -1;
         const uint64_t end = (uint64_t)piece->word * 8 + piece->size;
-        if (end > (uint64_t)word_end * 8 || (uint64_t)piece->offset + piece->size > slot->size)
+        const uint32_t size = slot->flags & (LB_REFERENCE | LB_MEMORY) ? 8 : slot->size; /* of what travels */
+        if (end > (uint64_t)word_end * 8 || (uint64_t)piece->offset + piece->size > size)
             return -1;
     }
     slot->piece_count = (uint8_t)count;

@@ -25,7 +25,8 @@ enum lb_slot_flag {
     LB_CONST = 1,   /* of a pointer: the callee only reads through it */
     LB_NONNULL = 2, /* of a pointer: NULL is refused */
     LB_OUT = 4,     /* the caller passes nothing; what the callee stored is a part of the result */
-    LB_MEMORY = 8,  /* of a result: the callee writes it where a hidden first argument points */
+    LB_MEMORY = 8,  /* of a result: the callee writes it where a hidden first argument (or x8) points */
+    LB_REFERENCE = 16, /* of a record: the address of a copy is passed */
 };
 
 struct lb_piece {

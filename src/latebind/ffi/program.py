@@ -1,6 +1,6 @@
 """`Prototype` → what the core executes: for each value its operation and the words that it travels in.
 
-Made once for a prototype, from the rules of the machine (`sysv.py`). `_core.Function` and `_core.Callback` take it, and
+Made once for a prototype, from the rules of the machine (`sysv.py`, `aapcs64.py`). `_core.Function` and `_core.Callback` take it, and
 a trace reads the arguments of others' calls by it.
 """
 
@@ -11,15 +11,16 @@ from typing import TYPE_CHECKING, Any, Final
 
 from latebind import _core
 from latebind.errors import Unsupported
-from latebind.ffi import sysv
+from latebind.ffi import aapcs64, sysv
 from latebind.ffi.ctype import CType, Kind, Prototype
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-CONST, NONNULL, OUT, MEMORY = 1, 2, 4, 8
+CONST, NONNULL, OUT, MEMORY, REFERENCE = 1, 2, 4, 8, 16
 """enum lb_slot_flag (src/core/py_value.h)."""
 
+_MACHINE: Final = aapcs64 if _core.CALL_MACHINE == "aarch64" else sysv
 OP: Final = {name: number for number, name in enumerate(_core.OPS)}
 _OTHERS: Final = {
     (Kind.VOID, 0): "VOID",
@@ -65,7 +66,7 @@ def compile_prototype(prototype: Prototype, *, out: Collection[str] = (), text_c
     Raises Unsupported for a record that nobody has described, and ValueError where `out` names what is no parameter
     that a function could store through.
     """
-    registers = sysv.Registers()
+    registers = _MACHINE.Registers()
     result = _result(prototype.result, registers)
     parameters = []
     left = set(out)
@@ -73,6 +74,8 @@ def compile_prototype(prototype: Prototype, *, out: Collection[str] = (), text_c
         is_out = parameter.name in left
         left.discard(parameter.name or "")
         slot = _slot(parameter.type, registers.place(_complete(parameter.type)), text_class)
+        if parameter.type.kind is Kind.RECORD and _MACHINE is aapcs64 and aapcs64.passed_by_reference(parameter.type):
+            slot = (slot[0], slot[1] | REFERENCE, *slot[2:])
         parameters.append(_as_out(slot, prototype) if is_out else slot)
     if left:
         raise ValueError(f"{prototype} has no parameter {min(left)}")
@@ -87,8 +90,8 @@ def _complete(type_: CType) -> CType:
     return type_
 
 
-def _result(type_: CType, registers: sysv.Registers) -> Slot:
-    pieces = sysv.place_result(_complete(type_))
+def _result(type_: CType, registers: sysv.Registers | aapcs64.Registers) -> Slot:
+    pieces = _MACHINE.place_result(_complete(type_))
     if pieces is not None:
         return _slot(type_, pieces, None)
     op, flags, size, _, element, _, class_ = _slot(type_, (), None)

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from latebind.linkplan import LinkPlan, PreparedPlan
 
 type_of_hook = int | tuple[str, Callable[..., Any]] | Any
-"""An address, (C prototype, Python function), or what has an address: a NativeFunction, a ctypes function."""
+"""An address, (C prototype, Python function), or what has an address: a bound function, a ctypes function."""
 type_of_wrap = tuple[str, Callable[..., Any]]
 
 _CALLABLE = (Kind.FUNCTION, Kind.IFUNC, Kind.SERVICE)
