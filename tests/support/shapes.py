@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 import random
 import struct
 from typing import TYPE_CHECKING, Any
@@ -13,11 +14,13 @@ if TYPE_CHECKING:
     from latebind.ffi import CType
     from latebind.ffi.ctype import Field, Record
 
-SCALARS = (
+SCALARS: tuple[str, ...] = (
     "char", "signed char", "unsigned char", "short", "unsigned short", "int", "unsigned", "long", "unsigned long",
     "float", "float", "float", "double", "double", "_Bool", "void *", "long double", "float _Complex",
     "double _Complex", "__int128",
 )  # fmt: skip
+if platform.machine() == "aarch64":  # there a structure of nothing but these cannot be passed yet
+    SCALARS = tuple(scalar for scalar in SCALARS if scalar != "long double")
 BIT_FIELDS = ("int", "unsigned", "short", "unsigned char", "long", "unsigned long", "_Bool")
 
 

@@ -91,17 +91,18 @@ def passed_by_reference(type_: CType) -> bool:
 def homogeneous(type_: CType) -> tuple[tuple[int, int], ...] | None:
     """(offset, bytes) of each member, if all are of one floating-point type and there are one to four; else None.
 
-    A number alone counts, too. Raises Unsupported for `long double`, which needs whole vector registers here.
+    A number alone counts, too. Raises Unsupported for those of `long double`, which need whole vector registers.
     """
     members = list(_members(type_, 0))
-    if any(m is not None and m[1] == 16 for m in members):
-        raise Unsupported(str(type_), "holds a long double, which cannot be passed on this machine yet")
     if not members or None in members:
         return None
     found = sorted({m for m in members if m is not None})
     sizes = {size for _, size in found}
-    fits = len(sizes) == 1 and len(found) <= _MOST_MEMBERS and len(found) * found[0][1] == type_.bytes
-    return tuple(found) if fits else None
+    if len(sizes) != 1 or len(found) > _MOST_MEMBERS or len(found) * found[0][1] != type_.bytes:
+        return None
+    if sizes == {16}:
+        raise Unsupported(str(type_), "is passed in whole vector registers, which are not filled on this machine yet")
+    return tuple(found)
 
 
 def _members(type_: CType, offset: int) -> Iterator[tuple[int, int] | None]:
