@@ -1,4 +1,4 @@
-# The core's tests on a build with the address and undefined-behaviour sanitizers; `include` it in the Makefile.
+# The core's and the calls' tests on a build with the address and undefined-behaviour sanitizers; `include` it in the Makefile.
 # Leaks are not looked for: the interpreter has its own. One test skips: the sanitizer brings an unwinder along.
 SANITIZERS = $(shell cc -print-file-name=libasan.so) $(shell cc -print-file-name=libubsan.so)
 
@@ -10,4 +10,4 @@ core-asan: setup ## run the core's tests with the sanitizers
 	@rm -rf build/asan/site && mkdir -p build/asan/site && cp -r src/latebind build/asan/site/
 	@cp build/asan/_core.abi3.so build/asan/site/latebind/
 	@LD_PRELOAD="$(SANITIZERS)" ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1 \
-	    PYTHONPATH=build/asan/site $(BIN)/python -m pytest -p no:cacheprovider tests/core
+	    PYTHONPATH=build/asan/site $(BIN)/python -m pytest -p no:cacheprovider -m "not slow" tests/core tests/ffi

@@ -14,6 +14,10 @@ int lb_add_context(PyObject *module);
 int lb_add_callback(PyObject *module);
 int lb_add_stubs(PyObject *module);
 int lb_add_summary(PyObject *module);
+int lb_add_lifetime(PyObject *module);
+int lb_add_memory(PyObject *module);
+int lb_add_call(PyObject *module);
+int lb_add_closure(PyObject *module);
 
 struct lb_error;
 

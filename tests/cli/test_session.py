@@ -69,6 +69,12 @@ def session() -> Iterator[Session]:
     ("libc.so.6 void *memchr(const void *, int, size_t) NULL 0 0", "  NULL"),
     ("libc.so.6 void srand(unsigned) 1", "  void"),
     ("libc.so.6 int isatty(int) -1", "  0"),
+    ("libm.so.6 long double sqrtl(long double) 4", "  2.0"),
+    ("libm.so.6 double _Complex conj(double _Complex) 1+2j", "  (1-2j)"),
+    (
+        """libc.so.6 int snprintf(char *, size_t, const char *, ...) NULL 0 "%d %s %g %c %p" -5 "text" 0.5 'x' NULL""",
+        "  19",
+    ),
 ])  # fmt: skip
 def test_a_line_is_answered(session: Session, line: str, answer: str) -> None:
     assert session.execute(line) == answer
@@ -97,8 +103,9 @@ def test_a_line_is_answered(session: Session, line: str, answer: str) -> None:
     ('libc.so.6 void *memset(void *, int, size_t) "constant" 0 8',
      ("libc.so.6: memset, parameter 1 (void *): the function may write through void *; "
       "pass a writable buffer such as bytearray")),
-    ("libc.so.6 int printf(const char *, ...) 1",
-     "int printf(const char *, ...): variable arguments cannot be passed yet"),
+    ("libc.so.6 int printf(const char *, ...)",
+     "int printf(const char *, ...) takes at least 1 argument, not 0"),
+    ("libc.so.6 int abs(struct point) 1", "abs, argument 1 (struct point): a struct point cannot be written in a line"),
 ])  # fmt: skip
 def test_a_wrong_line_gets_one_clear_line_and_the_session_goes_on(session: Session, line: str, message: str) -> None:
     with pytest.raises(LineError) as caught:

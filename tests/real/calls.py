@@ -12,7 +12,7 @@ from support import needs
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from latebind.ffi.callback import Callback
+    from latebind.ffi import Callback
 
 
 class Functions:

@@ -50,6 +50,7 @@ class Line:
 _SHAPE: Final = "a line names a library, a function and its arguments, as in: libm.so.6 cosf 0.0"
 # A quoted text (with escapes), a quoted character, or anything up to the next blank.
 _WORD: Final = re.compile(r"""\s*("(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|[^\s"']+)""")
+_DOUBLE: Final = CType(Kind.FLOATING, 8, "double", signed=True)
 _ESCAPES: Final = {
     "n": b"\n", "t": b"\t", "r": b"\r", "a": b"\a", "b": b"\b", "f": b"\f", "v": b"\v", "e": b"\x1b",
 }  # fmt: skip
@@ -80,8 +81,8 @@ class Session:
         values = _values(line)
         try:
             return show(line.prototype.result, line.prototype.bind(address, line.library)(*values))
-        except (TypeError, ValueError, OverflowError) as error:
-            raise LineError(str(error)) from error
+        except (TypeError, ValueError, OverflowError, LatebindError) as error:
+            raise LineError(_one_line(error)) from error
 
     def close(self) -> None:
         """Close every library that the session opened, the last one first."""
@@ -172,25 +173,40 @@ def _words(text: str) -> list[str]:
 
 def _values(line: Line) -> list[object]:
     parameters = line.prototype.parameters
-    if len(parameters) != len(line.arguments):
-        expected = _counted(len(parameters), "argument")
+    fits = len(line.arguments) >= len(parameters) if line.prototype.variadic else len(parameters) == len(line.arguments)
+    if not fits:
+        expected = f"{'at least ' if line.prototype.variadic else ''}{_counted(len(parameters), 'argument')}"
         raise LineError(f"{line.prototype} takes {expected}, not {len(line.arguments)}")
     values = []
-    for number, (parameter, written) in enumerate(zip(parameters, line.arguments, strict=True), 1):
+    for number, written in enumerate(line.arguments, 1):
+        parameter = parameters[number - 1] if number <= len(parameters) else None
         try:
-            values.append(read_value(parameter.type, written))
+            values.append(read_value(parameter.type, written) if parameter is not None else read_variable(written))
         except ValueError as error:
-            raise LineError(f"{line.prototype.name}, argument {number} ({parameter}): {error}") from None
+            raise LineError(f"{line.prototype.name}, argument {number} ({parameter or '...'}): {error}") from None
     return values
+
+
+def read_variable(written: str) -> object:
+    """What `written` means behind the `...`: text, NULL, a character, a whole number, or else a double."""
+    if written.startswith('"'):
+        return _unescape(written[1:-1])
+    if written.startswith("'"):
+        return _character(written)
+    if written in {"NULL", "true", "false"}:
+        return {"NULL": None, "true": True, "false": False}[written]
+    try:
+        return _whole(written, "a value")
+    except ValueError:
+        return read_value(_DOUBLE, written)
 
 
 def read_value(wanted: CType, written: str) -> object:
     """The value that `written` means where the type `wanted` is expected. Raises ValueError saying what is wrong."""
-    if wanted.kind is Kind.FLOATING:
-        try:
-            return float.fromhex(written) if written.lower().lstrip("+-").startswith("0x") else float(written)
-        except ValueError:
-            raise ValueError(f"{written} is not a number") from None
+    if wanted.kind in {Kind.FLOATING, Kind.COMPLEX}:
+        return _number(wanted, written)
+    if wanted.kind is Kind.RECORD:
+        raise ValueError(f"a {wanted} cannot be written in a line")
     if wanted.kind is Kind.BOOL:
         if written in {"true", "false", "0", "1"}:
             return written in {"true", "1"}
@@ -202,6 +218,15 @@ def read_value(wanted: CType, written: str) -> object:
     if written == "NULL":
         return None
     return _whole(written, 'an address, NULL or a "text in quotes"')
+
+
+def _number(wanted: CType, written: str) -> complex:
+    is_hexadecimal = wanted.kind is Kind.FLOATING and written.lower().lstrip("+-").startswith("0x")
+    read = float.fromhex if is_hexadecimal else float if wanted.kind is Kind.FLOATING else complex
+    try:
+        return read(written)
+    except ValueError:
+        raise ValueError(f"{written} is not a number") from None
 
 
 def _whole(written: str, what: str) -> int:
@@ -253,7 +278,7 @@ def _shown(result: CType, value: object) -> str:
     if isinstance(value, float):
         # printf's %f for a float, as the classic shell; a double shows every digit that it has.
         plain = result.size == 4 and (value == 0 or 1e-4 <= abs(value) < 1e7)
-        return f"{value:f}" if plain else repr(value) if result.size == 8 else f"{value:.9g}"
+        return f"{value:f}" if plain else f"{value:.9g}" if result.size == 4 else repr(value)
     return f"{value:#x}" if result.kind is Kind.POINTER else str(value)
 
 

@@ -1,18 +1,17 @@
 """Python functions that C code can call: the other direction of `call`.
 
-A callback sees what the caller passed: integers, floating point, and pointers as addresses (None for NULL). A `char *`
-arrives as `Text`, an address that can be read: the address itself can still be handed on, which a copy of the text
-could not replace (a function may return a pointer into its argument).
+A callback sees what the caller passed: integers, floating point, structures, and pointers as addresses (None for NULL).
+A `char *` arrives as `Text`, an address that can be read: the address itself can still be handed on, which a copy of
+the text could not replace (a function may return a pointer into its argument).
 """
 
 from __future__ import annotations
 
-import ctypes
 from typing import TYPE_CHECKING, Any
 
-from latebind._core import unraisable
-from latebind.ffi.call import CONVERTERS, passed_as, returned_as
-from latebind.ffi.ctype import Kind
+from latebind import _core
+from latebind.errors import Unsupported
+from latebind.ffi.program import OP, compile_prototype
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,65 +25,31 @@ class Text(int):
     __slots__ = ()
 
     def __bytes__(self) -> bytes:
-        return ctypes.string_at(int(self))
+        word = int(self).to_bytes(8, "little")
+        held = _core.memory_view(_Word, word, 0, 8)
+        read: bytes = _core.memory_load(held, OP["TEXT"], 0, None)
+        return read
 
     def __repr__(self) -> str:
         return f"<Text at {int(self):#x}>"
 
 
-class Callback:
-    """`function` as a C function of the type `prototype`; `address` is where C code calls it.
+class _Word(_core.Memory):
+    """A pointer."""
 
-    The address is good as long as this object lives. Any thread may call it; the interpreter lock is taken for the
-    call. errno is the caller's again afterwards, unless `ctypes.set_errno` (or a call that keeps errno) changed it. An
-    exception, or a result that does not fit, cannot pass through C: it is reported by `sys.unraisablehook`, and the
-    caller gets 0.
+    __slots__ = ()
+    _size_ = 8
+
+
+def make_callback(prototype: Prototype, function: Callable[..., Any], *, raises: bool) -> _core.Callback:
+    """`function` as a C function of the type `prototype`; see `Prototype.callback`.
+
+    The address is good as long as the result lives. Any thread may call it; the interpreter lock is taken for the
+    call. errno is the caller's again afterwards, unless `set_errno` or a call made by `function` changed it. Where
+    `function` raises, or gives what the result cannot hold, the caller gets 0, and with `raises` the function is not
+    entered again before the call from Python that led to it has returned.
     """
-
-    __slots__ = ("_thunk", "address", "function", "prototype")
-
-    def __init__(self, prototype: Prototype, function: Callable[..., Any]) -> None:
-        self.prototype = prototype
-        self.function = function
-        # What C passes as char * comes as a number: Text reads it only when asked to.
-        result = ctypes.c_void_p if prototype.result.kind is Kind.TEXT else returned_as(prototype.result)
-        passed = (passed_as(parameter.type) for parameter in prototype.parameters)
-        self._thunk = ctypes.CFUNCTYPE(result, *passed, use_errno=True)(_adapted(prototype, function))
-        address = ctypes.cast(self._thunk, ctypes.c_void_p).value
-        if address is None:
-            raise AssertionError("libffi made a callback at address 0")
-        self.address = address
-
-    def __repr__(self) -> str:
-        return f"<Callback {self.prototype} → {self.function!r} at {self.address:#x}>"
-
-
-def _adapted(prototype: Prototype, function: Callable[..., Any]) -> Callable[..., Any]:
-    """`function` between the conversions that `prototype` asks for; it must not refer to the Callback (a cycle)."""
-    texts = tuple(i for i, p in enumerate(prototype.parameters) if p.type.kind is Kind.TEXT)
-    nothing = None if prototype.result.kind is Kind.VOID else 0
-
-    def call(*arguments: Any) -> Any:
-        if texts:
-            given = list(arguments)
-            for i in texts:
-                given[i] = None if given[i] is None else Text(given[i])
-            arguments = tuple(given)
-        try:
-            return _result(prototype, function(*arguments))
-        except BaseException as e:  # noqa: BLE001 - there is no way for it through C; ctypes would leave the result open
-            unraisable(e, function)
-            return nothing
-
-    return call
-
-
-def _result(prototype: Prototype, value: Any) -> Any:
-    """`value` as ctypes takes it for the result; raises where the prototype's type cannot hold it."""
-    wanted = prototype.result
-    if wanted.kind is Kind.VOID:
-        return None
-    if wanted.kind in {Kind.TEXT, Kind.POINTER} and not (value is None or isinstance(value, int)):
-        # A buffer would be gone when the caller looks at it.
-        raise TypeError(f"{prototype.name}: the result must be an address or None, not {type(value).__name__}")
-    return CONVERTERS[wanted.kind](wanted, value)
+    if prototype.variadic:
+        raise Unsupported(str(prototype), "a Python function cannot tell what variable arguments it got")
+    program = compile_prototype(prototype, text_class=Text)
+    return _core.Callback(prototype, function, program.result, program.parameters, program.used, raises)

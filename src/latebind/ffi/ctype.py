@@ -1,4 +1,4 @@
-"""The types of C as calls see them: how a value is passed, not how it is laid out in a structure.
+"""The types of C: how a value is passed, and how it lies in memory.
 
 A `Prototype` is plain data. It prints as C, compares by value and can be bound to any number of addresses. Sizes are
 those of the LP64 data model (x86-64 and aarch64 psABI, table "Scalar Types"), the only one that the linker loads.
@@ -6,15 +6,14 @@ those of the LP64 data model (x86-64 and aarch64 psABI, table "Scalar Types"), t
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
-    from latebind.ffi.call import NativeFunction
-    from latebind.ffi.callback import Callback
+    from latebind._core import Callback, Function, Lifetime
 
 
 class Kind(Enum):
@@ -24,8 +23,43 @@ class Kind(Enum):
     BOOL = "bool"
     INTEGER = "integer"
     FLOATING = "floating"
+    COMPLEX = "complex"
     TEXT = "text"  # `char *`: a pointer that Python code sees as bytes
     POINTER = "pointer"  # any other pointer, also to a function or to a type that nobody described
+    RECORD = "record"  # a structure or union
+    ARRAY = "array"  # in a record or behind a pointer; as a parameter it is a pointer
+    FUNCTION = "function"  # behind a pointer only
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One member of a record. `offset` is bytes; a bit-field has a `width` and begins `shift` bits behind `offset`.
+
+    `name` is None for an anonymous structure or union, whose own members are reached as if they stood here, and for an
+    unnamed bit-field, which is padding.
+    """
+
+    name: str | None
+    type: CType
+    offset: int
+    shift: int = 0
+    width: int = 0
+
+
+@dataclass(eq=False, slots=True)
+class Record:
+    """A structure or union. `fields` is None as long as nobody has said what is in it; records may refer to each other.
+
+    `size` and `align` are bytes.
+    """
+
+    spelling: str
+    is_union: bool = False
+    size: int = 0
+    align: int = 1
+    fields: tuple[Field, ...] | None = None
+    python: Any = None
+    """The class of its values, once `values.record_class` has made it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +67,9 @@ class CType:
     """One C type: its `kind`, its `size` in bytes (0 for void) and how it is spelled.
 
     `signed` matters for integers. `const` is true for a pointer whose target the callee promises not to change:
-    then a read-only buffer may be passed.
+    then a read-only buffer may be passed. `nonnull` is true for one that must not be NULL, which C writes as
+    `int values[static 1]`. `align` is bytes, 0 where it is the size. `target` is what a pointer points to (None where
+    that is not known) or an array holds, `length` how many.
     """
 
     kind: Kind
@@ -41,6 +77,14 @@ class CType:
     spelling: str
     signed: bool = False
     const: bool = False
+    nonnull: bool = False
+    align: int = field(default=0, compare=False)
+    is_char: bool = field(default=False, compare=False)
+    """Whether it is plain char, which makes a pointer to it text."""
+    target: CType | None = field(default=None, compare=False, repr=False)
+    length: int | None = field(default=None, compare=False)
+    record: Record | None = field(default=None, compare=False, repr=False)
+    prototype: Prototype | None = field(default=None, compare=False, repr=False)
 
     def __str__(self) -> str:
         return self.spelling
@@ -49,7 +93,24 @@ class CType:
         """The C declaration of `what` (a name, or a name with its parameters) with this type."""
         if "(*)" in self.spelling:  # C declares inside out: int (*compare)(int)
             return self.spelling.replace("(*)", f"(*{what})", 1)
+        if "[" in self.spelling:
+            element, bracket, bounds = self.spelling.partition("[")
+            return f"{element.rstrip()} {what}{bracket}{bounds}"
         return f"{self.spelling}{'' if self.spelling.endswith('*') else ' '}{what}"
+
+    @property
+    def bytes(self) -> int:
+        """Its size; of a record, the size that is known by now."""
+        return self.record.size if self.record is not None and self.kind is Kind.RECORD else self.size
+
+    @property
+    def alignment(self) -> int:
+        """Its alignment in bytes."""
+        if self.record is not None and self.kind is Kind.RECORD:
+            return self.record.align
+        if self.kind is Kind.ARRAY and self.target is not None:
+            return self.target.alignment
+        return self.align or self.size or 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,41 +126,64 @@ class Parameter:
 
 @dataclass(frozen=True, slots=True)
 class Prototype:
-    """What a C function is called, what it takes and what it gives."""
+    """What a C function is called, what it takes and what it gives; `variadic` where more arguments may follow."""
 
     name: str
     result: CType
     parameters: tuple[Parameter, ...]
+    variadic: bool = False
 
     def __str__(self) -> str:
-        inside = ", ".join(map(str, self.parameters)) or "void"
+        inside = ", ".join([*map(str, self.parameters), *(["..."] if self.variadic else [])]) or "void"
         return self.result.declare(f"{self.name}({inside})")
 
     def bind(
-        self, address: int, library: str, *, alive: Callable[[], bool] | None = None, keep_errno: bool = False
-    ) -> NativeFunction:
+        self,
+        address: int,
+        library: str,
+        *,
+        lifetime: Lifetime | None = None,
+        quick: bool = False,
+        out: Sequence[str] = (),
+    ) -> Function:
         """The function at the runtime `address`, callable from Python.
 
-        `library` is the name that error messages show. `alive`, if given, is asked before each call; when it says
-        False (the library was closed) the call raises ClosedLibrary instead of jumping into unmapped memory.
-        With `keep_errno` the function sees and sets the errno of `ctypes.get_errno` and `ctypes.set_errno`, which
-        other calls do not disturb. Raises ValueError if `address` is 0, which no function is at.
+        `library` is the name that error messages show. Once `lifetime`, if given, is over (the library was closed) a
+        call raises its error instead of jumping into unmapped memory. A call lets other Python threads run, unless it
+        is `quick`. `out` names pointer parameters that the function stores results through: the caller leaves them
+        out, and gets what was stored behind the result, as a tuple (alone, where the result is void).
+
+        Raises ValueError if `address` is 0, which no function is at, or `out` names what is no such parameter, and
+        Unsupported for a type that cannot be passed.
         """
-        from latebind.ffi.call import NativeFunction
+        from latebind.ffi.call import bind
 
-        return NativeFunction(self, address, library, alive, keep_errno=keep_errno)
+        return bind(self, address, library, lifetime=lifetime, quick=quick, out=out)
 
-    def callback(self, function: Callable[..., Any]) -> Callback:
-        """`function` for C code to call, at the result's `address`, for as long as the result lives."""
-        from latebind.ffi.callback import Callback
+    def callback(self, function: Callable[..., Any], *, raises: bool = False) -> Callback:
+        """`function` for C code to call, at the result's `address`, for as long as the result lives.
 
-        return Callback(self, function)
+        With `raises`, an exception in it is raised by the call from Python that is under way in the same thread, if
+        one is; otherwise, and without `raises`, it is reported by `sys.unraisablehook`.
+        """
+        from latebind.ffi.callback import make_callback
+
+        return make_callback(self, function, raises=raises)
 
     def with_address_result(self) -> Prototype:
         """The same function, giving a `char *` as an address (None for NULL) and not as a copy of the text."""
         if self.result.kind is not Kind.TEXT:
             return self
         return replace(self, result=replace(self.result, kind=Kind.POINTER))
+
+
+def array_spelling(element: CType, length: int | None) -> str:
+    """How C writes an array of `element`: an array of arrays has its own bounds behind the outer one's."""
+    bound = f"[{'' if length is None else length}]"
+    if element.kind is Kind.ARRAY:
+        inner, bracket, rest = element.spelling.partition("[")
+        return f"{inner}{bound}{bracket}{rest}"
+    return f"{element.spelling}{'' if element.spelling.endswith('*') else ' '}{bound}"
 
 
 VOID: Final = CType(Kind.VOID, 0, "void")
@@ -127,8 +211,14 @@ ARITHMETIC: Final = {
     )
     for words in spellings
 } | {
+    ("__int128",): _integer("__int128", 16, signed=True),
+    ("__int128", "unsigned"): _integer("unsigned __int128", 16, signed=False),
     ("float",): CType(Kind.FLOATING, 4, "float", signed=True),
     ("double",): CType(Kind.FLOATING, 8, "double", signed=True),
+    ("double", "long"): CType(Kind.FLOATING, 16, "long double", signed=True),
+    ("_Complex", "float"): CType(Kind.COMPLEX, 8, "float _Complex", align=4),
+    ("_Complex", "double"): CType(Kind.COMPLEX, 16, "double _Complex", align=8),
+    ("_Complex", "double", "long"): CType(Kind.COMPLEX, 32, "long double _Complex", align=16),
     ("void",): VOID,
     ("_Bool",): CType(Kind.BOOL, 1, "bool"),
 }

@@ -26,13 +26,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from latebind.ffi import Prototype
-    from latebind.ffi.callback import Callback
     from latebind.linker.loaded import LoadedObject
     from latebind.linker.trace import Trace, TracedFunction
     from latebind.linkplan import LinkPlan, PreparedPlan
 
 type_of_hook = int | tuple[str, Callable[..., Any]] | Any
-"""An address, (C prototype, Python function), or what has an address: a NativeFunction, a ctypes function."""
+"""An address, (C prototype, Python function), or what has an address: a bound function, a ctypes function."""
 type_of_wrap = tuple[str, Callable[..., Any]]
 
 _CALLABLE = (Kind.FUNCTION, Kind.IFUNC, Kind.SERVICE)
@@ -69,7 +68,7 @@ class _Original:
         self.function: Callable[..., Any] | None = None
 
     def set(self, address: int) -> None:
-        self.function = self._prototype.bind(address, self._library, keep_errno=True)
+        self.function = self._prototype.bind(address, self._library)
 
 
 class Interposition:
@@ -77,7 +76,7 @@ class Interposition:
 
     def __init__(self) -> None:
         self.addresses: dict[str | Definition, int] = {}
-        self.callbacks: list[Callback] = []
+        self.callbacks: list[_core.Callback] = []
         self.slots: list[_Slot] = []
         self.originals: list[tuple[_Slot, _Original]] = []
         self.trace: Trace | None = None
@@ -241,7 +240,7 @@ def _address_of(name: str, hook: type_of_hook) -> int:
     return address
 
 
-def _callback(name: str, given: tuple[Any, ...]) -> Callback:
+def _callback(name: str, given: tuple[Any, ...]) -> _core.Callback:
     from latebind.ffi import parse_prototype
 
     if len(given) != 2 or not callable(given[1]):
@@ -270,7 +269,7 @@ def _wrap(name: str, wrapping: type_of_wrap, plan: LinkPlan, made: Interposition
     return found
 
 
-def _wrapper(name: str, given: str, function: Callable[..., Any], path: str) -> tuple[Callback, _Original]:
+def _wrapper(name: str, given: str, function: Callable[..., Any], path: str) -> tuple[_core.Callback, _Original]:
     def call(*arguments: Any) -> Any:
         return function(original.function, *arguments)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self
 
+from latebind import _core
 from latebind.elf.symbol import STT_TLS
 from latebind.errors import ClosedLibrary, UnresolvedSymbol, Unsupported
 from latebind.linker.lifetime import lock, sweep_later
@@ -12,10 +13,11 @@ from latebind.linker.lookup import address_of, find_symbol
 from latebind.linkplan.near import near_names
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from types import TracebackType
 
     from latebind.elf.bytesource import RuntimeAddress
+    from latebind.ffi.declaration import Declarations
     from latebind.linker.got import Slot
     from latebind.linker.lasting import Lasting
     from latebind.linker.loaded import LoadedObject
@@ -36,10 +38,12 @@ class Library:
         """Where the library lives."""
         self._closure = closure
         self._open = True
+        self._lifetime: _core.Lifetime | None = None
+        self._callbacks: list[_core.Callback] = []
         self._addresses: dict[tuple[str, str | None], RuntimeAddress] = {}
 
     def __repr__(self) -> str:
-        return f"<Library {self.path} ({self.role}){'' if self._open else ' closed'}>"
+        return f"<Library {self.path} ({self.role}){' closed' if self.closed else ''}>"
 
     @cached_property
     def plan(self) -> LinkPlan:
@@ -81,7 +85,7 @@ class Library:
     @property
     def closed(self) -> bool:
         """Whether `close` was called."""
-        return not self._open
+        return not self._open or (self._lifetime is not None and self._lifetime.is_over)
 
     def symbol(self, name: str, version: str | None = None) -> RuntimeAddress:
         """The address of `name`: in this object or, breadth-first, in what it needs (dlsym(3), dlvsym(3)).
@@ -95,7 +99,7 @@ class Library:
         return known
 
     def _check_open(self) -> None:
-        if not self._open:
+        if self.closed:
             raise ClosedLibrary(self.path)
 
     def _look_up(self, name: str, version: str | None) -> RuntimeAddress:
@@ -109,16 +113,59 @@ class Library:
             )
         return address_of(place)
 
-    def function(self, prototype: str) -> Callable[..., Any]:
+    def function(
+        self,
+        prototype: str | Callable[..., Any],
+        *,
+        types: Declarations | None = None,
+        quick: bool = False,
+        out: Sequence[str] = (),
+    ) -> _core.Function:
         """The function that the C `prototype` names and types, as a callable: ``"double cos(double)"``.
 
-        The callable keeps this handle alive; calling it after `close` raises `ClosedLibrary`. Raises `UnresolvedSymbol`
-        where there is no such function, `ValueError` where the prototype cannot be parsed.
-        """
-        from latebind.ffi import parse_prototype  # late: pycparser is not needed to load or to look up
+        `types` (a `latebind.ffi.Header`) explains the prototype's own names of types. A name alone means the function
+        that `types` declares, or else the one that the library's debug information describes. A Python function stands
+        for a prototype, too: its name and annotations are read, its body is not.
 
-        parsed = parse_prototype(prototype)
-        return parsed.bind(self.symbol(parsed.name), self.path, alive=lambda: self._open)
+        Other Python threads run during a call, unless it is `quick`: that is for functions that neither wait nor take
+        long. Pointer parameters named in `out` are left out by the caller, who gets what was stored through them
+        behind the result. Calling it after `close` raises `ClosedLibrary`.
+
+        Raises `UnresolvedSymbol` where there is no such function, `ValueError` where the prototype cannot be parsed,
+        and `Unsupported` for a type that cannot be passed, or where nothing describes a name alone.
+        """
+        from latebind.ffi.find import find_prototype  # late: pycparser is not needed to load or to look up
+
+        self._check_open()
+        if isinstance(prototype, str) and prototype.isidentifier() and not (types and prototype in types.prototypes):
+            self.symbol(prototype)  # rather no such function than nothing about it
+        parsed = find_prototype(prototype, types, (o.elf for o in self._closure))
+        address = self.symbol(parsed.name)
+        return parsed.bind(address, self.path, lifetime=self.lifetime, quick=quick, out=out)
+
+    def callback(
+        self, prototype: str, function: Callable[..., Any], *, types: Declarations | None = None
+    ) -> _core.Callback:
+        """`function` for the library's code to call and to keep: it stays callable until the library is closed.
+
+        A Python function that is passed to a call directly is callable for as long as that call lasts. An exception in
+        it is raised by the call from Python that is under way in the same thread, or else reported by
+        `sys.unraisablehook`.
+        """
+        from latebind.ffi import parse_prototype
+
+        self._check_open()
+        made = parse_prototype(prototype, types).callback(function, raises=True)
+        self._callbacks.append(made)
+        return made
+
+    @property
+    def lifetime(self) -> _core.Lifetime:
+        """What tells bound functions that the library was closed."""
+        self._check_open()
+        if self._lifetime is None:
+            self._lifetime = _core.Lifetime(ClosedLibrary, self.path)
+        return self._lifetime
 
     def got(self) -> tuple[Slot, ...]:
         """The slots of this object's global offset table by address: what is bound, and where each points now."""
@@ -140,7 +187,15 @@ class Library:
         return lasts(self._closure, self.namespace.members)
 
     def close(self) -> None:
-        """Give the handle back; the last one runs the destructors and unmaps. Closing twice does nothing."""
+        """Give the handle back; the last one runs the destructors and unmaps. Closing twice does nothing.
+
+        From now on calls are refused. Where calls of this handle's functions are under way, in other threads or because
+        a callback closes the library, it stays until the last of them has returned.
+        """
+        if self._lifetime is None or self._lifetime.end(self._release):
+            self._release()
+
+    def _release(self) -> None:
         with lock:
             if not self._open:
                 return

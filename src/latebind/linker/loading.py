@@ -130,7 +130,7 @@ def load(
     ``"global"`` (later loads into the namespace see its symbols).
 
     `hooks` maps symbol names to replacements: every reference to such a name from the objects that are loaded now
-    binds there, through the PLT or not. A replacement is an address, something that has one (a `NativeFunction`, a
+    binds there, through the PLT or not. A replacement is an address, something that has one (a bound function, a
     ctypes function), or (C prototype, Python function). `wrap` maps names to (C prototype, Python function) where the
     function gets the original as its first argument: ``wrap={"abs": ("int abs(int)", lambda original, n: …)}``.
     `trace` is a list that gets, or a function that is called with, a record of each binding and each call between

@@ -7,15 +7,15 @@ read as the function's prototype says, at the moment of the call; without a prot
 
 from __future__ import annotations
 
+import functools
 import os
-import struct
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from latebind import _core
 from latebind.elf.bytesource import RuntimeAddress
-from latebind.ffi import Kind, Parameter, Prototype, parse_prototype
+from latebind.ffi import Kind, Parameter, Prototype, parse_prototype, view
+from latebind.ffi.program import compile_prototype
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -55,7 +55,7 @@ class TracedFunction:
     @property
     def words_on_stack(self) -> int:
         """How many eight-byte words of its arguments are passed on the stack."""
-        return sum(place >= _STACK for place in _places(self.prototype)) if self.prototype is not None else 0
+        return _program(self.prototype).used[2] if self.prototype is not None else 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,43 +132,29 @@ class Trace:
         return observe
 
 
-# Where arguments are (x86-64 psABI 3.2.3, "Parameter Passing"; AAPCS64 6.8): the core shows the integer registers of
-# this machine, 8 of floating point, and then the stack. Everything that a prototype can hold takes one place; what
-# finds no register goes to the stack.
-_INTEGERS = range(_core.STUB_INTEGERS)
-_STACK: Final = _core.STUB_INTEGERS + 8
-_FLOATS = range(_core.STUB_INTEGERS, _STACK)
-
-
-def _places(prototype: Prototype) -> list[int]:
-    """The word of each argument in the core's frame: in `_INTEGERS`, in `_FLOATS`, or from `_STACK` on."""
-    integers, floats, stack = iter(_INTEGERS), iter(_FLOATS), _STACK
-    places = []
-    for parameter in prototype.parameters:
-        place = next(floats if parameter.type.kind is Kind.FLOATING else integers, None)
-        if place is None:
-            place, stack = stack, stack + 1
-        places.append(place)
-    return places
-
-
 def read_arguments(prototype: Prototype, words: bytes) -> tuple[Any, ...]:
-    """The arguments of a call: `words` are the argument registers and the stack, as the core delivers them."""
+    """The arguments of a call: `words` are the argument registers and the stack, as the core delivers them.
+
+    The core shows the registers in the order in which a call of ours fills them, so the same program reads them.
+    """
     return tuple(
-        _read(parameter, words[8 * place : 8 * place + 8])
-        for parameter, place in zip(prototype.parameters, _places(prototype), strict=True)
+        _read(parameter, slot[3], words)
+        for parameter, slot in zip(prototype.parameters, _program(prototype).parameters, strict=True)
     )
 
 
-def _read(parameter: Parameter, word: bytes) -> Any:
+_program = functools.lru_cache(maxsize=512)(compile_prototype)
+
+
+def _read(parameter: Parameter, pieces: tuple[tuple[int, int, int], ...], words: bytes) -> Any:
     wanted = parameter.type
-    if wanted.kind is Kind.FLOATING:
-        return struct.unpack("<f" if wanted.size == 4 else "<d", word[: wanted.size])[0]
-    number = int.from_bytes(word[: wanted.size], "little", signed=wanted.signed)
-    if wanted.kind is Kind.BOOL:
-        return bool(number & 0xFF)
-    if wanted.kind is Kind.INTEGER:
-        return number
+    data = bytearray(wanted.bytes)
+    for word, offset, size in pieces:
+        data[offset : offset + size] = words[8 * word : 8 * word + size]
+    if wanted.kind not in {Kind.TEXT, Kind.POINTER}:
+        value: Any = view(wanted, data)
+        return value if wanted.kind is Kind.RECORD else value.value
+    number = int.from_bytes(data, "little")
     if wanted.kind is Kind.TEXT and wanted.const and number:  # without const it may be a buffer yet to be filled
         return _text(number)
     return number or None

@@ -104,10 +104,11 @@ def _bytes(bits: int) -> str:
 
 @dataclass(slots=True)
 class Declarations:
-    """Signatures by exported name, layouts by type name (``struct point``)."""
+    """Signatures by exported name, layouts by type name (``struct point``); what each function calls its parameters."""
 
     signatures: dict[str, str] = field(default_factory=dict)
     layouts: dict[str, Layout] = field(default_factory=dict)
+    parameters: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 def debug_file(elf: Elf) -> str | None:
@@ -121,10 +122,13 @@ def debug_file(elf: Elf) -> str | None:
     return None
 
 
-def read_declarations(path: str, names: Iterable[str], headers: Iterable[str] = ()) -> Declarations:
+def read_declarations(
+    path: str, names: Iterable[str], headers: Iterable[str] = (), *, with_opaque: bool = False
+) -> Declarations:
     """What the debug information in the file at `path` says of the exported `names`.
 
-    `headers` are names of files (without folders) that callers include; see the top of this file.
+    `headers` are names of files (without folders) that callers include; see the top of this file. With `with_opaque`
+    types that callers cannot know are described, too.
 
     Raises `Unsupported` where pyelftools is missing, and `MalformedElf` where it cannot read the file.
     """
@@ -135,7 +139,7 @@ def read_declarations(path: str, names: Iterable[str], headers: Iterable[str] = 
         raise Unsupported(
             path, "debug information is read with pyelftools, which is missing", "pip install 'latebind[abi]'"
         ) from e
-    reader = _Reader(frozenset(names), frozenset(headers))
+    reader = _Reader(frozenset(names), frozenset(headers), with_opaque=with_opaque)
     try:
         with open(path, "rb") as f:
             file = ELFFile(f)
@@ -153,8 +157,9 @@ class _Reader:
     `pointed` says of a type that it is reached through a pointer, so that callers may not know what is in it.
     """
 
-    def __init__(self, names: frozenset[str], headers: frozenset[str]) -> None:
+    def __init__(self, names: frozenset[str], headers: frozenset[str], *, with_opaque: bool) -> None:
         self.names = names
+        self.with_opaque = with_opaque
         self.headers = headers
         self.found = Declarations()
         self.texts: dict[tuple[int, bool], str] = {}
@@ -166,6 +171,8 @@ class _Reader:
         for unit in dwarf.iter_CUs():
             for entry in unit.get_top_DIE().iter_children():
                 self._top(entry)
+            if len(self.found.signatures) == len(self.names):
+                return
 
     def _top(self, entry: Any) -> None:
         if entry.tag in {"DW_TAG_namespace", "DW_TAG_class_type", "DW_TAG_structure_type"}:
@@ -184,6 +191,8 @@ class _Reader:
             return
         source = entry if any(c.tag == "DW_TAG_formal_parameter" for c in entry.iter_children()) else whole
         result = whole if "DW_AT_type" in whole.attributes else entry
+        own = (c for c in source.iter_children() if c.tag == "DW_TAG_formal_parameter")
+        self.found.parameters[name] = tuple(_name(c) or _name(_specified(c)) for c in own)
         self.found.signatures[name] = f"{self._type(result, 0)} ({self._parameters(source, 0)})"
 
     def _parameters(self, entry: Any, depth: int) -> str:
@@ -254,6 +263,8 @@ class _Reader:
 
     def _opaque(self, entry: Any) -> bool:
         """Whether callers cannot know the members of the type that `entry` defines."""
+        if self.with_opaque:
+            return False
         attribute = entry.attributes.get("DW_AT_decl_file")
         files = self._files(entry.cu)
         if attribute is None or not 0 <= attribute.value < len(files):

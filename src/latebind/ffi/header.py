@@ -1,0 +1,240 @@
+"""`Header`: the declarations of a C header, from its text: types, constants and functions.
+
+    api = Header("struct point { double x, y; }; double length(struct point);")
+    api.point(x=3, y=4)                       # a value
+    library.function("length", types=api)     # or api.bind(library).length
+
+The preprocessor's work is not done here, beyond what small headers need: comments go, `#define NAME number` is a
+constant, `#include` and `#pragma once` are passed over, include guards and `#ifdef __cplusplus` are followed. What
+`cc -E` wrote can be read, too. Attributes that change a layout are refused rather than ignored.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
+
+from latebind.errors import Unsupported
+from latebind.ffi.ctype import TYPEDEFS, CType, Kind
+from latebind.ffi.declaration import Declarations, Reader
+from latebind.ffi.values import record_class
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from latebind._core import Function
+
+# A comment; or a text or character, in which what looks like one is none.
+_COMMENT: Final = re.compile(r"/\*.*?\*/|//[^\n]*|\"(?:\\.|[^\"\\])*\"|'(?:\\.|[^'\\])*'", re.DOTALL)
+_DIRECTIVE: Final = re.compile(r"\s*#\s*(\w*)\s*(.*)")
+_NUMBER: Final = re.compile(r"\(?\s*([-+~]?\s*(?:0[xX][0-9A-Fa-f]+|\d+)[uUlL]*)\s*\)?$")
+_GNU: Final = {"__restrict": "restrict", "__restrict__": "restrict", "__inline": "inline", "__inline__": "inline",
+               "__const": "const", "__volatile__": "volatile", "__extension__": "", "__signed__": "signed",
+               "_Noreturn": "", "_Nonnull": "", "_Nullable": ""}  # fmt: skip
+
+
+class Header(Declarations):
+    """What a header's text declares. Types and constants are attributes; so are the functions' prototypes.
+
+    Raises ValueError for what is no C, and Unsupported for what cannot be used from here.
+    """
+
+    __slots__ = ()
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        _read(text, self)
+
+    def __getattr__(self, name: str) -> Any:
+        """A constant's value, a structure's class (by typedef or tag), another type, or a function's prototype."""
+        if name in self.constants:
+            return self.constants[name]
+        found = self.typedefs.get(name) or self.tags.get(f"struct {name}") or self.tags.get(f"union {name}")
+        if found is not None:
+            return record_class(found.record) if found.kind is Kind.RECORD and found.record is not None else found
+        if name in self.prototypes:
+            return self.prototypes[name]
+        raise AttributeError(f"the header declares no {name}", name=name, obj=self)
+
+    def __getitem__(self, spelling: str) -> Any:
+        """The same for what needs two words: ``header["struct point"]``. Raises KeyError."""
+        if spelling in self.tags:
+            found = self.tags[spelling]
+            return record_class(found.record) if found.kind is Kind.RECORD and found.record is not None else found
+        try:
+            return getattr(self, spelling)
+        except AttributeError:
+            raise KeyError(spelling) from None
+
+    def __dir__(self) -> list[str]:
+        tags = (name.partition(" ")[2] for name in self.tags)
+        return sorted({*super().__dir__(), *self.constants, *self.typedefs, *self.prototypes, *tags})
+
+    def bind(self, library: Any) -> Bound:
+        """The header's functions in `library` (a `latebind.Library`), as attributes."""
+        return Bound(self, library)
+
+
+class Bound:
+    """The functions that a header declares and a library has. Each is looked up when it is first used."""
+
+    def __init__(self, header: Header, library: Any) -> None:
+        self._header = header
+        self._library = library
+
+    def __getattr__(self, name: str) -> Function:
+        """The function `name`; raises AttributeError where the header does not declare it."""
+        if name not in self._header.prototypes:
+            raise AttributeError(f"the header declares no function {name}", name=name, obj=self)
+        made: Function = self._library.function(name, types=self._header)
+        self.__dict__[name] = made
+        return made
+
+    def __dir__(self) -> list[str]:
+        return sorted({*super().__dir__(), *self._header.prototypes})
+
+
+def _read(text: str, into: Header) -> None:
+    from pycparser import c_ast
+    from pycparser.c_parser import CParser, ParseError
+
+    preamble = "".join(f"typedef int {name};" for name in TYPEDEFS)
+    plain = _without_gnu("\n".join(_preprocessed(_without_comments(text), into)))
+    try:
+        tree = CParser().parse(f'{preamble}\n# 1 "header"\n{plain}\n', "header")
+    except ParseError as error:
+        raise ValueError(f"not C: {error}") from error
+    reader = Reader(into, "the header")
+    for node in tree.ext[len(TYPEDEFS) :]:
+        if isinstance(node, c_ast.Pragma):
+            _pragma(node.string, reader)
+        elif isinstance(node, c_ast.FuncDef):
+            into.prototypes[node.decl.name] = reader.prototype(node.decl.name, node.decl.type)
+        elif isinstance(node, c_ast.Typedef):
+            _typedef(node, reader)
+        elif isinstance(node, c_ast.Decl):
+            if isinstance(node.type, c_ast.FuncDecl):
+                into.prototypes[node.name] = reader.prototype(node.name, node.type)
+            else:
+                reader.type(node.type)
+
+
+def _typedef(node: Any, reader: Reader) -> None:
+    made = reader.type(node.type)
+    record = made.record
+    if record is not None and " " not in record.spelling:  # it lends its name to a structure that has none
+        record.spelling = node.name
+    into = reader.known.typedefs
+    into[node.name] = _renamed(made, node.name)
+
+
+def _renamed(made: CType, name: str) -> CType:
+    return replace(made, spelling=name) if made.kind not in {Kind.ARRAY, Kind.VOID} else made
+
+
+def _pragma(text: str, reader: Reader) -> None:
+    """`#pragma pack`: how closely members stand."""
+    inside = re.fullmatch(r"\s*pack\s*\(\s*(.*?)\s*\)\s*", text)
+    if inside is None:
+        return
+    words = [word.strip() for word in inside[1].split(",") if word.strip()]
+    numbers = [int(word) for word in words if word.isdigit()]
+    reader.pack = numbers[0] if numbers else (reader.pack if "push" in words else 0)
+
+
+# the preprocessor's part ------------------------------------------------------------------------------------------
+
+
+def _without_comments(text: str) -> str:
+    def keep_lines(match: re.Match[str]) -> str:
+        return match[0] if match[0][0] in "\"'" else " " + "\n" * match[0].count("\n")
+
+    return _COMMENT.sub(keep_lines, text.replace("\\\n", " "))
+
+
+def _preprocessed(text: str, into: Declarations) -> Iterator[str]:
+    """The lines that remain; an empty one for each that does not, so that messages name the right line."""
+    defined: set[str] = set()
+    active: list[bool] = []
+    for line in text.split("\n"):
+        match = _DIRECTIVE.fullmatch(line)
+        if match is None:
+            yield line if all(active) else ""
+        elif not _condition(match[1], match[2].strip(), defined, active) and all(active):
+            yield _directive(line, match[1], match[2].strip(), defined, into)
+        else:
+            yield ""
+    if active:
+        raise ValueError("an #ifdef without its #endif")
+
+
+def _condition(word: str, rest: str, defined: set[str], active: list[bool]) -> bool:
+    """Whether the directive is one of #ifdef … #endif; then `active` changes."""
+    if word in {"ifdef", "ifndef"}:
+        active.append((rest in defined) == (word == "ifdef"))
+    elif word == "else" and active:
+        active[-1] = not active[-1]
+    elif word == "endif" and active:
+        active.pop()
+    else:
+        return False
+    return True
+
+
+def _directive(line: str, word: str, rest: str, defined: set[str], into: Declarations) -> str:
+    """What remains of a directive for the parser."""
+    if word == "define":
+        _define(rest, defined, into)
+    elif word == "undef":
+        defined.discard(rest)
+    elif word == "pragma" or word.isdigit() or word == "line":
+        return line if rest != "once" and not rest.startswith("GCC") else ""
+    elif word not in {"include", ""}:
+        raise Unsupported(line.strip(), "needs a preprocessor", "give what `cc -E -P` writes")
+    return ""
+
+
+def _define(rest: str, defined: set[str], into: Declarations) -> None:
+    name, _, value = rest.partition(" ")
+    defined.add(name)
+    number = _NUMBER.match(value.strip())
+    if number is not None and name.isidentifier():
+        digits = number[1].rstrip("uUlL").replace(" ", "")
+        sign, digits = ("-", digits[1:]) if digits[:1] == "-" else ("", digits.lstrip("+"))
+        if digits.startswith("~"):
+            return
+        base = 8 if digits.startswith("0") and digits.isdigit() else 0
+        into.constants[name] = int(sign + digits, base)
+
+
+def _without_gnu(text: str) -> str:
+    """Without the words of GNU C that change nothing here. Raises Unsupported for attributes that might."""
+    words = "|".join(map(re.escape, sorted(_GNU, key=len, reverse=True)))
+    text = re.sub(rf"\b(?:{words})\b", lambda m: _GNU[m[0]], text)
+    out = []
+    at = 0
+    for match in re.finditer(r"\b(__attribute__|__attribute|__asm__|__asm|asm)\s*\(", text):
+        if match.start() < at:
+            continue
+        end = _closing(text, match.end() - 1)
+        if match[1].startswith("__attribute"):
+            for name in re.findall(r"[A-Za-z_]\w*(?=\s*[(,)])", re.sub(r"\"[^\"]*\"", "", text[match.end() : end])):
+                plain = name.strip("_")
+                if plain in {"packed", "aligned", "mode", "vector_size", "scalar_storage_order", "ms_abi", "ms_struct"}:
+                    raise Unsupported(
+                        f"__attribute__(({plain}))", "changes how values lie or travel", "use #pragma pack"
+                    )
+        out.append(text[at : match.start()])
+        at = end
+    return "".join([*out, text[at:]])
+
+
+def _closing(text: str, opening: int) -> int:
+    """The place behind the parenthesis that closes the one at `opening`."""
+    depth = 0
+    for at in range(opening, len(text)):
+        depth += (text[at] == "(") - (text[at] == ")")
+        if depth == 0:
+            return at + 1
+    raise ValueError("a parenthesis is not closed")

@@ -1,0 +1,133 @@
+"""Structures and unions by value, there and back, compared with code that the machine's compiler made."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from latebind import Library, Namespace, load
+from latebind.ffi import Header, view
+from latebind.ffi.values import class_of
+from support.compiler import Compiler
+from support.shapes import Shapes, random_value, same
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from latebind.ffi import CType
+
+PRELUDE = "#include <string.h>\n#include <stdalign.h>\n"
+
+
+def declarations(shape: str, number: int) -> str:
+    """A record and the prototypes of the functions that try it."""
+    name = " ".join(shape.split()[:2])
+    return f"""
+    {shape};
+    {name} echo_{number}({name} value);
+    void dump_{number}(int a, double b, {name} value, signed char c, float d, void *out);
+    void many_{number}({name} one, int a, {name} two, double b, {name} three, float _Complex z, {name} four, void *out);
+    {name} back_{number}({name} (*f)(int, {name}, double, {name}), {name} value);
+    unsigned long size_{number}(int what);
+    """
+
+
+def definitions(shape: str, number: int) -> str:
+    name = " ".join(shape.split()[:2])
+    return f"""
+    {shape};
+    {name} echo_{number}({name} value) {{ return value; }}
+    void dump_{number}(int a, double b, {name} value, signed char c, float d, void *out)
+    {{ memset(out, 0, sizeof value);
+       if (a == -3 && b == 0.5 && c == -7 && d == 2.5f) memcpy(out, &value, sizeof value); }}
+    void many_{number}({name} one, int a, {name} two, double b, {name} three, float _Complex z, {name} four, void *out)
+    {{ {name} all[4] = {{one, two, three, four}}; memset(out, 0, sizeof all);
+       if (a == 9 && b == 1e9 && z == 1.0f + 2.0fi) memcpy(out, all, sizeof all); }}
+    {name} back_{number}({name} (*f)(int, {name}, double, {name}), {name} value) {{ return f(5, value, 0.25, value); }}
+    unsigned long size_{number}(int what) {{ return what ? alignof({name}) : sizeof({name}); }}
+    """
+
+
+@dataclass
+class Tried:
+    library: Library
+    header: Header
+    count: int
+
+    def type(self, number: int) -> CType:
+        return self.header.prototypes[f"echo_{number}"].result
+
+    def function(self, name: str) -> Any:
+        return self.library.function(name, types=self.header)
+
+
+def build(folder: Any, seed: int, count: int) -> Tried:
+    shapes = Shapes(seed)
+    made = [shapes.record(f"shape_{number}") for number in range(count)]
+    source = PRELUDE + "".join(definitions(shape, number) for number, shape in enumerate(made))
+    path = Compiler(folder).shared(source, name="libshapes.so", flags=["-O2", "-Wno-psabi"])
+    header = Header("".join(declarations(shape, number) for number, shape in enumerate(made)))
+    return Tried(load(path, namespace=Namespace()), header, count)
+
+
+@pytest.fixture(scope="module")
+def tried(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tried]:
+    made = build(tmp_path_factory.mktemp("shapes"), seed=1, count=60)
+    yield made
+    made.library.close()
+
+
+def check_layout(tried: Tried, number: int) -> None:
+    size = tried.function(f"size_{number}")
+    record = tried.type(number).record
+    assert record is not None
+    assert (record.size, record.align) == (size(0), size(1)), record
+
+
+def check_values(tried: Tried, number: int, dice: random.Random) -> None:
+    type_ = tried.type(number)
+    echo, dump, many, back = (tried.function(f"{name}_{number}") for name in ("echo", "dump", "many", "back"))
+    one, two, three, four = (random_value(dice, type_) for _ in range(4))
+    assert same(type_, echo(one), one)
+    out = bytearray(type_.bytes)
+    dump(-3, 0.5, one, -7, 2.5, out)
+    assert same(type_, view(class_of(type_), out), one)
+    out = bytearray(4 * type_.bytes)
+    many(one, 9, two, 1e9, three, 1 + 2j, four, out)
+    for place, value in enumerate((one, two, three, four)):
+        assert same(type_, view(class_of(type_), out, place * type_.bytes), value)
+    seen: list[Any] = []
+
+    def take(*arguments: Any) -> Any:
+        seen.extend(arguments)
+        return two
+
+    assert same(type_, back(take, one), two)
+    assert (seen[0], seen[2]) == (5, 0.25)
+    assert same(type_, seen[1], one)
+    assert same(type_, seen[3], one)
+
+
+def test_records_lie_as_the_compiler_lays_them_out(tried: Tried) -> None:
+    for number in range(tried.count):
+        check_layout(tried, number)
+
+
+def test_records_of_every_small_shape_go_there_and_back(tried: Tried) -> None:
+    dice = random.Random(2)
+    for number in range(tried.count):
+        check_values(tried, number, dice)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(10, 18))
+def test_hundreds_of_shapes(tmp_path_factory: pytest.TempPathFactory, seed: int) -> None:
+    made = build(tmp_path_factory.mktemp("many"), seed, 200)
+    dice = random.Random(seed)
+    for number in range(made.count):
+        check_layout(made, number)
+        check_values(made, number, dice)
+    made.library.close()
