@@ -47,7 +47,9 @@ def symbol_table(elf: Elf) -> SymbolTable:
 
 def _make(elf: Elf) -> SymbolTable:
     plain = layout_of(elf)
-    tables = plain.tables if plain is not None else _places(elf)
+    found, size = plain.tables if plain is not None else _places(elf), elf.source.size
+    # DT_STRSZ, DT_VERDEFNUM, DT_VERNEEDNUM: damaged ones may be more than the core takes.
+    tables = (*found[:2], min(found[2], size), *found[3:7], min(found[7], size), found[8], min(found[9], size))
     try:
         return SymbolTable(elf.data, elf.source.is64, elf.source.little, tables)
     except ValueError as e:
