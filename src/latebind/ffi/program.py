@@ -1,7 +1,7 @@
 """`Prototype` → what the core executes: for each value its operation and the words that it travels in.
 
-Made once for a prototype, from the rules of the machine (`sysv.py`, `aapcs64.py`). `_core.Function` and `_core.Callback`
-take it, and a trace reads the arguments of others' calls by it.
+Made once for a prototype, from the rules of the machine (`sysv.py`, `aapcs64.py`). `_core.Function` and
+`_core.Callback` take it, and a trace reads the arguments of others' calls by it.
 """
 
 from __future__ import annotations
