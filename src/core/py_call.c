@@ -178,6 +178,11 @@ static int put_argument(const Function *self, const struct lb_slot *slot, PyObje
     uint64_t wide[LB_VALUE_WORDS];
     switch (slot->op) {
     case LB_TEXT:
+        if (PyBytes_CheckExact(value)) { /* as lb_pointer_to_word does, at once */
+            frame->words[slot->word] = (uint64_t)(uintptr_t)PyBytes_AsString(value);
+            return 0;
+        }
+        return lb_pointer_to_word(slot, value, self->convert, &frame->words[slot->word], &frame->kept);
     case LB_POINTER:
         return lb_pointer_to_word(slot, value, self->convert, &frame->words[slot->word], &frame->kept);
     case LB_RECORD:

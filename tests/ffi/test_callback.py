@@ -129,7 +129,7 @@ library.function("int call_kept(int)")(1)
 """
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert run.returncode == -6
-    assert run.stderr == "latebind: C code called a callback that Python has let go of\n"
+    assert run.stderr.splitlines()[0] == "latebind: C code called a callback that Python has let go of"
 
 
 def test_functions_in_a_structure_are_kept_with_it(api: Any, header: ffi.Header) -> None:
