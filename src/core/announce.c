@@ -18,12 +18,17 @@
 static bool find_functions(void *scope, struct lb_unwinder *u)
 {
     void *enlist = dlsym(scope, "__register_frame"), *delist = dlsym(scope, "__deregister_frame");
-    if (enlist == NULL || delist == NULL)
-        (void)dlerror(); /* ours: the next one to ask must not be told of it */
     memcpy(&u->enlist, &enlist, sizeof enlist);
     memcpy(&u->delist, &delist, sizeof delist);
-    void *backtrace = dlsym(scope, "_Unwind_Backtrace");
+    void *backtrace = dlsym(scope, "_Unwind_Backtrace"), *address_of = dlsym(scope, "_Unwind_GetIP");
+    void *frame_of = dlsym(scope, "_Unwind_GetCFA");
+    if (enlist == NULL || delist == NULL || backtrace == NULL || address_of == NULL || frame_of == NULL)
+        (void)dlerror(); /* ours: the next one to ask must not be told of it */
+    if (address_of == NULL || frame_of == NULL)
+        backtrace = NULL;
     memcpy(&u->backtrace, &backtrace, sizeof backtrace);
+    memcpy(&u->address_of, &address_of, sizeof address_of);
+    memcpy(&u->frame_of, &frame_of, sizeof frame_of);
     return enlist != NULL && delist != NULL;
 }
 

@@ -111,7 +111,10 @@ struct lb_tls {
 struct lb_unwinder { /* the process's functions that take and drop an .eh_frame section */
     void (*enlist)(void *);
     void (*delist)(void *);
-    _Unwind_Reason_Code (*backtrace)(_Unwind_Trace_Fn, void *); /* or NULL */
+    /* NULL where one of them is missing; looked up, because linking to them would bring an unwinder along */
+    _Unwind_Reason_Code (*backtrace)(_Unwind_Trace_Fn, void *);
+    _Unwind_Ptr (*address_of)(struct _Unwind_Context *);
+    _Unwind_Word (*frame_of)(struct _Unwind_Context *);
 };
 
 struct lb_frames { /* what the unwinder was told */

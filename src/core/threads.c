@@ -68,12 +68,13 @@ struct unwinding {
 
 static _Unwind_Reason_Code see_frame(struct _Unwind_Context *context, void *data)
 {
+    const struct lb_unwinder *unwinder = &lb_process.unwinder;
     struct unwinding *u = data;
     size_t index;
-    if (image_at(u->search, _Unwind_GetIP(context), &index) != NULL)
+    if (image_at(u->search, unwinder->address_of(context), &index) != NULL)
         u->search->seen[index] = true;
-    if (_Unwind_GetCFA(context) > u->reached)
-        u->reached = _Unwind_GetCFA(context);
+    if (unwinder->frame_of(context) > u->reached)
+        u->reached = unwinder->frame_of(context);
     return _URC_NO_REASON;
 }
 
