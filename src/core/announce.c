@@ -15,21 +15,29 @@
 #define ENCODING_PCREL_SDATA4 0x1b
 #define ENCODING_PCREL_SDATA8 0x1c
 
+static void *find(void *scope, const char *name)
+{
+    void *function = dlsym(scope, name);
+    if (function == NULL)
+        (void)dlerror(); /* ours: the next one to ask must not be told of it */
+    return function;
+}
+
 static bool find_functions(void *scope, struct lb_unwinder *u)
 {
-    void *enlist = dlsym(scope, "__register_frame"), *delist = dlsym(scope, "__deregister_frame");
-    memcpy(&u->enlist, &enlist, sizeof enlist);
-    memcpy(&u->delist, &delist, sizeof delist);
-    void *backtrace = dlsym(scope, "_Unwind_Backtrace"), *address_of = dlsym(scope, "_Unwind_GetIP");
-    void *frame_of = dlsym(scope, "_Unwind_GetCFA");
-    if (enlist == NULL || delist == NULL || backtrace == NULL || address_of == NULL || frame_of == NULL)
-        (void)dlerror(); /* ours: the next one to ask must not be told of it */
+    void *enlist = find(scope, "__register_frame"), *delist = enlist != NULL ? find(scope, "__deregister_frame") : NULL;
+    if (enlist == NULL || delist == NULL)
+        return false;
+    void *backtrace = find(scope, "_Unwind_Backtrace"), *address_of = find(scope, "_Unwind_GetIP");
+    void *frame_of = find(scope, "_Unwind_GetCFA");
     if (address_of == NULL || frame_of == NULL)
         backtrace = NULL;
+    memcpy(&u->enlist, &enlist, sizeof enlist);
+    memcpy(&u->delist, &delist, sizeof delist);
     memcpy(&u->backtrace, &backtrace, sizeof backtrace);
     memcpy(&u->address_of, &address_of, sizeof address_of);
     memcpy(&u->frame_of, &frame_of, sizeof frame_of);
-    return enlist != NULL && delist != NULL;
+    return true;
 }
 
 /* The unwinder must not go while it knows our frames: a reference to it is kept for good. */

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from latebind._core import identities
 from latebind.linkplan import PreparedObject, PreparedPlan, Role
-from latebind.linkplan.kept import NOTHING, Damaged, Entry, Store, decode, encode, identity_of, look, store_for
+from latebind.linkplan.kept import NOTHING, Damaged, Entry, Store, decode, encode, store_for
 
 QUESTION = "which library?\nin which surroundings?"
 
@@ -27,9 +28,9 @@ def entry(folder: Path, question: str = QUESTION) -> Entry:
                         nodelete=False, needs=(), holds=(), unique=())  # fmt: skip
     late = libc._replace(name="libö.so", path="/lib/lib\udcff.so", role=Role.SYSTEM, present=False, needs=(1,))
     evidence = (
-        (str(file), identity_of(os.stat(file))),
+        (str(file), identities((str(file),))[0]),
         (f"{folder}/nothing", NOTHING),
-        (str(folder), look(str(folder))),
+        (str(folder), identities((str(folder),))[0]),
     )
     plan = PreparedPlan(bytes(range(200)), (top, libc, late), (0, 1, 2), (1, 2, 0), 2)
     return Entry(question, evidence, plan)
@@ -208,3 +209,14 @@ def test_clearing_removes_every_entry_and_what_a_crash_left(store: Store, tmp_pa
 def test_the_environment_says_where_plans_are_kept(variables: dict[str, str], folder: str | None) -> None:
     store = store_for(variables)
     assert (store.folder if store is not None else None) == folder
+
+
+def test_identities_are_what_stat_says(tmp_path: Path) -> None:
+    status = os.stat(__file__)
+    folder = os.stat(tmp_path)
+    found = identities((__file__, str(tmp_path), f"{tmp_path}/nothing", "with\0NUL"))
+    assert found[0] == (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
+    assert found[1] == (folder.st_dev, folder.st_ino, 0, 0)
+    assert found[2:] == (NOTHING, NOTHING)
+    with pytest.raises(TypeError):
+        identities((7,))  # type: ignore[arg-type]

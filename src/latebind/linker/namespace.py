@@ -12,6 +12,7 @@ from functools import partial
 from itertools import count
 from typing import TYPE_CHECKING, Final
 
+from latebind import _core
 from latebind.elf.dynamic import DF_1_NOOPEN, DF_1_PIE
 from latebind.elf.header import ELFOSABI_GNU, ET_EXEC
 from latebind.elf.segment import PF_X, PT_GNU_STACK, PT_LOAD
@@ -67,7 +68,9 @@ class Snapshot:
         own = [o.fingerprint() for o in self.own]
         if None in own:
             return None
-        return self.of_process, self.system[0].fingerprint(), [o.fingerprint() for o in self.shared], own
+        seen = (self.system[0], *self.shared)
+        paths = tuple([o.path for o in seen])
+        return self.of_process, paths, [o.mark for o in seen], _core.identities(paths), own
 
 
 class Namespace:

@@ -66,15 +66,10 @@ class SystemObject:
         """Whether every namespace shares it: the C library family and the toolchain's runtimes."""
         return is_shared(self.soname)
 
-    def fingerprint(self) -> tuple[object, ...]:
-        """What tells it from every other object: its path, what its memory says, and the file that is there now."""
-        try:
-            status = os.stat(self.path)
-        except OSError:
-            return self.path, self.build_id
-        if not self.build_id and self.resident is None:  # without a build-id, only the inode tells
-            return self.path, "replaced"
-        return self.path, self.build_id, status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
+    @property
+    def mark(self) -> object:
+        """What its memory says that tells it from other builds; without a build-id, whether the file is its own."""
+        return self.build_id or self.resident is not None
 
 
 class Process:

@@ -23,10 +23,9 @@ import os
 import struct
 from array import array
 from contextlib import suppress
-from stat import S_ISDIR
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from latebind._core import checksum
+from latebind._core import checksum, identities
 from latebind.elf.file import FileIdentity
 from latebind.elf.mapping import Descriptor
 from latebind.linkplan.format import VERSION as PLAN_VERSION
@@ -47,7 +46,7 @@ _MOST_ENTRIES: Final = 512
 _ROLES: Final = tuple(Role)
 _IS_PRIVILEGED: Final = os.getuid() != os.geteuid() or os.getgid() != os.getegid()
 NOTHING: Final = (-1, -1, -1, -1)
-"""What stands in an entry for the identity of nothing."""
+"""The identity of nothing, as the core's `identities` has it."""
 
 
 class Damaged(ValueError):
@@ -68,26 +67,9 @@ class Entry(NamedTuple):
 
     def stale(self) -> str | None:
         """The first path that is not as it was; None while the plan holds."""
-        return next((path for path, was in self.evidence if look(path) != was), None)
-
-
-def look(path: str) -> tuple[int, int, int, int]:
-    """What is at `path` now, as evidence."""
-    try:
-        return identity_of(os.stat(path))
-    except (OSError, ValueError):
-        return NOTHING
-
-
-def identity_of(status: os.stat_result | tuple[int, int, int, int] | None) -> tuple[int, int, int, int]:
-    """Evidence for what `Files.evidence` says. What changes in a folder does not matter, only whether it is there."""
-    if status is None:
-        return NOTHING
-    if not isinstance(status, os.stat_result):
-        return status
-    if S_ISDIR(status.st_mode):
-        return status.st_dev, status.st_ino, 0, 0
-    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
+        paths, before = zip(*self.evidence, strict=True) if self.evidence else ((), ())
+        now = identities(paths)
+        return None if now == before else next(p for p, a, b in zip(paths, before, now, strict=True) if a != b)
 
 
 # ---- one entry as bytes --------------------------------------------------------------------------------------------
@@ -290,9 +272,13 @@ def store_for(variables: Mapping[str, str]) -> Store | None:
     named = variables.get("LATEBIND_CACHE", "")
     if named == "off" or _IS_PRIVILEGED:
         return None
-    base = variables.get("XDG_CACHE_HOME", "")
-    if not base.startswith("/"):
-        home = variables.get("HOME", "")
-        base = f"{home}/.cache" if home.startswith("/") else ""
-    folder = named or (f"{base}/latebind" if base else "")
+    folder = named or _usual_folder(variables)
     return Store(f"{folder}/plans") if folder.startswith("/") else None
+
+
+def _usual_folder(variables: Mapping[str, str]) -> str:
+    base = variables.get("XDG_CACHE_HOME", "")
+    if base.startswith("/"):
+        return f"{base}/latebind"
+    home = variables.get("HOME", "")
+    return f"{home}/.cache/latebind" if home else ""
