@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "image.h"
+#include "parallel.h"
 
 #define READ_WRITE (PROT_READ | PROT_WRITE)
 
@@ -157,23 +158,49 @@ static int reserve(struct lb_execution *run, struct lb_member *member)
     return reserve_around(run, member);
 }
 
-/* The segment in huge pages: anonymous memory to the end of the reserved range, and the file's bytes read into it. */
+struct reading { /* a part of a file that is read in two halves */
+    int fd;
+    uint64_t to, from;         /* address and file offset */
+    uint64_t bounds[3];        /* of the halves, in bytes from there */
+    int failures[2];           /* 0, an errno, or CUT_OFF */
+};
+
+enum { CUT_OFF = -1 };
+
+static void read_half(void *data, int half)
+{
+    struct reading *r = data;
+    for (uint64_t at = r->bounds[half]; at < r->bounds[half + 1];) {
+        ssize_t got = pread(r->fd, lb_pointer(r->to + at), r->bounds[half + 1] - at, (off_t)(r->from + at));
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got <= 0) {
+            r->failures[half] = got < 0 ? errno : CUT_OFF;
+            return;
+        }
+        at += (uint64_t)got;
+    }
+}
+
+/* The segment in huge pages: anonymous memory to the end of the reserved range, and the file's bytes read into it, by
+ * two processors where there are two: what takes the time is that the pages are cleared and filled. */
 static int read_huge(struct lb_execution *run, struct lb_member *member, const struct lb_plan_segment *s)
 {
     uint64_t head = s->address & (run->page - 1), first = member->base + s->address - head;
-    uint64_t size = member->image->start + member->image->span - first, done = 0, wanted = head + s->file_size;
+    uint64_t size = member->image->start + member->image->span - first, wanted = head + s->file_size;
+    struct reading r = {.fd = member->source->fd, .to = first, .from = s->file_offset - head};
     if (mmap(lb_pointer(first), size, READ_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == MAP_FAILED)
         return map_failed(run, member, s);
     (void)madvise(lb_pointer(first), size, MADV_HUGEPAGE); /* advice: where there are none, small pages do */
-    while (done < wanted) {
-        ssize_t got = pread(member->source->fd, lb_pointer(first + done), wanted - done, (off_t)(s->file_offset - head + done));
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got < 0)
-            return lb_fail_errno(run->error, member->index, s->address, "reading a segment");
-        if (got == 0)
+    r.bounds[1] = (wanted / 2 + HUGE_PAGE - 1) & ~(HUGE_PAGE - 1);
+    r.bounds[1] = r.bounds[1] < wanted ? r.bounds[1] : wanted;
+    r.bounds[2] = wanted;
+    lb_in_halves(read_half, &r);
+    for (int half = 0; half < 2; half++) {
+        if (r.failures[half] == CUT_OFF)
             return lb_fail(run->error, LB_MALFORMED, member->index, s->address, "its file became shorter");
-        done += (uint64_t)got;
+        if ((errno = r.failures[half]) != 0)
+            return lb_fail_errno(run->error, member->index, s->address, "reading a segment");
     }
     int protection = mmap_protection(member->image, s->protection);
     flush_code(first, wanted, s->protection);

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 
 #include "image.h"
+#include "parallel.h"
 #include "services.h"
 
 enum rule_kind {
@@ -328,27 +329,31 @@ static int apply(struct walk *w)
     return rule->kind == RULE_RESOLVER ? apply_resolver(w, rule) : apply_symbol(w, rule, binding);
 }
 
-/* Walks records [first, end) of the table at the runtime address `table`.  Linkers sort RELATIVE records to the front,
- * hundreds of thousands in a large library, hence the inner loop: one comparison guards each write. */
-static int relocate_rela(struct walk *w, uint64_t table, uint64_t first, uint64_t end)
+/* Applies RELATIVE records from `first` on, and returns the number of the first that is something else, or whose target
+ * may not be written: apply() says so.  Linkers sort them to the front, hundreds of thousands in a large library, hence
+ * the bare loop: one comparison guards each write. */
+static uint64_t relocate_relative(struct walk *w, uint64_t table, uint64_t first, uint64_t end)
 {
     const uint64_t base = w->member->base, relative = ELF64_R_INFO(0, LB_RELATIVE_TYPE);
+    uint64_t at = table + first * sizeof(Elf64_Rela), stop = table + end * sizeof(Elf64_Rela);
+    for (; at != stop && lb_load64(at + 8) == relative; at += sizeof(Elf64_Rela)) {
+        uint64_t target = lb_load64(at);
+        if (!may_write_word(w, target))
+            break;
+        lb_store64(base + target, base + lb_load64(at + 16));
+    }
+    return (at - table) / sizeof(Elf64_Rela);
+}
+
+/* Walks records [first, end) of the table at the runtime address `table`. */
+static int relocate_rela(struct walk *w, uint64_t table, uint64_t first, uint64_t end)
+{
     for (w->record = first; w->record < end; w->record++) {
+        if (w->pass == LB_PASS_PLAIN)
+            w->record = relocate_relative(w, table, w->record, end);
+        if (w->record == end)
+            return 0;
         uint64_t at = table + w->record * sizeof(Elf64_Rela), info = lb_load64(at + 8);
-        if (w->pass == LB_PASS_PLAIN) {
-            uint64_t stop = table + end * sizeof(Elf64_Rela);
-            while (info == relative) {
-                uint64_t target = lb_load64(at);
-                if (!may_write_word(w, target))
-                    break; /* apply() says so */
-                lb_store64(base + target, base + lb_load64(at + 16));
-                at += sizeof(Elf64_Rela);
-                if (at == stop)
-                    return 0;
-                info = lb_load64(at + 8);
-            }
-            w->record = (at - table) / sizeof(Elf64_Rela);
-        }
         w->target = lb_load64(at);
         w->addend = lb_load64(at + 16);
         w->type = (uint32_t)ELF64_R_TYPE(info);
@@ -357,6 +362,30 @@ static int relocate_rela(struct walk *w, uint64_t table, uint64_t first, uint64_
             return -1;
     }
     return 0;
+}
+
+#define MANY_RECORDS (UINT64_C(1) << 16) /* half of them take several times what a thread does */
+
+struct halves { /* the RELATIVE records at the beginning of each half of a table */
+    struct walk walks[2];
+    uint64_t table, bounds[3], done[2]; /* numbers of records */
+};
+
+static void relocate_half(void *data, int half)
+{
+    struct halves *h = data;
+    h->done[half] = relocate_relative(&h->walks[half], h->table, h->bounds[half], h->bounds[half + 1]);
+}
+
+/* A large table by two processors, where there are two.  RELATIVE records do not depend on each other or on anything
+ * else; what remains is done here, in order. */
+static int relocate_large(struct walk *w, uint64_t table, uint64_t end)
+{
+    struct halves h = {.walks = {*w, *w}, .table = table, .bounds = {0, end / 2, end}};
+    lb_in_halves(relocate_half, &h);
+    if (relocate_rela(w, table, h.done[0], h.bounds[1]) < 0)
+        return -1;
+    return relocate_rela(w, table, h.done[1], end);
 }
 
 /* ---- one object ------------------------------------------------------------------------------------------------------ */
@@ -415,7 +444,9 @@ int lb_relocate(struct lb_execution *run, struct lb_member *member, enum lb_pass
             part = w.marks[pass];
         if (pass == LB_PASS_IFUNC && part.end != 0 && call_resolvers(run, member) < 0)
             return -1;
-        if (relocate_rela(&w, member->base + tables[i].address, part.first, part.end) < 0)
+        uint64_t table = member->base + tables[i].address;
+        bool is_large = pass == LB_PASS_PLAIN && part.end >= MANY_RECORDS;
+        if (is_large ? relocate_large(&w, table, part.end) < 0 : relocate_rela(&w, table, part.first, part.end) < 0)
             return -1;
     }
     return 0;
