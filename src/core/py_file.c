@@ -4,6 +4,7 @@
  * machine would run out of them.  The mapping goes with the last buffer that looks into it. */
 #include "checksum.h"
 #include "module.h"
+#include "shrunk.h"
 
 #include <errno.h>
 #include <stdbool.h>
@@ -14,6 +15,7 @@ typedef struct {
     PyObject_HEAD
     void *start;
     Py_ssize_t size;
+    struct lb_guarded guarded;
 } FileMapping;
 
 PyDoc_STRVAR(mapping_doc,
@@ -45,6 +47,8 @@ static PyObject *mapping_new(PyTypeObject *type, PyObject *args, PyObject *kwarg
     }
     self->start = start;
     self->size = (Py_ssize_t)status.st_size;
+    self->guarded = (struct lb_guarded){NULL, (uint64_t)(uintptr_t)start, (uint64_t)status.st_size};
+    lb_guard(&self->guarded);
     return (PyObject *)self;
 }
 
@@ -52,8 +56,10 @@ static void mapping_free(PyObject *object)
 {
     FileMapping *self = (FileMapping *)object;
     PyTypeObject *type = Py_TYPE(object);
-    if (self->start)
+    if (self->start) {
+        lb_unguard(&self->guarded); /* first: another mapping may take its place at once */
         munmap(self->start, (size_t)self->size);
+    }
     ((freefunc)PyType_GetSlot(type, Py_tp_free))(object);
     Py_DECREF(type);
 }

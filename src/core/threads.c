@@ -100,6 +100,12 @@ static uint64_t own_stack_end(void)
     return known;
 }
 
+/* A word of a stack, whoever it belongs to: the address sanitizer would have no frame look into another. */
+__attribute__((no_sanitize_address, noinline)) static uint64_t stack_word(uint64_t address)
+{
+    return *(const volatile uint64_t *)lb_pointer(address);
+}
+
 static void look_at_own_stack(struct search *s)
 {
     struct unwinding u = {.search = s};
@@ -107,7 +113,7 @@ static void look_at_own_stack(struct search *s)
     bool is_walked = false;
     uint64_t end = own_stack_end();
     for (uint64_t at = (uint64_t)(uintptr_t)__builtin_frame_address(0) & ~7ull; at < end && end - at >= 8; at += 8) {
-        if (!is_return_address(s, lb_load64(at), &index))
+        if (!is_return_address(s, stack_word(at), &index))
             continue;
         if (!is_walked)
             unwind(&u);
