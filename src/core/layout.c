@@ -131,25 +131,30 @@ static bool read_loads(struct reader *r)
     return out->segment_count != 0;
 }
 
-static void read_build_id(struct reader *r, const Elf64_Phdr *p)
+uint32_t lb_build_id(const void *notes, uint64_t size, uint8_t out[LB_LAYOUT_BUILD_ID])
 {
+    static const char owner[4] = "GNU";
     Elf64_Nhdr note;
-    for (uint64_t at = p->p_offset, left = p->p_filesz; left >= sizeof note;) {
-        char owner[4];
-        if (!take(r->view, at, &note, sizeof note))
-            return;
+    for (const uint8_t *at = notes; size >= sizeof note;) {
+        memcpy(&note, at, sizeof note);
         uint64_t name = ((uint64_t)note.n_namesz + 3) & ~UINT64_C(3), data = ((uint64_t)note.n_descsz + 3) & ~UINT64_C(3);
-        if (sizeof note + name + data > left)
-            return;
+        if (sizeof note + name + data > size)
+            return 0;
         if (note.n_type == NT_GNU_BUILD_ID && note.n_namesz == sizeof owner && note.n_descsz <= LB_LAYOUT_BUILD_ID &&
-            take(r->view, at + sizeof note, owner, sizeof owner) && memcmp(owner, "GNU", sizeof owner) == 0) {
-            if (take(r->view, at + sizeof note + name, r->out->build_id, note.n_descsz))
-                r->out->build_id_size = note.n_descsz;
-            return;
+            memcmp(at + sizeof note, owner, sizeof owner) == 0) {
+            memcpy(out, at + sizeof note + name, note.n_descsz);
+            return note.n_descsz;
         }
         at += sizeof note + name + data;
-        left -= sizeof note + name + data;
+        size -= sizeof note + name + data;
     }
+    return 0;
+}
+
+static void read_build_id(struct reader *r, const Elf64_Phdr *p)
+{
+    if (p->p_offset <= r->view->size && p->p_filesz <= r->view->size - p->p_offset)
+        r->out->build_id_size = lb_build_id(r->view->data + p->p_offset, p->p_filesz, r->out->build_id);
 }
 
 /* The first of each kind counts. */

@@ -250,9 +250,13 @@ void lb_callback_run(void *closure, const uint64_t *registers, const uint64_t *s
 static int read_slots(Callback *self, PyObject *parameters, uint32_t stack_words)
 {
     const Py_ssize_t count = PyTuple_Size(parameters);
-    self->slots = count < 0 || count > 1024 ? NULL : PyMem_Calloc((size_t)count + 1, sizeof *self->slots);
-    if (self->slots == NULL) {
+    if (count < 0 || count > 1024) {
         PyErr_SetString(PyExc_ValueError, "too many parameters");
+        return -1;
+    }
+    self->slots = PyMem_Calloc((size_t)count + 1, sizeof *self->slots);
+    if (self->slots == NULL) {
+        PyErr_NoMemory();
         return -1;
     }
     for (Py_ssize_t i = 0; i < count; i++) {

@@ -11,6 +11,7 @@
 #include <sys/auxv.h>
 
 #include "image.h"
+#include "layout.h"
 #include "module.h"
 
 int lb_as_uint64(PyObject *value, void *result)
@@ -90,8 +91,8 @@ struct entry {
     char *path;
     unsigned long long base, dynamic, tls_module;
     char *soname; /* NULL: none */
-    unsigned char build_id[64];
-    unsigned build_id_size; /* 0: none */
+    uint8_t build_id[LB_LAYOUT_BUILD_ID];
+    uint32_t build_id_size; /* 0: none */
 };
 
 struct entries {
@@ -111,27 +112,6 @@ static bool make_room(struct entries *all)
     all->items = items;
     all->room = room;
     return true;
-}
-
-/* The build-id in one PT_NOTE segment of an object that the system's linker has checked and mapped. */
-static void read_build_id(struct entry *e, const char *at, size_t size)
-{
-    static const char owner[4] = "GNU";
-    while (size >= sizeof(Elf64_Nhdr) + sizeof owner) {
-        Elf64_Nhdr note;
-        memcpy(&note, at, sizeof note);
-        size_t name = ((size_t)note.n_namesz + 3) & ~(size_t)3, whole = sizeof note + name + (((size_t)note.n_descsz + 3) & ~(size_t)3);
-        if (whole > size)
-            return;
-        if (note.n_type == NT_GNU_BUILD_ID && note.n_namesz == sizeof owner && note.n_descsz <= sizeof e->build_id &&
-            memcmp(at + sizeof note, owner, sizeof owner) == 0) {
-            memcpy(e->build_id, at + sizeof note + name, note.n_descsz);
-            e->build_id_size = note.n_descsz;
-            return;
-        }
-        at += whole;
-        size -= whole;
-    }
 }
 
 /* DT_SONAME. The system's linker has turned DT_STRTAB into an address, except where it left the section alone. */
@@ -162,7 +142,7 @@ static int note_entry(struct dl_phdr_info *info, size_t size, void *data)
         if (p->p_type == PT_DYNAMIC)
             e.dynamic = info->dlpi_addr + p->p_vaddr;
         if (p->p_type == PT_NOTE && e.build_id_size == 0)
-            read_build_id(&e, lb_pointer(info->dlpi_addr + p->p_vaddr), p->p_memsz);
+            e.build_id_size = lb_build_id(lb_pointer(info->dlpi_addr + p->p_vaddr), p->p_memsz, e.build_id);
     }
     if (size >= offsetof(struct dl_phdr_info, dlpi_tls_modid) + sizeof info->dlpi_tls_modid)
         e.tls_module = info->dlpi_tls_modid;
