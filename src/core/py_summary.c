@@ -49,7 +49,7 @@ static PyObject *tuple_of(const struct lb_summary *s, PyObject *identity)
         result = Py_BuildValue(
             "OiiiiiOOOOOKKOO", identity, s->elf_class, s->data, s->os_abi, s->type, s->machine, interpreter, needed,
             soname, rpath, runpath, (unsigned long long)s->flags, (unsigned long long)s->flags_1,
-            s->is_dynamic ? Py_True : Py_False, s->has_fdo_note ? Py_True : Py_False);
+            s->is_dynamic ? Py_True : Py_False, s->has_dlopen_note ? Py_True : Py_False);
     Py_XDECREF(identity);
     Py_XDECREF(interpreter);
     Py_XDECREF(needed);

@@ -62,8 +62,8 @@ def of_elf(elf: Elf) -> tuple[Any, ...]:
     )  # fmt: skip
 
 
-def has_fdo_note(elf: Elf) -> bool:
-    return bool(elf.segments) and any(note.owner == "FDO" for note in elf.notes)
+def has_dlopen_note(elf: Elf) -> bool:
+    return bool(elf.segments) and bool(elf.dlopen_notes)
 
 
 def disagreement(data: bytes) -> str | None:
@@ -86,7 +86,7 @@ def check_files(paths: list[str]) -> int:
         if isinstance(values, tuple):
             elf = read(path)
             assert values[:-1] == of_elf(elf), path
-            assert values[-1] or not has_fdo_note(elf), path
+            assert values[-1] or not has_dlopen_note(elf), path
             plain += 1
     return plain
 
@@ -220,14 +220,33 @@ def test_long_strings_are_read_whole_or_left_to_elf() -> None:
         assert (summarize_bytes(data, None) is not None) == (length < 40000)
 
 
-def test_only_a_note_of_fdo_makes_it_look_for_optional_dependencies() -> None:
-    for owner, expected in ((b"FDO", True), (b"GNU", False)):
-        image = Image()
-        note = image.note(owner, 0x407C0C0A, b'[{"soname": ["libx.so"]}]')
-        image.segments.append((4, image.add(note, 4), len(note), len(note)))
-        summary = read(image.build()).summary
-        assert summary.may_have_fdo_note is expected
+def with_notes(*notes: tuple[bytes, int, bytes], bits: int = 64, little: bool = True, cut: int = 0) -> bytes:
+    """A file with a PT_NOTE that is `cut` bytes short."""
+    image = Image(bits, little)
+    data = b"".join([image.note(*note) for note in notes])
+    image.segments.append((4, image.add(data, 4), len(data) - cut, len(data) - cut))
+    return image.build()
+
+
+DLOPEN = b"FDO", 0x407C0C0A, b'[{"soname": ["libx.so"]}]'
+PACKAGE = b"FDO", 0xCAFE1A7E, b'{"type": "deb"}'
+OTHER = b"GNU", 3, bytes(20)
+
+
+@pytest.mark.parametrize("bits", [32, 64])
+@pytest.mark.parametrize("little", [True, False])
+def test_only_a_note_for_dlopen_makes_it_look_for_optional_dependencies(bits: int, little: bool) -> None:  # noqa: FBT001
+    for notes, expected in (([OTHER], False), ([OTHER, PACKAGE], False), ([OTHER, PACKAGE, DLOPEN], True)):
+        summary = read(with_notes(*notes, bits=bits, little=little)).summary
+        assert summary.may_have_dlopen_note is expected
         assert [d.sonames for d in summary.optional_dependencies] == ([("libx.so",)] if expected else [])
+
+
+def test_notes_of_fdo_that_cannot_be_told_apart_are_elfs_to_report() -> None:
+    summary = read(with_notes(OTHER, PACKAGE, cut=4)).summary
+    assert summary.may_have_dlopen_note
+    with pytest.raises(MalformedElf, match="reaches beyond its segment"):
+        _ = summary.optional_dependencies
 
 
 def test_a_path_and_its_bytes_give_the_same(tmp_path: Path) -> None:

@@ -38,7 +38,7 @@ def print_closures(
             return True
         closure = fresh.closure(file, path)
         optionals = None
-        if any(o.summary.may_have_fdo_note for o in closure.objects):
+        if any(o.summary.may_have_dlopen_note for o in closure.objects):
             from latebind.search.optional import find_optional
 
             optionals = find_optional(closure, known, fresh.environment(file))

@@ -34,7 +34,7 @@ class Summary:
 
     __slots__ = (
         "_elf", "_place", "data", "elf_class", "flags", "flags_1", "identity", "interpreter", "is_dynamic", "machine",
-        "may_have_fdo_note", "needed", "os_abi", "path", "rpath", "runpath", "soname", "type",
+        "may_have_dlopen_note", "needed", "os_abi", "path", "rpath", "runpath", "soname", "type",
     )  # fmt: skip
     path: str
     identity: tuple[int, int, int, int] | None
@@ -51,8 +51,8 @@ class Summary:
     flags: int
     flags_1: int
     is_dynamic: bool
-    may_have_fdo_note: bool
-    """Whether it may say in a .note.dlopen (or .note.package) what it may open at run time."""
+    may_have_dlopen_note: bool
+    """Whether it may say in a .note.dlopen what it may open at run time."""
 
     def __init__(self, path: str, place: str | None, values: tuple[Any, ...] | None, elf: Elf | None) -> None:
         """Made by `read_summary` and `Elf.summary`: from what the core read at `place`, or of `elf`."""
@@ -63,7 +63,7 @@ class Summary:
             (
                 self.identity, self.elf_class, self.data, self.os_abi, self.type, self.machine, self.interpreter,
                 self.needed, self.soname, self.rpath, self.runpath, self.flags, self.flags_1, self.is_dynamic,
-                self.may_have_fdo_note,
+                self.may_have_dlopen_note,
             ) = values  # fmt: skip
 
     def __getattr__(self, name: str) -> Any:
@@ -72,7 +72,7 @@ class Summary:
             value = getattr(self.elf.header, name)
         elif name in _FROM_DYNAMIC:
             value = getattr(self.elf.dynamic, name)
-        elif name == "may_have_fdo_note":
+        elif name == "may_have_dlopen_note":
             value = True
         elif name in {"identity", "interpreter", "is_dynamic"}:
             value = getattr(self.elf, name)
@@ -103,7 +103,7 @@ class Summary:
     @property
     def optional_dependencies(self) -> tuple[OptionalDependency, ...]:
         """What .note.dlopen says that the file may open at run time."""
-        return self.elf.optional_dependencies if self.may_have_fdo_note else ()
+        return self.elf.optional_dependencies if self.may_have_dlopen_note else ()
 
 
 def summary_of(file: Elf | Summary) -> Summary:

@@ -136,7 +136,7 @@ def _is_plain(file: Summary) -> bool:
 
     What may say that it opens something at run time is not plain either: that is shown with its closure.
     """
-    return file.rpath is None and not file.flags_1 & DF_1_NODEFLIB and not file.may_have_fdo_note
+    return file.rpath is None and not file.flags_1 & DF_1_NODEFLIB and not file.may_have_dlopen_note
 
 
 class Fresh:
