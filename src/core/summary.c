@@ -297,7 +297,6 @@ bool lb_summarize(struct lb_source *source, struct lb_summary *summary)
 {
     look_ahead(source, &source->headers, 0);
     memset(summary, 0, offsetof(struct lb_summary, needed));
-    summary->needed_count = summary->segment_count = summary->entry_count = summary->text_size = 0;
     uint64_t table, count;
     if (!read_header(source, summary, &table, &count))
         return false;

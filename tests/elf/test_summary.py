@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from latebind._core import summarize, summarize_bytes
+from latebind._core import read_ahead, summarize, summarize_bytes, take_ahead
 from latebind.elf import dynamic as dyn
 from latebind.elf import read
-from latebind.elf.summary import Summary, read_summary
+from latebind.elf.summary import Ahead, Summary, read_summary
 from latebind.errors import LatebindError, MalformedElf, NotFound
 from support.image import Image
 
@@ -257,3 +257,45 @@ def test_a_path_and_its_bytes_give_the_same(tmp_path: Path) -> None:
         assert isinstance(from_file, tuple)
         assert from_bytes is not None
         assert from_file[1:] == from_bytes[1:]
+
+
+def test_files_that_are_read_ahead_are_what_they_are_when_read_one_by_one(tmp_path: Path) -> None:
+    paths = []
+    for name, data in {**SEEDS, **BAD}.items():
+        path = tmp_path / name.replace("/", "_")
+        path.write_bytes(data)
+        paths.append(str(path))
+    os.mkfifo(tmp_path / "pipe")
+    paths += [str(tmp_path / "absent"), str(tmp_path / "pipe"), str(tmp_path)]
+    for order in (paths, paths[::-1]):  # behind the thread, and before it
+        ahead = Ahead(paths)
+        assert [ahead.summarize(path, {}) for path in order] == [summarize(path, {}) for path in order]
+        assert [ahead.summarize(path, {}) for path in order[:3]] == [summarize(path, {}) for path in order[:3]]
+    other = tmp_path / "other"
+    other.write_bytes(Image().build())
+    assert Ahead(paths).summarize(str(other), {}) == summarize(str(other), {})  # not one of them
+
+
+def test_a_file_that_is_known_is_not_taken_from_what_was_read_ahead(tmp_path: Path) -> None:
+    path = tmp_path / "one"
+    path.write_bytes(Image().build())
+    status = path.stat()
+    marker: Any = object()
+    assert Ahead([str(path)]).summarize(str(path), {(status.st_dev, status.st_ino): marker}) is marker
+
+
+def test_reading_ahead_can_end_before_it_is_done() -> None:
+    paths = [f"/usr/bin/{name}" for name in sorted(os.listdir("/usr/bin"))]
+    for _ in range(20):
+        assert Ahead(paths).summarize(paths[-1], {}) == summarize(paths[-1], {})
+
+
+def test_reading_ahead_refuses_what_is_no_list_of_paths() -> None:
+    with pytest.raises(TypeError):
+        read_ahead([1])  # type: ignore[list-item]
+    with pytest.raises(ValueError, match="null"):
+        read_ahead(["a\0b"])
+    with pytest.raises(IndexError):
+        take_ahead(read_ahead([]), 0, {})
+    with pytest.raises(ValueError, match="PyCapsule"):
+        take_ahead(None, 0, {})
