@@ -1,11 +1,8 @@
-/* `_core.summarize`: summary.c for Python.  latebind/elf/summary.py is its only user. */
+/* `_core.summarize` and its like: summary.c and ahead.c for Python.  latebind/elf/summary.py is their only user. */
+#include "ahead.h"
 #include "module.h"
-#include "summary.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 PyDoc_STRVAR(summarize_doc,
@@ -16,21 +13,27 @@ PyDoc_STRVAR(summarize_doc,
 PyDoc_STRVAR(summarize_bytes_doc,
     "summarize_bytes(data, identity, /)\n--\n\n"
     "The same of a file's bytes; `identity` is put into the tuple.");
+PyDoc_STRVAR(read_ahead_doc,
+    "read_ahead(paths, /)\n--\n\n"
+    "A thread that reads the files at `paths`, a list, in this order; it ends with what is returned.");
+PyDoc_STRVAR(take_ahead_doc,
+    "take_ahead(ahead, index, known, /)\n--\n\n"
+    "What `summarize` returns, of the file at `index` in the list that `ahead` reads.");
 
-static PyObject *text_of(const struct lb_summary *summary, const struct lb_string *string)
+static PyObject *text_of(const char *text, const struct lb_string *string)
 {
     if (!string->is_there)
         return Py_NewRef(Py_None);
-    return PyUnicode_DecodeUTF8(summary->text + string->start, string->length, "surrogateescape");
+    return PyUnicode_DecodeUTF8(text + string->start, string->length, "surrogateescape");
 }
 
 /* As latebind.elf's `Dynamic.needed`: without a string table each name is the empty string. */
-static PyObject *needed_of(const struct lb_summary *summary)
+static PyObject *needed_of(const struct lb_summary *summary, const char *text)
 {
     PyObject *names = PyTuple_New(summary->needed_count);
     for (uint32_t i = 0; names && i < summary->needed_count; i++) {
         const struct lb_string *string = &summary->needed[i];
-        PyObject *name = PyUnicode_DecodeUTF8(summary->text + string->start, string->length, "surrogateescape");
+        PyObject *name = PyUnicode_DecodeUTF8(text + string->start, string->length, "surrogateescape");
         if (name)
             PyUnicode_InternInPlace(&name); /* the same names come again in every file */
         if (!name || PyTuple_SetItem(names, i, name) < 0)
@@ -39,17 +42,17 @@ static PyObject *needed_of(const struct lb_summary *summary)
     return names;
 }
 
-/* Takes the reference to `identity`, which may be NULL with an exception set. */
-static PyObject *tuple_of(const struct lb_summary *s, PyObject *identity)
+/* `text` is the summary's, or a copy.  Takes the reference to `identity`, which may be NULL with an exception set. */
+static PyObject *tuple_of(const struct lb_summary *s, const char *text, PyObject *identity)
 {
-    PyObject *interpreter = text_of(s, &s->interpreter), *needed = needed_of(s), *soname = text_of(s, &s->soname);
-    PyObject *rpath = text_of(s, &s->rpath), *runpath = text_of(s, &s->runpath);
+    PyObject *interpreter = text_of(text, &s->interpreter), *needed = needed_of(s, text);
+    PyObject *soname = text_of(text, &s->soname), *rpath = text_of(text, &s->rpath), *runpath = text_of(text, &s->runpath);
     PyObject *result = NULL;
     if (identity && interpreter && needed && soname && rpath && runpath)
         result = Py_BuildValue(
             "OiiiiiOOOOOKKOO", identity, s->elf_class, s->data, s->os_abi, s->type, s->machine, interpreter, needed,
             soname, rpath, runpath, (unsigned long long)s->flags, (unsigned long long)s->flags_1,
-            s->is_dynamic ? Py_True : Py_False, s->has_fdo_note ? Py_True : Py_False);
+            s->is_dynamic ? Py_True : Py_False, s->has_dlopen_note ? Py_True : Py_False);
     Py_XDECREF(identity);
     Py_XDECREF(interpreter);
     Py_XDECREF(needed);
@@ -59,38 +62,34 @@ static PyObject *tuple_of(const struct lb_summary *s, PyObject *identity)
     return result;
 }
 
-static PyObject *identity_of(const struct stat *status)
+static PyObject *identity_of(const struct lb_identity *identity)
 {
-    long long time = (long long)status->st_mtim.tv_sec * 1000000000 + status->st_mtim.tv_nsec;
-    return Py_BuildValue("KKKL", (unsigned long long)status->st_dev, (unsigned long long)status->st_ino,
-                         (unsigned long long)status->st_size, time);
+    return Py_BuildValue("KKKL", (unsigned long long)identity->device, (unsigned long long)identity->inode,
+                         (unsigned long long)identity->size, (long long)identity->time);
 }
 
 /* What `known` has for the file, as a new reference; NULL without an exception where it has nothing. */
-static PyObject *known_file(PyObject *known, const struct stat *status)
+static PyObject *known_file(PyObject *known, const struct lb_identity *identity)
 {
-    PyObject *key = Py_BuildValue("(KK)", (unsigned long long)status->st_dev, (unsigned long long)status->st_ino);
+    PyObject *key = Py_BuildValue("(KK)", (unsigned long long)identity->device, (unsigned long long)identity->inode);
     PyObject *found = key ? PyDict_GetItemWithError(known, key) : NULL;
     Py_XINCREF(found);
     Py_XDECREF(key);
     return found;
 }
 
-static PyObject *summarize_file(int fd, PyObject *known)
+static PyObject *summarize_file(int fd, const struct lb_identity *identity, PyObject *known)
 {
-    struct stat status;
-    if (fstat(fd, &status) < 0 || !S_ISREG(status.st_mode))
-        return Py_NewRef(Py_None);
-    PyObject *result = known_file(known, &status);
+    PyObject *result = known_file(known, identity);
     if (result || PyErr_Occurred())
         return result;
     struct lb_source source;
     struct lb_summary *summary = malloc(sizeof *summary);
     if (!summary)
         return PyErr_NoMemory();
-    lb_source_open(&source, fd, (uint64_t)status.st_size);
+    lb_source_open(&source, fd, identity->size);
     if (lb_summarize(&source, summary))
-        result = tuple_of(summary, identity_of(&status));
+        result = tuple_of(summary, summary->text, identity_of(identity));
     else
         result = Py_NewRef(Py_None);
     free(summary);
@@ -102,13 +101,13 @@ static PyObject *summarize(PyObject *Py_UNUSED(module), PyObject *args)
     PyObject *path, *known;
     if (!PyArg_ParseTuple(args, "O&O!:summarize", PyUnicode_FSConverter, &path, &PyDict_Type, &known))
         return NULL;
-    /* Without O_NONBLOCK, opening a pipe would wait for a writer. */
-    int fd = open(PyBytes_AsString(path), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-    int error = errno;
+    struct lb_identity identity;
+    enum lb_outcome outcome;
+    int fd = lb_file_open(PyBytes_AsString(path), &identity, &outcome);
     Py_DECREF(path);
     if (fd < 0)
-        return Py_NewRef(error == ENOENT || error == ENOTDIR ? Py_False : Py_None);
-    PyObject *result = summarize_file(fd, known);
+        return Py_NewRef(outcome == LB_FILE_ABSENT ? Py_False : Py_None);
+    PyObject *result = summarize_file(fd, &identity, known);
     close(fd);
     return result;
 }
@@ -127,15 +126,79 @@ static PyObject *summarize_bytes(PyObject *Py_UNUSED(module), PyObject *args)
     else if (!lb_summarize(&source, summary))
         result = Py_NewRef(Py_None);
     else
-        result = tuple_of(summary, Py_NewRef(identity));
+        result = tuple_of(summary, summary->text, Py_NewRef(identity));
     free(summary);
     PyBuffer_Release(&buffer);
     return result;
 }
 
+/* ---- ahead of time ---------------------------------------------------------------------------------------------------- */
+
+static void end_ahead(PyObject *capsule) { lb_ahead_end(PyCapsule_GetPointer(capsule, "ahead")); }
+
+/* The paths as the system wants them, in a list that keeps them. */
+static PyObject *encoded(PyObject *paths)
+{
+    Py_ssize_t count = PyList_Size(paths);
+    PyObject *all = PyList_New(count);
+    for (Py_ssize_t i = 0; all && i < count; i++) {
+        PyObject *path;
+        if (!PyUnicode_FSConverter(PyList_GetItem(paths, i), &path) || PyList_SetItem(all, i, path) < 0)
+            Py_CLEAR(all);
+    }
+    return all;
+}
+
+static PyObject *read_ahead(PyObject *Py_UNUSED(module), PyObject *args)
+{
+    PyObject *paths;
+    if (!PyArg_ParseTuple(args, "O!:read_ahead", &PyList_Type, &paths) || !(paths = encoded(paths)))
+        return NULL;
+    size_t count = (size_t)PyList_Size(paths);
+    const char **texts = calloc(count + 1, sizeof *texts);
+    for (size_t i = 0; texts && i < count; i++)
+        texts[i] = PyBytes_AsString(PyList_GetItem(paths, (Py_ssize_t)i));
+    struct lb_ahead *ahead = texts ? lb_ahead_start(texts, count) : NULL;
+    free(texts);
+    Py_DECREF(paths);
+    if (!ahead)
+        return PyErr_NoMemory();
+    PyObject *capsule = PyCapsule_New(ahead, "ahead", end_ahead);
+    if (!capsule)
+        lb_ahead_end(ahead);
+    return capsule;
+}
+
+static PyObject *take_ahead(PyObject *Py_UNUSED(module), PyObject *args)
+{
+    PyObject *capsule, *known;
+    Py_ssize_t index;
+    if (!PyArg_ParseTuple(args, "OnO!:take_ahead", &capsule, &index, &PyDict_Type, &known))
+        return NULL;
+    struct lb_ahead *ahead = PyCapsule_GetPointer(capsule, "ahead");
+    if (!ahead)
+        return NULL;
+    if (index < 0 || (size_t)index >= lb_ahead_count(ahead)) {
+        PyErr_SetString(PyExc_IndexError, "no such file is read ahead");
+        return NULL;
+    }
+    const struct lb_reading *reading;
+    Py_BEGIN_ALLOW_THREADS
+    reading = lb_ahead_take(ahead, (size_t)index);
+    Py_END_ALLOW_THREADS
+    if (reading->outcome != LB_FILE_PLAIN)
+        return Py_NewRef(reading->outcome == LB_FILE_ABSENT ? Py_False : Py_None);
+    PyObject *result = known_file(known, &reading->identity);
+    if (result || PyErr_Occurred())
+        return result;
+    return tuple_of(reading->summary, reading->text, identity_of(&reading->identity));
+}
+
 static PyMethodDef functions[] = {
     {"summarize", summarize, METH_VARARGS, summarize_doc},
     {"summarize_bytes", summarize_bytes, METH_VARARGS, summarize_bytes_doc},
+    {"read_ahead", read_ahead, METH_VARARGS, read_ahead_doc},
+    {"take_ahead", take_ahead, METH_VARARGS, take_ahead_doc},
     {NULL, NULL, 0, NULL},
 };
 

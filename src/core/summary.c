@@ -9,6 +9,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#define NT_FDO_DLOPEN 0x407c0c0au /* uapi-group.org: "ELF dlopen metadata" */
+
 void lb_source_open(struct lb_source *source, int fd, uint64_t size)
 {
     source->data = NULL;
@@ -62,6 +64,11 @@ static uint64_t number(const struct lb_summary *s, const uint8_t *at, unsigned w
     }
 }
 
+static uint64_t round_up(uint64_t value, uint64_t step) /* to a multiple of `step`, a power of two */
+{
+    return (value + step - 1) & ~(step - 1);
+}
+
 /* header.py */
 static bool read_header(const struct lb_source *source, struct lb_summary *s, uint64_t *table, uint64_t *count)
 {
@@ -103,6 +110,7 @@ static bool read_segments(const struct lb_source *source, struct lb_summary *s, 
             .offset = s->is64 ? number(s, p + 8, 8) : number(s, p + 4, 4),
             .address = s->is64 ? number(s, p + 16, 8) : number(s, p + 8, 4),
             .file_size = s->is64 ? number(s, p + 32, 8) : number(s, p + 16, 4),
+            .align = s->is64 ? number(s, p + 48, 8) : number(s, p + 28, 4),
         };
     }
     s->segment_count = (uint32_t)count;
@@ -254,8 +262,23 @@ static void read_flags(struct lb_summary *s)
         s->rpath.is_there = false; /* gABI, "Shared Object Dependencies" */
 }
 
-/* Whether a note may be one of FDO's (systemd's): its owner's name stands somewhere in a PT_NOTE, or who knows. */
-static bool may_have_fdo_note(const struct lb_source *source, const struct lb_summary *s)
+/* note.py, `_notes_at`: whether one of the notes is .note.dlopen's, or they cannot be told apart. */
+static bool may_be_dlopen(const struct lb_summary *s, const uint8_t *notes, uint64_t size, uint64_t align)
+{
+    uint64_t step = align == 8 ? 8 : 4;
+    for (uint64_t at = 0; at + 12 <= size;) {
+        uint64_t name_size = number(s, notes + at, 4), desc_size = number(s, notes + at + 4, 4);
+        uint64_t end = round_up(at + 12 + name_size, step) + desc_size;
+        if (end > size || number(s, notes + at + 8, 4) == NT_FDO_DLOPEN)
+            return true;
+        at = round_up(end, step);
+    }
+    return false;
+}
+
+/* Whether it may have a .note.dlopen, whose owner's name FDO (systemd's) then stands somewhere in a PT_NOTE. Its package
+ * notes have that too, and in some systems every file has one. */
+static bool may_have_dlopen_note(const struct lb_source *source, const struct lb_summary *s)
 {
     uint8_t bytes[LB_SUMMARY_WINDOW];
     for (uint32_t i = 0; i < s->segment_count; i++) {
@@ -264,7 +287,7 @@ static bool may_have_fdo_note(const struct lb_source *source, const struct lb_su
             continue;
         if (p->file_size > sizeof bytes || !take(source, p->offset, p->file_size, bytes))
             return true;
-        if (memmem(bytes, p->file_size, "FDO", 3))
+        if (memmem(bytes, p->file_size, "FDO", 3) && may_be_dlopen(s, bytes, p->file_size, p->align))
             return true;
     }
     return false;
@@ -274,7 +297,6 @@ bool lb_summarize(struct lb_source *source, struct lb_summary *summary)
 {
     look_ahead(source, &source->headers, 0);
     memset(summary, 0, offsetof(struct lb_summary, needed));
-    summary->needed_count = summary->segment_count = summary->entry_count = summary->text_size = 0;
     uint64_t table, count;
     if (!read_header(source, summary, &table, &count))
         return false;
@@ -283,6 +305,6 @@ bool lb_summarize(struct lb_source *source, struct lb_summary *summary)
     if (!read_interpreter(source, summary) || !read_entries(source, summary) || !read_strings(source, summary))
         return false;
     read_flags(summary);
-    summary->has_fdo_note = may_have_fdo_note(source, summary);
+    summary->has_dlopen_note = may_have_dlopen_note(source, summary);
     return true;
 }

@@ -37,7 +37,7 @@ struct lb_string { /* inside lb_summary.text */
 };
 
 struct lb_segment {
-    uint64_t type, offset, address, file_size;
+    uint64_t type, offset, address, file_size, align;
 };
 
 struct lb_summary {
@@ -45,18 +45,15 @@ struct lb_summary {
     uint16_t type, machine;
     bool is64, swap;     /* swap: the other byte order than this machine's */
     bool is_dynamic;     /* it has a dynamic section that is not empty */
-    bool has_fdo_note;   /* one of its notes may be .note.dlopen's or .note.package's */
+    bool has_dlopen_note; /* one of its notes may be .note.dlopen's */
     uint64_t flags, flags_1;
     struct lb_string interpreter, soname, rpath, runpath;
-    struct lb_string needed[LB_SUMMARY_ENTRIES];
-    uint32_t needed_count;
+    uint32_t needed_count, segment_count, entry_count, text_size;
 
+    struct lb_string needed[LB_SUMMARY_ENTRIES];
     struct lb_segment segments[LB_SUMMARY_SEGMENTS];
-    uint32_t segment_count;
     uint64_t tags[LB_SUMMARY_ENTRIES], values[LB_SUMMARY_ENTRIES];
-    uint32_t entry_count;
     char text[LB_SUMMARY_TEXT];
-    uint32_t text_size;
 };
 
 /* The source of an open regular file of `size` bytes; the descriptor stays the caller's. */

@@ -31,7 +31,7 @@ class SymbolTable:
     def references(self, tables: tuple[tuple[int, int, bool], ...], relative: int) -> list[tuple[int, int]]: ...
 
 # identity (device, inode, size, mtime in ns); class, data, OS ABI, type, machine; interpreter, needed, soname, rpath,
-# runpath, flags, flags_1, whether it is dynamic, whether it may have one of FDO's notes
+# runpath, flags, flags_1, whether it is dynamic, whether it may have a .note.dlopen
 _Identity: TypeAlias = tuple[int, int, int, int]
 _Summary: TypeAlias = tuple[
     _Identity, int, int, int, int, int,
@@ -40,6 +40,10 @@ _Summary: TypeAlias = tuple[
 
 def summarize(path: str, known: dict[tuple[int, int], _Known], /) -> _Summary | _Known | Literal[False] | None: ...
 def summarize_bytes(data: _Buffer, identity: _Identity | None, /) -> _Summary | None: ...
+def read_ahead(paths: list[str], /) -> object: ...
+def take_ahead(
+    ahead: object, index: int, known: dict[tuple[int, int], _Known], /
+) -> _Summary | _Known | Literal[False] | None: ...
 
 # the tables of SymbolTable; those of its bind; object record; segment records; build-id; PT_GNU_STACK's flags or -1
 _Layout: TypeAlias = tuple[

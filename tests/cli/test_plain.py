@@ -76,6 +76,18 @@ def test_what_cannot_be_read_is_reported_between_what_can(tmp_path: Path) -> Non
     assert "not an ELF file" in plain.stderr
 
 
+def test_many_files_in_one_run_are_what_each_is_alone(tmp_path: Path) -> None:
+    """From some number on, a thread reads them ahead."""
+    bad = tmp_path / "bad"
+    bad.write_bytes(b"hello")
+    files = [*FILES, str(bad), str(tmp_path / "absent"), "/bin/ls", "/lib/x86_64-linux-gnu/libc.so.6"] * 5
+    together = latebind("deps", *files)
+    alone = [latebind("deps", file) for file in files[:7]]
+    assert together.returncode == 1
+    assert together.stdout == "".join([one.stdout for one in alone]) * 5
+    assert together.stderr == "".join([one.stderr for one in alone]) * 5
+
+
 def test_a_name_that_is_searched_for_and_a_file_in_this_folder(tmp_path: Path) -> None:
     (tmp_path / "here").write_bytes(Path("/bin/ls").read_bytes())
     plain, clicks = both("here", "libc.so.6", folder=tmp_path)

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from latebind._core import summarize, summarize_bytes
+from latebind._core import read_ahead, summarize, summarize_bytes, take_ahead
 from latebind.elf import dynamic as dyn
 from latebind.elf import read
-from latebind.elf.summary import Summary, read_summary
+from latebind.elf.summary import Ahead, Summary, read_summary
 from latebind.errors import LatebindError, MalformedElf, NotFound
 from support.image import Image
 
@@ -62,8 +62,8 @@ def of_elf(elf: Elf) -> tuple[Any, ...]:
     )  # fmt: skip
 
 
-def has_fdo_note(elf: Elf) -> bool:
-    return bool(elf.segments) and any(note.owner == "FDO" for note in elf.notes)
+def has_dlopen_note(elf: Elf) -> bool:
+    return bool(elf.segments) and bool(elf.dlopen_notes)
 
 
 def disagreement(data: bytes) -> str | None:
@@ -86,7 +86,7 @@ def check_files(paths: list[str]) -> int:
         if isinstance(values, tuple):
             elf = read(path)
             assert values[:-1] == of_elf(elf), path
-            assert values[-1] or not has_fdo_note(elf), path
+            assert values[-1] or not has_dlopen_note(elf), path
             plain += 1
     return plain
 
@@ -220,14 +220,33 @@ def test_long_strings_are_read_whole_or_left_to_elf() -> None:
         assert (summarize_bytes(data, None) is not None) == (length < 40000)
 
 
-def test_only_a_note_of_fdo_makes_it_look_for_optional_dependencies() -> None:
-    for owner, expected in ((b"FDO", True), (b"GNU", False)):
-        image = Image()
-        note = image.note(owner, 0x407C0C0A, b'[{"soname": ["libx.so"]}]')
-        image.segments.append((4, image.add(note, 4), len(note), len(note)))
-        summary = read(image.build()).summary
-        assert summary.may_have_fdo_note is expected
+def with_notes(*notes: tuple[bytes, int, bytes], bits: int = 64, little: bool = True, cut: int = 0) -> bytes:
+    """A file with a PT_NOTE that is `cut` bytes short."""
+    image = Image(bits, little)
+    data = b"".join([image.note(*note) for note in notes])
+    image.segments.append((4, image.add(data, 4), len(data) - cut, len(data) - cut))
+    return image.build()
+
+
+DLOPEN = b"FDO", 0x407C0C0A, b'[{"soname": ["libx.so"]}]'
+PACKAGE = b"FDO", 0xCAFE1A7E, b'{"type": "deb"}'
+OTHER = b"GNU", 3, bytes(20)
+
+
+@pytest.mark.parametrize("bits", [32, 64])
+@pytest.mark.parametrize("little", [True, False])
+def test_only_a_note_for_dlopen_makes_it_look_for_optional_dependencies(bits: int, little: bool) -> None:  # noqa: FBT001
+    for notes, expected in (([OTHER], False), ([OTHER, PACKAGE], False), ([OTHER, PACKAGE, DLOPEN], True)):
+        summary = read(with_notes(*notes, bits=bits, little=little)).summary
+        assert summary.may_have_dlopen_note is expected
         assert [d.sonames for d in summary.optional_dependencies] == ([("libx.so",)] if expected else [])
+
+
+def test_notes_of_fdo_that_cannot_be_told_apart_are_elfs_to_report() -> None:
+    summary = read(with_notes(OTHER, PACKAGE, cut=4)).summary
+    assert summary.may_have_dlopen_note
+    with pytest.raises(MalformedElf, match="reaches beyond its segment"):
+        _ = summary.optional_dependencies
 
 
 def test_a_path_and_its_bytes_give_the_same(tmp_path: Path) -> None:
@@ -238,3 +257,45 @@ def test_a_path_and_its_bytes_give_the_same(tmp_path: Path) -> None:
         assert isinstance(from_file, tuple)
         assert from_bytes is not None
         assert from_file[1:] == from_bytes[1:]
+
+
+def test_files_that_are_read_ahead_are_what_they_are_when_read_one_by_one(tmp_path: Path) -> None:
+    paths = []
+    for name, data in {**SEEDS, **BAD}.items():
+        path = tmp_path / name.replace("/", "_")
+        path.write_bytes(data)
+        paths.append(str(path))
+    os.mkfifo(tmp_path / "pipe")
+    paths += [str(tmp_path / "absent"), str(tmp_path / "pipe"), str(tmp_path)]
+    for order in (paths, paths[::-1]):  # behind the thread, and before it
+        ahead = Ahead(paths)
+        assert [ahead.summarize(path, {}) for path in order] == [summarize(path, {}) for path in order]
+        assert [ahead.summarize(path, {}) for path in order[:3]] == [summarize(path, {}) for path in order[:3]]
+    other = tmp_path / "other"
+    other.write_bytes(Image().build())
+    assert Ahead(paths).summarize(str(other), {}) == summarize(str(other), {})  # not one of them
+
+
+def test_a_file_that_is_known_is_not_taken_from_what_was_read_ahead(tmp_path: Path) -> None:
+    path = tmp_path / "one"
+    path.write_bytes(Image().build())
+    status = path.stat()
+    marker: Any = object()
+    assert Ahead([str(path)]).summarize(str(path), {(status.st_dev, status.st_ino): marker}) is marker
+
+
+def test_reading_ahead_can_end_before_it_is_done() -> None:
+    paths = [f"/usr/bin/{name}" for name in sorted(os.listdir("/usr/bin"))]
+    for _ in range(20):
+        assert Ahead(paths).summarize(paths[-1], {}) == summarize(paths[-1], {})
+
+
+def test_reading_ahead_refuses_what_is_no_list_of_paths() -> None:
+    with pytest.raises(TypeError):
+        read_ahead([1])  # type: ignore[list-item]
+    with pytest.raises(ValueError, match="null"):
+        read_ahead(["a\0b"])
+    with pytest.raises(IndexError):
+        take_ahead(read_ahead([]), 0, {})
+    with pytest.raises(ValueError, match="PyCapsule"):
+        take_ahead(None, 0, {})

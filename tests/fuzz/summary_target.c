@@ -19,7 +19,7 @@ static void check(const struct lb_summary *s, const struct lb_string *string)
 static void same(const struct lb_summary *a, const struct lb_summary *b)
 {
     if (a->elf_class != b->elf_class || a->data != b->data || a->os_abi != b->os_abi || a->type != b->type ||
-        a->machine != b->machine || a->is_dynamic != b->is_dynamic || a->has_fdo_note != b->has_fdo_note ||
+        a->machine != b->machine || a->is_dynamic != b->is_dynamic || a->has_dlopen_note != b->has_dlopen_note ||
         a->flags != b->flags || a->flags_1 != b->flags_1 || a->needed_count != b->needed_count)
         abort();
     if (a->text_size != b->text_size || memcmp(a->text, b->text, a->text_size) != 0)

@@ -5,15 +5,20 @@ from __future__ import annotations
 import gc
 import os
 
-from latebind.cli.files import for_each, is_path, open_summary, print_document, print_lines, print_utf8
+from latebind.cli.files import for_each, is_path, open_summary, print_document, print_lines, utf8_printer
 from latebind.search import Files, Fresh
 from latebind.view.deps import Trees, document, listing
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import Final
 
     from latebind.view.look import Look
+
+
+_MANY: Final = 16
+"""Files from which on a thread of its own reads them: it takes as long to start as some of them to read."""
 
 
 def print_closures(
@@ -25,20 +30,26 @@ def print_closures(
     """
     gc.disable()  # what is remembered about files stays until the end, and is walked over again and again for nothing
     known = Files(root)  # shared by all files, so that each object is read once
+    if len(files) >= _MANY:
+        known.read_ahead(name for name in files if "/" in name)
     fresh = Fresh(known, dict(os.environ) if known.is_native else {}, library_path)
     trees = Trees(look)
     shared = style == "tree" and look.is_plain
+    print_utf8 = utf8_printer()
 
     def report(name: str) -> bool:
-        file = open_summary(name, known, library_path)
-        path = name if is_path(name, known) else file.path
+        if is_path(name, known):
+            file, path = known.summary(name), name
+        else:
+            file = open_summary(name, known, library_path)
+            path = file.path
         node = fresh.node(file, path) if shared else None
         if node is not None:
             print_utf8(trees.text(node))
             return True
         closure = fresh.closure(file, path)
         optionals = None
-        if any(o.summary.may_have_fdo_note for o in closure.objects):
+        if any(o.summary.may_have_dlopen_note for o in closure.objects):
             from latebind.search.optional import find_optional
 
             optionals = find_optional(closure, known, fresh.environment(file))

@@ -62,13 +62,16 @@ def print_lines(lines: Iterable[str]) -> None:
     print("\n".join(lines))
 
 
-def print_utf8(text: bytes) -> None:
-    """Print whole lines that are in UTF-8 already; not to be mixed with the others, which have their own buffer."""
+def utf8_printer() -> Callable[[bytes], object]:
+    """What prints whole lines in UTF-8 on standard output as it is now.
+
+    Not to be mixed with the functions for text, which have their own buffer.
+    """
     out = sys.stdout
     if out.encoding == "utf-8" and not out.line_buffering and hasattr(out.buffer, "raw"):
-        out.buffer.write(text)
-    else:  # also with `python -u`, whose stream without a buffer may leave off the end of what it is given
-        print(text.decode("utf-8", "surrogateescape").removesuffix("\n"))
+        return out.buffer.write
+    # also with `python -u`, whose stream without a buffer may leave off the end of what it is given
+    return lambda text: print(text.decode("utf-8", "surrogateescape").removesuffix("\n"))
 
 
 def print_document(document: dict[str, Any]) -> None:

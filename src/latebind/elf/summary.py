@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import stat
 
-from latebind._core import summarize, summarize_bytes
+from latebind._core import read_ahead, summarize, summarize_bytes, take_ahead
 from latebind.elf.numbers import ELFCLASS64
 from latebind.errors import MalformedElf, NotFound
 
@@ -34,7 +34,7 @@ class Summary:
 
     __slots__ = (
         "_elf", "_place", "data", "elf_class", "flags", "flags_1", "identity", "interpreter", "is_dynamic", "machine",
-        "may_have_fdo_note", "needed", "os_abi", "path", "rpath", "runpath", "soname", "type",
+        "may_have_dlopen_note", "needed", "os_abi", "path", "rpath", "runpath", "soname", "type",
     )  # fmt: skip
     path: str
     identity: tuple[int, int, int, int] | None
@@ -51,8 +51,8 @@ class Summary:
     flags: int
     flags_1: int
     is_dynamic: bool
-    may_have_fdo_note: bool
-    """Whether it may say in a .note.dlopen (or .note.package) what it may open at run time."""
+    may_have_dlopen_note: bool
+    """Whether it may say in a .note.dlopen what it may open at run time."""
 
     def __init__(self, path: str, place: str | None, values: tuple[Any, ...] | None, elf: Elf | None) -> None:
         """Made by `read_summary` and `Elf.summary`: from what the core read at `place`, or of `elf`."""
@@ -63,7 +63,7 @@ class Summary:
             (
                 self.identity, self.elf_class, self.data, self.os_abi, self.type, self.machine, self.interpreter,
                 self.needed, self.soname, self.rpath, self.runpath, self.flags, self.flags_1, self.is_dynamic,
-                self.may_have_fdo_note,
+                self.may_have_dlopen_note,
             ) = values  # fmt: skip
 
     def __getattr__(self, name: str) -> Any:
@@ -72,7 +72,7 @@ class Summary:
             value = getattr(self.elf.header, name)
         elif name in _FROM_DYNAMIC:
             value = getattr(self.elf.dynamic, name)
-        elif name == "may_have_fdo_note":
+        elif name == "may_have_dlopen_note":
             value = True
         elif name in {"identity", "interpreter", "is_dynamic"}:
             value = getattr(self.elf, name)
@@ -103,7 +103,7 @@ class Summary:
     @property
     def optional_dependencies(self) -> tuple[OptionalDependency, ...]:
         """What .note.dlopen says that the file may open at run time."""
-        return self.elf.optional_dependencies if self.may_have_fdo_note else ()
+        return self.elf.optional_dependencies if self.may_have_dlopen_note else ()
 
 
 def summary_of(file: Elf | Summary) -> Summary:
@@ -116,13 +116,34 @@ def summarize_elf(elf: Elf) -> Summary:
     return Summary(elf.path, None, summarize_bytes(elf.data, elf.identity), elf)
 
 
-def read_summary(place: str, path: str, known: dict[tuple[int, int], Summary]) -> Summary | NotFound | MalformedElf:
+class Ahead:
+    """Files of which a thread reads what `read_summary` will be asked for; each of `places` is given once.
+
+    It reads while the search does other things, so that most are read already when the search comes to them.
+    """
+
+    def __init__(self, places: list[str]) -> None:
+        self._reading = read_ahead(places)
+        self._index = {place: index for index, place in enumerate(places)}
+
+    def summarize(self, place: str, known: dict[tuple[int, int], Any]) -> Any:
+        """What the core says of the file at `place`, whether it is one of them or not."""
+        index = self._index.get(place)
+        return summarize(place, known) if index is None else take_ahead(self._reading, index, known)
+
+
+def read_summary(
+    place: str, path: str, known: dict[tuple[int, int], Summary], ahead: Ahead | None = None
+) -> Summary | NotFound | MalformedElf:
     """The summary of the file at `place`, which errors call `path`.
 
     `known` has those read before, by device and inode; a new one is added. `NotFound` and `MalformedElf` are returned,
-    since a search tries many places; raises `SystemFailure` as `read` does.
+    since a search tries many places; raises `SystemFailure` as `read` does. What `ahead` has read counts.
     """
-    values = summarize(place, known)
+    if ahead is None:  # noqa: SIM108  (mypy would take the other's Any for what is in `known`)
+        values = summarize(place, known)
+    else:
+        values = ahead.summarize(place, known)
     if isinstance(values, tuple):
         summary = Summary(path, place, values, None)
         known[values[0][:2]] = summary

@@ -9,12 +9,12 @@ from __future__ import annotations
 import os
 import stat
 
-from latebind.elf.summary import Summary, read_summary
+from latebind.elf.summary import Ahead, Summary, read_summary
 from latebind.errors import NotFound
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from typing import Any, TypeVar
 
     from latebind.elf import Elf
@@ -36,6 +36,7 @@ class Files:
         self._folders: dict[str, bool] = {}
         self._settings: dict[str, bytes | None] = {}
         self._looked_at: dict[str, os.stat_result | None] = {}
+        self._ahead: Ahead | None = None
 
     @property
     def is_native(self) -> bool:
@@ -84,8 +85,12 @@ class Files:
         """The same, but returns `NotFound` and `MalformedElf`: to a search they are answers."""
         known = self._by_path.get(path)
         if known is None:
-            known = self._by_path[path] = read_summary(self.real(path), path, self._by_identity)
+            known = self._by_path[path] = read_summary(self.real(path), path, self._by_identity, self._ahead)
         return known
+
+    def read_ahead(self, paths: Iterable[str]) -> None:
+        """Have a thread begin to read what `look` will be asked for; worth it for many files."""
+        self._ahead = Ahead(list({self.real(path): None for path in paths}))
 
     def elf(self, path: str) -> Elf:
         """The whole ELF file at `path`; raises what `summary` does."""

@@ -136,7 +136,7 @@ def _is_plain(file: Summary) -> bool:
 
     What may say that it opens something at run time is not plain either: that is shown with its closure.
     """
-    return file.rpath is None and not file.flags_1 & DF_1_NODEFLIB and not file.may_have_fdo_note
+    return file.rpath is None and not file.flags_1 & DF_1_NODEFLIB and not file.may_have_dlopen_note
 
 
 class Fresh:
@@ -171,10 +171,15 @@ class Fresh:
             return None  # a broken file: `closure` comes to it in the order of its search, and says so
 
     def _surroundings(self, file: Summary) -> tuple[Environment, Graph | None]:
-        key = (file.interpreter or usual_interpreter(file), file.machine, file.elf_class, file.data)
+        kind = (file.interpreter, file.machine, file.elf_class, file.data)
+        known = self._known.get(kind)
+        if known is not None:
+            return known
+        key = (file.interpreter or usual_interpreter(file), *kind[1:])
         known = self._known.get(key)
         if known is None:
             env = environment_for(file, self.files, self._variables).with_library_path(self._library_path)
             shared = not (env.is_musl or env.preload or any("$" in folder for folder in env.library_path))
             known = self._known[key] = env, Graph(file, self.files, env) if shared else None
+        self._known[kind] = known
         return known

@@ -73,7 +73,7 @@ def find_optional(closure: Closure, files: Files, env: Environment) -> Optionals
     search = Search(closure.root.summary, files, env, Residents())
     search.objects = list(closure.objects)
     for item in closure.objects:
-        if not item.summary.may_have_fdo_note:
+        if not item.summary.may_have_dlopen_note:
             continue
         try:
             for entry in _entries(item.elf, item.index, bad):

@@ -32,7 +32,7 @@ class Trees:
 
     def __init__(self, look: Look = PLAIN) -> None:
         self._look = look
-        self._opened: dict[Place, Any] = {}  # the rest of a line behind its branches, as `_rest` makes it
+        self._opened: dict[Place, Any] = {}  # the rest of a line behind its branches, as `_open` makes it
         self._named: dict[Place, Any] = {}
         self._chunks: dict[tuple[Node, int, bool], bytes] = {}
         self._texts: dict[tuple[Node, ...], bytes] = {}
@@ -99,17 +99,23 @@ class Trees:
         return f"{branch}{rest}".encode("utf-8", "surrogateescape") + below
 
     def _open(self, place: Place) -> Any:
-        where = (("name", place.name), ("", " → "), ("path", place.path), ("dim", f"  [{place.via}: {place.why}]"))
-        rest = self._opened[place] = self._rest(where)
+        """What `lines` puts behind the branches: parts, or their text where nothing will be coloured or cut."""
+        why = f"  [{place.via}: {place.why}]"
+        rest: Any
+        if self._look.is_plain:
+            rest = f"{place.name} → {place.path}{why}"
+        else:
+            rest = ("name", place.name), ("", " → "), ("path", place.path), ("dim", why)
+        self._opened[place] = rest
         return rest
 
     def _name(self, place: Place) -> Any:
-        rest = self._named[place] = self._rest((("", place.name), ("dim", " (see above)")))
+        """The same where what is below it was shown before."""
+        rest: Any = f"{place.name} (see above)"
+        if not self._look.is_plain:
+            rest = ("", place.name), ("dim", " (see above)")
+        self._named[place] = rest
         return rest
-
-    def _rest(self, parts: Parts) -> Any:
-        """What `lines` puts behind the branches: `parts`, or their text where nothing will be coloured or cut."""
-        return "".join([text for _, text in parts]) if self._look.is_plain else parts
 
 
 def _children(
