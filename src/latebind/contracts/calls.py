@@ -15,10 +15,11 @@ from latebind._core import Context
 class Call:
     """One call under way: its context, and the exception of a service that failed within it."""
 
-    __slots__ = ("cause", "context")
+    __slots__ = ("address", "cause", "context")
 
     def __init__(self) -> None:
         self.context = Context()
+        self.address = self.context.address
         self.cause: BaseException | None = None
 
 
@@ -42,12 +43,12 @@ class CallPool:
         except IndexError:
             call = Call()
         call.context.state = self.state
-        self._running[call.context.address] = call
+        self._running[call.address] = call
         return call
 
     def end(self, call: Call) -> None:
         """Give the context back; everything that it allocated ends."""
-        del self._running[call.context.address]
+        del self._running[call.address]
         call.cause = None
         call.context.reset()
         self._idle.append(call)

@@ -3,18 +3,18 @@
 A mistake in an argument is the caller's and raises TypeError, ValueError or OverflowError before the call; whatever
 is wrong with an answer is the plugin's and raises `PluginError`.
 
-`c_function` is where an address becomes callable; everything above it deals in checked values, so that a faster call
-path can take its place.
+The call itself is `latebind.ffi`'s (`signature.py`).
 """
 
 from __future__ import annotations
 
-import ctypes
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
-from latebind.contracts.marshal import Span, argument_type, decode, encode, result_type
-from latebind.contracts.types import Nothing, OptionalOf, Record, handle_in
+from latebind.contracts.clayout import size_of
+from latebind.contracts.image import Keeper
+from latebind.contracts.marshal import decode, encoder, passed
+from latebind.contracts.signature import caller
 from latebind.errors import NotProvided, PluginError
 
 if TYPE_CHECKING:
@@ -45,51 +45,43 @@ class Owner:
         return PluginError(self.plugin, self.version, method, message)
 
 
-def c_function(address: int, types: Sequence[type[Any]], *, quick: bool = False) -> Callable[..., int]:
-    """The function at `address`, which takes a context and arguments of these ctypes types and answers a status.
-
-    The interpreter lock is let go during the call unless it is quick.
-    """
-    # PYFUNCTYPE keeps the interpreter lock during the call, CFUNCTYPE lets it go.
-    prototype = ctypes.PYFUNCTYPE if quick else ctypes.CFUNCTYPE
-    return prototype(ctypes.c_int32, ctypes.c_void_p, *types)(address)
-
-
 class NativeFunction:
     """One exported function of a plugin, called with Python values."""
 
     def __init__(self, owner: Owner, function: Function, address: int) -> None:
-        self._owner, self._parameters, self._kind = owner, function.parameters, function.result
-        self._end = function.end
+        self._owner, self._kind, self._end = owner, function.result, function.end
+        self._parameters = function.parameters
         self._name = function_name(function)
-        types = [argument_type(p.kind) for p in function.parameters]
-        if function.owner is not None:
-            types.insert(0, ctypes.c_void_p)
-        self._image = isinstance(function.result, Record | OptionalOf) and handle_in(function.result) is None
-        self._result: type[Any] | None = None
-        if not isinstance(function.result, Nothing):
-            self._result = result_type(function.result)
-            types.append(ctypes.c_void_p)
-        self._function = c_function(address, types, quick=function.quick)
+        self._encode = arguments_encoder(self._name, function.parameters)
+        self._number = passed(function.result)
+        self._size = 0 if self._number else size_of(function.result)
+        self._function = caller(function, address, owner.plugin)
 
     def __call__(self, call: Call, arguments: Sequence[object], *handle: int) -> object:
         """Call with one argument a parameter, in their order, within `call`, on a handle if it is a handle's function.
 
         A handle or an iterator is answered as the number that its pointer is. Raises `Ended` for LB_END.
         """
-        encoded = encode_arguments(self._name, self._parameters, arguments)
-        if self._result is None:
-            status = self._function(call.context.address, *handle, *encoded)
-            check_status(self._owner, self._name, call, status)
-            return None
-        received = self._result()
-        status = self._function(call.context.address, *handle, *encoded, ctypes.byref(received))
-        if status == LB_END and self._end and not call.context.failed:
+        keep = Keeper()
+        context = call.context
+        encoded = self._encode(arguments, keep)
+        received: Any
+        if self._number:
+            status, received = self._function(call.address, *handle, *encoded)
+        elif self._size:
+            received = bytearray(self._size)
+            status = self._function(call.address, *handle, *encoded, received)
+        else:
+            received = None
+            status = self._function(call.address, *handle, *encoded)
+        if status == LB_END and self._end and not context.failed:
             raise Ended
-        check_status(self._owner, self._name, call, status)
-        value = received if isinstance(received, Span) else received.raw if self._image else received.value
+        if status or context.failed or call.cause is not None:
+            check_status(self._owner, self._name, call, status)
+        if received is None and not self._number:
+            return None
         try:
-            return decode(self._kind, value, call.context.copy)
+            return decode(self._kind, received, context.copy)
         except ValueError as e:
             raise self._owner.error(self._name, f"its result breaks the contract: {e}") from e
 
@@ -106,15 +98,22 @@ def function_name(function: Function) -> str:
     return f"{function.contract.id}.{function.name}"
 
 
-def encode_arguments(name: str, parameters: Sequence[Parameter], arguments: Sequence[object]) -> list[Any]:
-    """The arguments for C; TypeError, ValueError or OverflowError with method and parameter."""
-    encoded = []
-    for parameter, value in zip(parameters, arguments, strict=True):
-        try:
-            encoded.append(encode(parameter.kind, value))
-        except (TypeError, ValueError, OverflowError) as e:
-            raise type(e)(f"{name}(), parameter {parameter.name}: {e}") from None
-    return encoded
+def arguments_encoder(
+    name: str, parameters: Sequence[Parameter]
+) -> Callable[[Sequence[object], Keeper], Sequence[object]]:
+    """What makes C arguments of Python ones; it raises TypeError, ValueError or OverflowError with the parameter."""
+    encoders = [(p.name, encoder(p.kind)) for p in parameters]
+
+    def encode(arguments: Sequence[object], keep: Keeper) -> Sequence[object]:
+        encoded: list[object] = []
+        for (parameter, one), value in zip(encoders, arguments, strict=True):
+            try:
+                encoded += one(value, keep)
+            except (TypeError, ValueError, OverflowError) as e:
+                raise type(e)(f"{name}(), parameter {parameter}: {e}") from None
+        return encoded
+
+    return encode
 
 
 def check_status(owner: Owner, name: str, call: Call, status: int) -> None:
