@@ -15,6 +15,7 @@ from latebind.contracts.clayout import size_of
 from latebind.contracts.image import Keeper
 from latebind.contracts.marshal import decode, encoder, passed
 from latebind.contracts.signature import caller
+from latebind.contracts.types import BOOL, Scalar
 from latebind.errors import NotProvided, PluginError
 
 if TYPE_CHECKING:
@@ -49,41 +50,15 @@ class NativeFunction:
     """One exported function of a plugin, called with Python values."""
 
     def __init__(self, owner: Owner, function: Function, address: int) -> None:
-        self._owner, self._kind, self._end = owner, function.result, function.end
-        self._parameters = function.parameters
-        self._name = function_name(function)
-        self._encode = arguments_encoder(self._name, function.parameters)
-        self._number = passed(function.result)
-        self._size = 0 if self._number else size_of(function.result)
-        self._function = caller(function, address, owner.plugin)
+        self.run: Callable[..., object] = _runner(owner, function, address)
+        """What a call does. A closure: nothing is looked up in an object on the way."""
 
     def __call__(self, call: Call, arguments: Sequence[object], *handle: int) -> object:
         """Call with one argument a parameter, in their order, within `call`, on a handle if it is a handle's function.
 
         A handle or an iterator is answered as the number that its pointer is. Raises `Ended` for LB_END.
         """
-        keep = Keeper()
-        context = call.context
-        encoded = self._encode(arguments, keep)
-        received: Any
-        if self._number:
-            status, received = self._function(call.address, *handle, *encoded)
-        elif self._size:
-            received = bytearray(self._size)
-            status = self._function(call.address, *handle, *encoded, received)
-        else:
-            received = None
-            status = self._function(call.address, *handle, *encoded)
-        if status == LB_END and self._end and not context.failed:
-            raise Ended
-        if status or context.failed or call.cause is not None:
-            check_status(self._owner, self._name, call, status)
-        if received is None and not self._number:
-            return None
-        try:
-            return decode(self._kind, received, context.copy)
-        except ValueError as e:
-            raise self._owner.error(self._name, f"its result breaks the contract: {e}") from e
+        return self.run(call, arguments, *handle)
 
 
 class NativeMethod(NativeFunction):
@@ -91,6 +66,55 @@ class NativeMethod(NativeFunction):
 
     def __init__(self, owner: Owner, contract: Contract, method: Method, address: int) -> None:
         super().__init__(owner, contract.function(method), address)
+
+
+def _runner(owner: Owner, function: Function, address: int) -> Callable[..., object]:
+    """`NativeFunction.__call__` for one function, with everything decided that can be before a call."""
+    name, kind = function_name(function), function.result
+    native = caller(function, address, owner.plugin)
+    encode = arguments_encoder(name, function.parameters)
+    number, size, ends = passed(kind), size_of(kind), function.end
+    as_it_is = isinstance(kind, Scalar) and kind is not BOOL
+
+    def run(call: Call, arguments: Sequence[object], *handle: int) -> object:
+        keep = Keeper()
+        encoded = encode(arguments, keep)  # both live until the result is read: it may lie in an argument
+        received: Any = None
+        if number:
+            status, received = native(call.address, *handle, *encoded)
+        elif size:
+            received = bytearray(size)
+            status = native(call.address, *handle, *encoded, received)
+        else:
+            status = native(call.address, *handle, *encoded)
+        context = call.context
+        if status or call.cause is not None or context.failed:
+            if status == LB_END and ends and not context.failed:
+                raise Ended
+            check_status(owner, name, call, status)
+        if as_it_is or not size:
+            return received
+        try:
+            return decode(kind, received, context.copy)
+        except ValueError as e:
+            raise owner.error(name, f"its result breaks the contract: {e}") from e
+
+    if not (as_it_is and all(isinstance(p.kind, Scalar) and p.kind is not BOOL for p in function.parameters)):
+        return run
+
+    def run_numbers(call: Call, arguments: Sequence[object], *handle: int) -> object:
+        try:
+            status, received = native(call.address, *handle, *arguments)
+        except (TypeError, ValueError, OverflowError):
+            # Nothing was called: the core does not take these. What the contract takes is more, or has other words.
+            return run(call, arguments, *handle)
+        if status or call.cause is not None or call.context.failed:
+            if status == LB_END and ends and not call.context.failed:
+                raise Ended
+            check_status(owner, name, call, status)
+        return received
+
+    return run_numbers
 
 
 def function_name(function: Function) -> str:

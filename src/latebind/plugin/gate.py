@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from contextlib import contextmanager
+from threading import get_ident
 from typing import TYPE_CHECKING
 
 from latebind.errors import LifecycleError, PluginTimeout
@@ -22,9 +23,11 @@ class Gate:
     def __init__(self, plugin: str) -> None:
         self._plugin = plugin
         self._changed = threading.Condition(threading.Lock())
-        self._inside = 0
+        # Thread → how many calls within each other it has inside. Only the thread itself touches its entry, so that a
+        # call takes no lock: it writes its entry and then looks at `_held`; who holds writes `_held` and then looks at
+        # the entries, so one of the two sees the other.
+        self._inside: dict[int, int] = {}
         self._held = False
-        self._depth = threading.local()
 
     def enter(self) -> None:
         """Begin a call; waits while the gate is held.
@@ -32,22 +35,31 @@ class Gate:
         A call from within a call of the same thread never waits: the outer one could not end, and whoever holds the
         gate waits for just that.
         """
-        depth: int = getattr(self._depth, "value", 0)
-        if depth == 0:
+        me = get_ident()
+        inside = self._inside
+        if me in inside:
+            inside[me] += 1
+            return
+        inside[me] = 1
+        while self._held:
+            del inside[me]
             with self._changed:
+                self._changed.notify_all()
                 while self._held:
                     self._changed.wait()
-                self._inside += 1
-        self._depth.value = depth + 1
+            inside[me] = 1
 
     def leave(self) -> None:
         """End a call."""
-        self._depth.value -= 1
-        if self._depth.value == 0:
+        me = get_ident()
+        inside = self._inside
+        if inside[me] > 1:
+            inside[me] -= 1
+            return
+        del inside[me]
+        if self._held:
             with self._changed:
-                self._inside -= 1
-                if self._held:
-                    self._changed.notify_all()
+                self._changed.notify_all()
 
     @contextmanager
     def hold(self, operation: str, timeout: float) -> Iterator[None]:
@@ -56,14 +68,14 @@ class Gate:
         Raises `PluginTimeout` if calls still run after `timeout` seconds, and `LifecycleError` from within a call of
         the plugin, which would wait for itself; either way the gate is open as before.
         """
-        if getattr(self._depth, "value", 0):
+        if get_ident() in self._inside:
             raise LifecycleError(self._plugin, operation, "this is one of its own calls, which would wait for itself")
         with self._changed:
             # One holder at a time: the host's lock sees to that.
             self._held = True
         try:
             with self._changed:
-                if not self._changed.wait_for(lambda: self._inside == 0, timeout):
+                if not self._changed.wait_for(lambda: not self._inside, timeout):
                     raise PluginTimeout(self._plugin, operation, timeout)
             yield
         finally:
