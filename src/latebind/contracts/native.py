@@ -15,7 +15,7 @@ from latebind.contracts.clayout import size_of
 from latebind.contracts.image import Keeper
 from latebind.contracts.marshal import decode, encoder, passed
 from latebind.contracts.signature import caller
-from latebind.contracts.types import BOOL, Scalar
+from latebind.contracts.types import BOOL, Nothing, Scalar
 from latebind.errors import NotProvided, PluginError
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from latebind.contracts.calls import Call
     from latebind.contracts.model import Contract, Function, Method, Parameter
+    from latebind.contracts.types import ResultKind
 
 LB_OK: Final = 0
 LB_FAILED: Final = 1
@@ -73,8 +74,8 @@ def _runner(owner: Owner, function: Function, address: int) -> Callable[..., obj
     name, kind = function_name(function), function.result
     native = caller(function, address, owner.plugin)
     encode = arguments_encoder(name, function.parameters)
-    number, size, ends = passed(kind), size_of(kind), function.end
-    as_it_is = isinstance(kind, Scalar) and kind is not BOOL
+    number, size, settle = passed(kind), size_of(kind), _settler(owner, name, ends=function.end)
+    as_it_is = isinstance(kind, Nothing) or _is_number(kind)
 
     def run(call: Call, arguments: Sequence[object], *handle: int) -> object:
         keep = Keeper()
@@ -87,20 +88,28 @@ def _runner(owner: Owner, function: Function, address: int) -> Callable[..., obj
             status = native(call.address, *handle, *encoded, received)
         else:
             status = native(call.address, *handle, *encoded)
-        context = call.context
-        if status or call.cause is not None or context.failed:
-            if status == LB_END and ends and not context.failed:
-                raise Ended
-            check_status(owner, name, call, status)
-        if as_it_is or not size:
+        if status or call.cause is not None or call.context.failed:
+            settle(call, status)
+        if as_it_is:
             return received
         try:
-            return decode(kind, received, context.copy)
+            return decode(kind, received, call.context.copy)
         except ValueError as e:
             raise owner.error(name, f"its result breaks the contract: {e}") from e
 
-    if not (as_it_is and all(isinstance(p.kind, Scalar) and p.kind is not BOOL for p in function.parameters)):
-        return run
+    numbers_only = _is_number(kind) and all(_is_number(p.kind) for p in function.parameters)
+    return _numbers_runner(native, settle, run) if numbers_only else run
+
+
+def _is_number(kind: ResultKind) -> bool:
+    """Whether the core's number is the contract's."""
+    return isinstance(kind, Scalar) and kind is not BOOL
+
+
+def _numbers_runner(
+    native: Callable[..., Any], settle: Callable[[Call, int], None], run: Callable[..., object]
+) -> Callable[..., object]:
+    """The same for a function of nothing but numbers, whose arguments the core itself checks."""
 
     def run_numbers(call: Call, arguments: Sequence[object], *handle: int) -> object:
         try:
@@ -109,12 +118,21 @@ def _runner(owner: Owner, function: Function, address: int) -> Callable[..., obj
             # Nothing was called: the core does not take these. What the contract takes is more, or has other words.
             return run(call, arguments, *handle)
         if status or call.cause is not None or call.context.failed:
-            if status == LB_END and ends and not call.context.failed:
-                raise Ended
-            check_status(owner, name, call, status)
+            settle(call, status)
         return received
 
     return run_numbers
+
+
+def _settler(owner: Owner, name: str, *, ends: bool) -> Callable[[Call, int], None]:
+    """What raises when a call did not go well; `ends` for a function that may answer LB_END."""
+
+    def settle(call: Call, status: int) -> None:
+        if status == LB_END and ends and not call.context.failed:
+            raise Ended
+        check_status(owner, name, call, status)
+
+    return settle
 
 
 def function_name(function: Function) -> str:

@@ -112,7 +112,12 @@ class Exports:
         if method.name not in self._entries[contract.id]:
             return missing_method(self.owner, contract, method, proxy)
         function = contract.function(method)
-        run, serial, wrap, abandoned = self._function(function).run, self._serial, self._wrapper(function), self.abandoned
+        run, serial, wrap, abandoned = (
+            self._function(function).run,
+            self._serial,
+            self._wrapper(function),
+            self.abandoned,
+        )
         begin, end = self._calls.begin, self._calls.end
 
         def invoke(arguments: Sequence[object]) -> object:
