@@ -66,13 +66,13 @@ class Gate:
             me = get_ident()
             if me in inside:  # within a call of the same thread, which keeps the gate open
                 return function(argument)
-            inside[me] = 1
-            if self._held:
-                self._wait_outside(me)
-            try:
+            try:  # around all of it: an interrupt may come anywhere, also while waiting outside
+                inside[me] = 1
+                if self._held:
+                    self._wait_outside(me)
                 return function(argument)
             finally:
-                del inside[me]
+                inside.pop(me, None)
                 if self._held:
                     self._tell()
 
@@ -84,8 +84,7 @@ class Gate:
             del self._inside[me]
             with self._changed:
                 self._changed.notify_all()
-                while self._held:
-                    self._changed.wait()
+                self._changed.wait_for(lambda: not self._held)
             self._inside[me] = 1
 
     def _tell(self) -> None:
