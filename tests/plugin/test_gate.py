@@ -124,7 +124,11 @@ def test_what_is_called_around_the_gate_stays_out_while_it_is_held() -> None:
 
 def test_a_call_around_the_gate_that_raises_leaves() -> None:
     gate = Gate("a.b")
+
+    def invert(number: int) -> int:
+        return 1 // number
+
     with pytest.raises(ZeroDivisionError):
-        gate.around(lambda number: 1 // number)(0)
+        gate.around(invert)(0)
     with gate.hold("reload", 0.01):
         pass

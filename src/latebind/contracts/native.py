@@ -15,7 +15,7 @@ from latebind.contracts.clayout import size_of
 from latebind.contracts.image import Keeper
 from latebind.contracts.marshal import decode, encoder, passed
 from latebind.contracts.signature import caller
-from latebind.contracts.types import BOOL, Nothing, Scalar
+from latebind.contracts.types import BOOL, Bytes, Enumeration, Nothing, Scalar, Text
 from latebind.errors import NotProvided, PluginError
 
 if TYPE_CHECKING:
@@ -29,6 +29,9 @@ LB_OK: Final = 0
 LB_FAILED: Final = 1
 LB_NOT_PROVIDED: Final = 2
 LB_END: Final = 3
+
+_NOTHING_KEPT: Final = Keeper()
+"""For arguments that put nothing in a keeper."""
 
 
 class Ended(Exception):
@@ -76,9 +79,10 @@ def _runner(owner: Owner, function: Function, address: int) -> Callable[..., obj
     encode = arguments_encoder(name, function.parameters)
     number, size, settle = passed(kind), size_of(kind), _settler(owner, name, ends=function.end)
     as_it_is = isinstance(kind, Nothing) or _is_number(kind)
+    keeps = not all(isinstance(p.kind, Scalar | Enumeration | Text | Bytes) for p in function.parameters)
 
     def run(call: Call, arguments: Sequence[object], *handle: int) -> object:
-        keep = Keeper()
+        keep = Keeper() if keeps else _NOTHING_KEPT
         encoded = encode(arguments, keep)  # both live until the result is read: it may lie in an argument
         received: Any = None
         if number:
