@@ -87,3 +87,48 @@ def test_holding_the_gate_from_within_a_call_is_an_error() -> None:
     gate.leave()
     with gate.hold("reload", 1):
         pass
+
+
+def test_what_is_called_around_the_gate_stays_out_while_it_is_held() -> None:
+    gate, stop, inside, seen = Gate("a.b"), threading.Event(), [0], []
+    lock = threading.Lock()
+
+    def body(change: int) -> None:
+        with lock:
+            inside[0] += change
+        time.sleep(0)
+        nested(change)
+        with lock:
+            inside[0] -= change
+
+    nested = gate.around(lambda change: change)
+    call = gate.around(body)
+
+    def work() -> None:
+        while not stop.is_set():
+            call(1)
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for t in threads:
+        t.start()
+    for _ in range(100):
+        with gate.hold("reload", 10):
+            seen.append(inside[0])
+            time.sleep(0)
+            seen.append(inside[0])
+    stop.set()
+    for t in threads:
+        t.join()
+    assert set(seen) == {0}
+
+
+def test_a_call_around_the_gate_that_raises_leaves() -> None:
+    gate = Gate("a.b")
+
+    def invert(number: int) -> int:
+        return 1 // number
+
+    with pytest.raises(ZeroDivisionError):
+        gate.around(invert)(0)
+    with gate.hold("reload", 0.01):
+        pass

@@ -4,6 +4,7 @@
 from the model what a plugin's compiler, linker and host check; `marshal` and `native` carry values over.
 """
 
+from latebind._core import Callback
 from latebind.contracts.calls import Call, CallPool
 from latebind.contracts.cxx import cxx_header
 from latebind.contracts.define import Handle, contract, contract_of, quick
@@ -15,7 +16,7 @@ from latebind.contracts.note import ContractNote, PluginNote, differences, read_
 from latebind.contracts.opened import Exports, Opened, missing_method
 from latebind.contracts.rust import rust_module
 from latebind.contracts.semver import Range, Version, compatible
-from latebind.contracts.service import Callback, missing_service, service_callbacks
+from latebind.contracts.service import missing_service, service_callbacks
 from latebind.contracts.types import (
     Float32,
     Float64,

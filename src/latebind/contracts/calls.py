@@ -13,13 +13,15 @@ from latebind._core import Context
 
 
 class Call:
-    """One call under way: its context, and the exception of a service that failed within it."""
+    """A call: its context, whether it is under way, and the exception of a service that failed within it."""
 
-    __slots__ = ("cause", "context")
+    __slots__ = ("address", "cause", "context", "running")
 
     def __init__(self) -> None:
         self.context = Context()
+        self.address = self.context.address
         self.cause: BaseException | None = None
+        self.running = False
 
 
 class CallPool:
@@ -29,7 +31,7 @@ class CallPool:
         self.state = 0
         """The plugin's state pointer (a RuntimeAddress), which every call starts with."""
         self._idle: list[Call] = []
-        self._running: dict[int, Call] = {}
+        self._known: dict[int, Call] = {}
         self._lent: dict[int, tuple[str, object]] = {}
         # Numbers that look like no address, so that a plugin which looks into a handle of the host's fails at once.
         self._numbers = itertools.count(16, 16)
@@ -41,20 +43,22 @@ class CallPool:
             call = self._idle.pop()
         except IndexError:
             call = Call()
+            self._known[call.address] = call
         call.context.state = self.state
-        self._running[call.context.address] = call
+        call.running = True
         return call
 
     def end(self, call: Call) -> None:
         """Give the context back; everything that it allocated ends."""
-        del self._running[call.context.address]
+        call.running = False
         call.cause = None
         call.context.reset()
         self._idle.append(call)
 
     def find(self, address: int | None) -> Call | None:
         """The running call whose context lies at `address`, or None."""
-        return self._running.get(address or 0)
+        call = self._known.get(address or 0)
+        return call if call is not None and call.running else None
 
     def lend(self, owner: str, thing: object) -> int:
         """A handle for the plugin: a number that stands for `thing`; `owner` is its C type."""

@@ -6,7 +6,7 @@ scalar is aligned to its size, a struct to its most aligned member, and its size
 
 from __future__ import annotations
 
-import ctypes
+import struct
 from typing import Final
 
 from latebind.contracts.types import (
@@ -24,7 +24,7 @@ from latebind.contracts.types import (
     Text,
 )
 
-POINTER: Final = ctypes.sizeof(ctypes.c_void_p)
+POINTER: Final = struct.calcsize("P")
 
 
 def size_of(kind: ResultKind) -> int:

@@ -6,13 +6,13 @@ points to is fetched through a `Copy`, which checks every address. `clayout.py` 
 
 from __future__ import annotations
 
-import ctypes
 import struct
 import sys
 from array import array
 from collections.abc import Callable
 from typing import Any, Final, TypeAlias
 
+from latebind import _core
 from latebind.contracts.clayout import field_places, optional_place, size_of
 from latebind.contracts.types import (
     BOOL,
@@ -46,13 +46,25 @@ Place: TypeAlias = Callable[[bytes], int]
 _SPAN: Final = struct.Struct("PN")  # lb_str, lb_bytes and the lists: address and size
 
 
+class Memory(_core.Memory):
+    """Some bytes in memory, of whatever type."""
+
+    __slots__ = ()
+
+
 class Keeper(list[object]):
     """A `Place` for the arguments of one call: the memory lives as long as the keeper."""
 
     def __call__(self, data: bytes) -> int:
         """Keep the object itself: CPython's bytes are followed by a zero byte, and never move."""
-        self.append(data)
-        return ctypes.cast(ctypes.c_char_p(data), ctypes.c_void_p).value or 0
+        held = _core.memory_view(Memory, data, 0, len(data))
+        self.append(held)
+        return _core.memory_address(held)
+
+
+def write(address: int, data: bytes) -> None:
+    """Copy bytes to where nobody checks that memory is."""
+    memoryview(_core.memory_at(Memory, address, len(data), None))[:] = data
 
 
 def pack(kind: DataKind, value: object, place: Place) -> bytes:  # noqa: PLR0911 - one case a kind

@@ -112,18 +112,23 @@ class Exports:
         if method.name not in self._entries[contract.id]:
             return missing_method(self.owner, contract, method, proxy)
         function = contract.function(method)
-        native, serial, calls = self._function(function), self._serial, self._calls
-        wrap, abandoned = self._wrapper(function), self.abandoned
+        run, serial, wrap, abandoned = (
+            self._function(function).run,
+            self._serial,
+            self._wrapper(function),
+            self.abandoned,
+        )
+        begin, end = self._calls.begin, self._calls.end
 
         def invoke(arguments: Sequence[object]) -> object:
             with serial:
                 if abandoned:
                     self.close_abandoned()
-                call = calls.begin()
+                call = begin()
                 try:
-                    answer = native(call, arguments)
+                    answer = run(call, arguments)
                 finally:
-                    calls.end(call)
+                    end(call)
                 return answer if wrap is None else wrap(answer)
 
         return invoke if method.body is None else _or_default(invoke, method.body, method, proxy)

@@ -6,15 +6,16 @@ of that is its business. Handles and iterators that a service answers are lent t
 
 from __future__ import annotations
 
-import ctypes
-from dataclasses import dataclass
+import sys
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from latebind.contracts.image import pack
-from latebind.contracts.marshal import check_argument, decode_argument, received_type
+from latebind.contracts.clayout import POINTER
+from latebind.contracts.image import pack, write
+from latebind.contracts.marshal import check_argument, decode_argument
 from latebind.contracts.model import CLOSE, Function, iterator_functions
 from latebind.contracts.native import LB_END, LB_FAILED, LB_NOT_PROVIDED, LB_OK, Ended, function_name
+from latebind.contracts.signature import callback, is_span, make_callback, prototype
 from latebind.contracts.types import IteratorOf, Nothing, OptionalOf, ResultKind, handle_in
 from latebind.contracts.values import type_of
 from latebind.errors import NotProvided
@@ -22,16 +23,9 @@ from latebind.errors import NotProvided
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from latebind._core import Callback
     from latebind.contracts.calls import Call, CallPool
     from latebind.contracts.model import Contract, Method
-
-
-@dataclass(frozen=True, slots=True)
-class Callback:
-    """A Python function at an address. The address is good as long as this object lives."""
-
-    address: int
-    keep: object
 
 
 def service_callbacks(contract: Contract, implementation: object, calls: CallPool) -> dict[str, Callback]:
@@ -61,7 +55,7 @@ def missing_service(symbol: str, calls: CallPool) -> Callback:
             call.context.note(f"{symbol} belongs to an optional service that this host does not have")
         return LB_NOT_PROVIDED
 
-    return _as_callback(refuse, [])
+    return make_callback(prototype(symbol), refuse)
 
 
 def _handle(handle: Contract, calls: CallPool) -> dict[str, Callback]:
@@ -144,22 +138,14 @@ def _callback(
             return LB_NOT_PROVIDED if isinstance(e, NotProvided) else LB_FAILED
         return LB_OK
 
-    types = [received_type(p.kind) for p in function.parameters]
-    if owner is not None:
-        types.insert(0, ctypes.c_void_p)
-    return _as_callback(answer, types if isinstance(function.result, Nothing) else [*types, ctypes.c_void_p])
-
-
-def _as_callback(function: Callable[..., int], types: list[type[Any]]) -> Callback:
-    callback = ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_void_p, *types)(function)
-    address = ctypes.cast(callback, ctypes.c_void_p).value
-    assert address is not None
-    return Callback(address, callback)
+    return callback(function, answer)
 
 
 def _received_arguments(function: Function, received: Sequence[Any], call: Call) -> list[object]:
     arguments: list[object] = []
-    for parameter, value in zip(function.parameters, received, strict=False):  # the result's place follows
+    values = iter(received)  # the result's place follows
+    for parameter in function.parameters:
+        value = (next(values), next(values)) if is_span(parameter.kind) else next(values)
         try:
             arguments.append(decode_argument(parameter.kind, value, call.context.copy))
         except ValueError as e:
@@ -174,8 +160,7 @@ def _store(function: Function, answer: object, place: int | None, calls: CallPoo
 
     def keep(data: bytes) -> int:
         address = call.context.alloc(len(data) + 1)
-        ctypes.memmove(address, data, len(data))
-        ctypes.memset(address + len(data), 0, 1)  # text ends with a zero byte, as arguments do
+        write(address, data + b"\0")  # text ends with a zero byte, as arguments do
         return address
 
     image = _lent(function, answer, calls)
@@ -184,7 +169,7 @@ def _store(function: Function, answer: object, place: int | None, calls: CallPoo
         assert not isinstance(kind, Nothing | IteratorOf)
         assert handle_in(kind) is None
         image = pack(kind, answer, keep)  # type: ignore[arg-type]  # what handle_in excludes, mypy cannot know
-    ctypes.memmove(place, image, len(image))
+    write(place, image)
 
 
 def _lent(function: Function, answer: object, calls: CallPool) -> bytes | None:
@@ -205,4 +190,4 @@ def _lent(function: Function, answer: object, calls: CallPool) -> bytes | None:
         if lacking:
             raise TypeError(f"expected a {handle.contract.id}, not {type_of(answer)}: it has no {', '.join(lacking)}")
         number = calls.lend(handle.contract.prefix, answer)
-    return bytes(ctypes.c_void_p(number))
+    return number.to_bytes(POINTER, sys.byteorder)

@@ -6,7 +6,6 @@ and the parameter, and whether a wrong value is the caller's mistake or the plug
 
 from __future__ import annotations
 
-import ctypes
 import math
 import operator
 import struct
@@ -102,40 +101,6 @@ def each(items: Sequence[object], check: Any) -> list[Any]:
         except (TypeError, ValueError, OverflowError) as e:
             raise type(e)(f"element {index}: {e}") from None
     return found
-
-
-class _PyBuffer(ctypes.Structure):
-    """Py_buffer of the stable ABI (docs.python.org/3/c-api/buffer.html)."""
-
-    _fields_ = (
-        ("buf", ctypes.c_void_p),
-        ("obj", ctypes.c_void_p),
-        ("len", ctypes.c_ssize_t),
-        ("itemsize", ctypes.c_ssize_t),
-        ("readonly", ctypes.c_int),
-        ("ndim", ctypes.c_int),
-        ("format", ctypes.c_char_p),
-        ("shape", ctypes.c_void_p),
-        ("strides", ctypes.c_void_p),
-        ("suboffsets", ctypes.c_void_p),
-        ("internal", ctypes.c_void_p),
-    )
-    buf: int | None
-
-
-_get_buffer: Final = ctypes.PYFUNCTYPE(ctypes.c_int, ctypes.py_object, ctypes.POINTER(_PyBuffer), ctypes.c_int)(
-    ("PyObject_GetBuffer", ctypes.pythonapi)
-)
-_release_buffer: Final = ctypes.PYFUNCTYPE(None, ctypes.POINTER(_PyBuffer))(("PyBuffer_Release", ctypes.pythonapi))
-
-
-def address_of(view: memoryview) -> int:
-    """Where a contiguous buffer lies, read-only ones too; it stays there as long as `view` lives."""
-    raw = _PyBuffer()
-    _get_buffer(view, ctypes.byref(raw), 0)
-    address = raw.buf or 0
-    _release_buffer(ctypes.byref(raw))
-    return address
 
 
 def type_of(value: object) -> str:

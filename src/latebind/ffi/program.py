@@ -6,13 +6,13 @@ Made once for a prototype, from the rules of the machine (`sysv.py`, `aapcs64.py
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from latebind import _core
 from latebind.errors import Unsupported
 from latebind.ffi import aapcs64, sysv
-from latebind.ffi.ctype import CType, Kind, Prototype
+from latebind.ffi.ctype import CType, Kind, Parameter, Prototype
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -81,6 +81,40 @@ def compile_prototype(prototype: Prototype, *, out: Collection[str] = (), text_c
         raise ValueError(f"{prototype} has no parameter {min(left)}")
     used = (registers.integers, registers.vectors, registers.stack_words)
     return Program(result, tuple(parameters), used)
+
+
+def compile_by_member(prototype: Prototype, *, out: Collection[str] = ()) -> tuple[Prototype, Program]:
+    """The same for a caller who has the members of structures, not the structures, and what the call looks like to him.
+
+    Each parameter that is a structure by value becomes one parameter a member; C sees no difference. `out` are those
+    that the function stores through. Raises Unsupported for a structure whose members do not travel in words of their
+    own.
+    """
+    program = compile_prototype(prototype, out=out)
+    parameters: list[Parameter] = []
+    slots: list[Slot] = []
+    for parameter, slot in zip(prototype.parameters, program.parameters, strict=True):
+        if parameter.type.kind is not Kind.RECORD:
+            parameters.append(parameter)
+            slots.append(slot)
+            continue
+        assert parameter.type.record is not None
+        for field in parameter.type.record.fields or ():
+            word = None if slot[1] & REFERENCE else _word_of(slot[3], field.offset)
+            if word is None or field.width or field.type.kind not in {Kind.INTEGER, Kind.POINTER, Kind.TEXT}:
+                raise Unsupported(str(parameter), "has members that cannot be passed one by one")
+            parameters.append(Parameter(field.type, f"{parameter.name}.{field.name}"))
+            slots.append(_slot(field.type, ((word, 0, field.type.bytes),), None))
+    spread = replace(prototype, parameters=tuple(parameters))
+    return spread, replace(program, parameters=tuple(slots))
+
+
+def _word_of(pieces: tuple[sysv.Piece, ...], offset: int) -> int | None:
+    """The word that begins with a value's byte at `offset`; a piece on the stack is several words."""
+    for word, start, size in pieces:
+        if start <= offset < start + size and not (offset - start) % 8:
+            return word + (offset - start) // 8
+    return None
 
 
 def _complete(type_: CType) -> CType:

@@ -6,8 +6,8 @@ required contract bound to a function that reaches the service; then lb_init run
 
 from __future__ import annotations
 
-import ctypes
 import json
+import sys
 import threading
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any, Final
@@ -22,8 +22,10 @@ from latebind.contracts import (
     missing_service,
     service_callbacks,
 )
-from latebind.contracts.marshal import Span, View, decode
-from latebind.contracts.native import c_function, check_status
+from latebind.contracts.clayout import size_of
+from latebind.contracts.marshal import decode
+from latebind.contracts.native import check_status
+from latebind.contracts.signature import POINTER, SPAN, UINT32, bind, prototype
 from latebind.contracts.types import Bytes
 from latebind.errors import LatebindError
 from latebind.linker import Library, load
@@ -34,6 +36,7 @@ from latebind.plugin.generation import Saved
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from latebind.ffi.ctype import CType
     from latebind.plugin.generation import Invoke
     from latebind.plugin.manifest import Manifest
     from latebind.plugin.services import Service
@@ -68,7 +71,7 @@ class NativeGeneration:
         self._library = load(self._checked.plan, namespace=self._checked.namespace, hooks=hooks)
         if "lb_init" in self._checked.exports:
             config = json.dumps(dict(self.config), ensure_ascii=False).encode()
-            self._lifecycle("lb_init", [View], [View(config, len(config))], keep_state=True)
+            self._lifecycle("lb_init", [SPAN], [config, len(config)], keep_state=True)
         self._started = True
 
     def check_contract(self, contract: Contract) -> None:
@@ -83,23 +86,22 @@ class NativeGeneration:
         """What lb_save answers, or None without an lb_save."""
         if "lb_save" not in self._checked.exports:
             return None
-        schema, state = ctypes.c_uint32(self.manifest.state_schema or 0), Span()
-        types: list[type[Any]] = [ctypes.POINTER(ctypes.c_uint32), ctypes.POINTER(Span)]
-        data = self._lifecycle(
-            "lb_save", types, [ctypes.byref(schema), ctypes.byref(state)], lambda copy: decode(_BYTES, state, copy)
-        )
+        schema = bytearray((self.manifest.state_schema or 0).to_bytes(4, sys.byteorder))
+        state = bytearray(size_of(_BYTES))
+        data = self._lifecycle("lb_save", [POINTER, POINTER], [schema, state], lambda copy: decode(_BYTES, state, copy))
         assert isinstance(data, bytes)
-        if self.manifest.state_schema is not None and schema.value != self.manifest.state_schema:
-            what = f"it saved state of schema {schema.value}, its manifest says {self.manifest.state_schema}"
+        number = int.from_bytes(schema, sys.byteorder)
+        if self.manifest.state_schema is not None and number != self.manifest.state_schema:
+            what = f"it saved state of schema {number}, its manifest says {self.manifest.state_schema}"
             raise self._owner.error("lb_save", what)
-        return Saved(schema.value, data)
+        return Saved(number, data)
 
     def restore(self, saved: Saved) -> None:
         """Hand a state to lb_restore."""
         if "lb_restore" not in self._checked.exports:
             raise self._owner.error("lb_restore", "the plugin does not export it, so it cannot take over the state")
-        view = View(saved.data, len(saved.data))
-        self._lifecycle("lb_restore", [ctypes.c_uint32, View], [saved.schema, view], keep_state=True)
+        arguments = [saved.schema, saved.data, len(saved.data)]
+        self._lifecycle("lb_restore", [UINT32, SPAN], arguments, keep_state=True)
 
     def selftest(self) -> bool:
         """Run lb_selftest, if there is one."""
@@ -164,7 +166,7 @@ class NativeGeneration:
     def _lifecycle(
         self,
         name: str,
-        types: Sequence[type[Any]],
+        types: Sequence[CType],
         arguments: Sequence[Any],
         read: Callable[[Callable[[int, int], bytes]], object] | None = None,
         *,
@@ -174,11 +176,11 @@ class NativeGeneration:
         """Call one of the lb_… functions; `read` takes its answer over before the call's memory ends."""
         where = library or self._library
         assert where is not None
-        function = c_function(where.symbol(name), types)
+        function = bind(prototype(name, *types), where.symbol(name), self._owner.plugin)
         with self._serial:
             call = self._calls.begin()
             try:
-                check_status(self._owner, name, call, function(call.context.address, *arguments))
+                check_status(self._owner, name, call, function(call.address, *arguments))
                 if keep_state:
                     self._calls.state = call.context.state
                 return read(call.context.copy) if read is not None else None

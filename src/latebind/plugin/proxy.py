@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 from typing import TYPE_CHECKING
 
-from latebind.plugin.slot import BoundMethod, Slot
+from latebind.plugin.slot import Slot, bound_method
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -34,7 +34,7 @@ def make_proxy(slot: Slot, contract: Contract) -> Proxy:
     proxy = Proxy(slot, contract)
     for method in contract.methods:
         # On the instance, not on the class: calling it costs no binding of `self`.
-        setattr(proxy, method.name, callable_method(contract, method, BoundMethod(slot, contract, method, proxy)))
+        setattr(proxy, method.name, callable_method(contract, method, bound_method(slot, contract, method, proxy)))
     return proxy
 
 

@@ -13,7 +13,7 @@ from latebind.errors import LifecycleError
 from latebind.plugin.gate import Gate
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from latebind.contracts import Contract, Method
     from latebind.plugin.generation import Generation, Invoke, Opened
@@ -39,37 +39,33 @@ class Slot:
         return kind(self, generation, opened)
 
 
-class BoundMethod:
-    """One method of a proxy: looked up anew in each generation, and remembered within it."""
+def bound_method(slot: Slot, contract: Contract, method: Method, proxy: object) -> Callable[[Sequence[object]], object]:
+    """One method of a proxy: looked up anew in each generation, and remembered within it.
 
-    __slots__ = ("_contract", "_known", "_method", "_opens", "_proxy", "_slot")
+    A call runs in the generation of the moment; it waits while that is being exchanged.
+    """
+    # Generation and function in one tuple, so that another thread never sees one without the other.
+    known: tuple[Generation, Invoke] | None = None
+    hands_out = opens(method)
 
-    def __init__(self, slot: Slot, contract: Contract, method: Method, proxy: object) -> None:
-        self._slot, self._contract, self._method, self._proxy = slot, contract, method, proxy
-        # Generation and function in one tuple, so that another thread never sees one without the other.
-        self._known: tuple[Generation, Invoke] | None = None
-        self._opens = opens(method)
-
-    def __call__(self, arguments: Sequence[object]) -> object:
-        """Call in the generation of the moment; waits while that is being exchanged."""
-        gate = self._slot.gate
-        gate.enter()
-        try:
-            known = self._known
-            if known is None or known[0] is not self._slot.generation:
-                known = self._bind()
-            answer = known[1](arguments)
-            return self._slot.hand_out(known[0], answer) if self._opens else answer  # type: ignore[arg-type]
-        finally:
-            gate.leave()
-
-    def _bind(self) -> tuple[Generation, Invoke]:
-        generation = self._slot.generation
+    def bind() -> tuple[Generation, Invoke]:
+        nonlocal known
+        generation = slot.generation
         if generation is None:
-            self._known = None
-            raise LifecycleError(self._slot.plugin, f"call {self._contract.id}.{self._method.name}", "it is not loaded")
-        self._known = generation, generation.bind(self._contract, self._method, self._proxy)
-        return self._known
+            known = None
+            raise LifecycleError(slot.plugin, f"call {contract.id}.{method.name}", "it is not loaded")
+        known = found = generation, generation.bind(contract, method, proxy)
+        return found
+
+    def call(arguments: Sequence[object]) -> object:
+        found = known
+        if found is None or found[0] is not slot.generation:
+            found = bind()
+        generation, invoke = found
+        answer = invoke(arguments)
+        return slot.hand_out(generation, answer) if hands_out else answer  # type: ignore[arg-type]
+
+    return slot.gate.around(call)
 
 
 def opens(method: Method) -> bool:
