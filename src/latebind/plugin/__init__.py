@@ -13,6 +13,7 @@ from latebind.plugin.manifest import (
 from latebind.plugin.pykind import PluginContext
 from latebind.plugin.registry import Discovery, Registry, Rejected
 from latebind.plugin.reload import ReloadReport
+from latebind.plugin.signing import Signature, is_signed, read_signature, sign_plugin, verify_plugin
 
 __all__ = [
     "Discovery",
@@ -26,7 +27,12 @@ __all__ = [
     "Rejected",
     "ReloadReport",
     "Required",
+    "Signature",
+    "is_signed",
     "manifest_schema",
     "parse_manifest",
     "read_manifest",
+    "read_signature",
+    "sign_plugin",
+    "verify_plugin",
 ]

@@ -25,18 +25,18 @@ class _Wrong(ValueError):
     """A document that one of our own rules refuses; `str()` is what was expected."""
 
 
-def read_document(path: str | os.PathLike[str]) -> object:
-    """The value in a `.yaml`, `.yml`, `.json` or `.toml` file.
+def read_document(path: str | os.PathLike[str], suffix: str | None = None) -> object:
+    """The value in a `.yaml`, `.yml`, `.json` or `.toml` file; `suffix` tells the format of one with another name.
 
     Raises `NotFound`, `SystemFailure`, or `ManifestError` with one problem whose path is the line where parsing ended.
     """
     name = os.fspath(path)
-    return parse_document(_read(name), name)
+    return parse_document(_read(name), name, suffix)
 
 
-def parse_document(data: bytes, name: str) -> object:
-    """The value in `data`; the suffix of `name` tells the format. Raises `ManifestError`."""
-    parse = _PARSERS.get(os.path.splitext(name)[1].lower())
+def parse_document(data: bytes, name: str, suffix: str | None = None) -> object:
+    """The value in `data`; the suffix of `name`, or `suffix`, tells the format. Raises `ManifestError`."""
+    parse = _PARSERS.get(suffix or os.path.splitext(name)[1].lower())
     if parse is None:
         raise ManifestError(name, (Problem("", f"expected a file name that ends with one of {', '.join(_PARSERS)}"),))
     if len(data) > LARGEST:
