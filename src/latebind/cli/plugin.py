@@ -44,12 +44,13 @@ def new(folder: str, identifier: str | None) -> None:
 @command.command("list")
 @click.argument("folders", nargs=-1, metavar="[DIR...]")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document a line for each plugin.")
-def list_(folders: tuple[str, ...], as_json: bool) -> int:  # noqa: FBT001  (click passes options by keyword)
+@click.option("--installed", is_flag=True, help="Also those of installed Python packages.")
+def list_(folders: tuple[str, ...], as_json: bool, installed: bool) -> int:  # noqa: FBT001  (click passes options by keyword)
     """List the plugins in each DIR (default: here). What cannot be read is told, and hides no other."""
     from latebind.plugin import Registry
     from latebind.view.table import table
 
-    found = Registry().discover(*(folders or (".",)))
+    found = Registry().discover(*(folders or (() if installed else (".",))), installed=installed)
     if as_json:
         for manifest in found.found:
             print_document(_document(manifest))
@@ -154,7 +155,7 @@ def manifest_in(place: str) -> Manifest:
     """The manifest in the folder `place`, or the manifest file itself."""
     from latebind.errors import NotFound, Tried
     from latebind.plugin import read_manifest
-    from latebind.plugin.registry import find_manifest
+    from latebind.plugin.manifest import find_manifest
 
     path = find_manifest(place) if os.path.isdir(place) else place
     if path is None:

@@ -95,10 +95,13 @@ class Host:
         self._lock = threading.RLock()
         self._store = Store(store)
 
-    def discover(self, *folders: str | os.PathLike[str]) -> Discovery:
-        """Scan folders for manifests. What cannot be read is left out and told; it hides no other plugin."""
+    def discover(self, *places: str | os.PathLike[str], installed: bool = False) -> Discovery:
+        """Scan folders for manifests, or read one by its path; `installed` adds those of Python's entry points.
+
+        What cannot be read is left out and told; it hides no other plugin.
+        """
         with self._lock:
-            found = self._registry.discover(*folders)
+            found = self._registry.discover(*places, installed=installed)
             for manifest in found.found:
                 self._rejected.pop(manifest.path, None)
             for rejected in found.rejected:
