@@ -222,7 +222,8 @@ class ManifestError(LatebindError):
 class NotTrusted(LatebindError):
     """A plugin's signature is missing, by a key that is not trusted, or not of the files that are there.
 
-    `problems` holds each file's; a `plugin.sig` that cannot be read raises `ManifestError`.
+    Or a downloaded archive is not what the index says. `problems` holds each file's; a `plugin.sig` that cannot be read
+    raises `ManifestError`.
     """
 
     def __init__(self, plugin: str, problems: tuple[Problem, ...] = ()) -> None:
@@ -230,7 +231,7 @@ class NotTrusted(LatebindError):
         self.problems = problems
 
     def __str__(self) -> str:
-        head = f"plugin {self.plugin}: its signature cannot be trusted"
+        head = f"plugin {self.plugin}: it cannot be trusted"
         return "\n".join([head, *(f"  {p.path} {p.expected}" for p in self.problems)])
 
 

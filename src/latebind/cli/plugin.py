@@ -10,6 +10,7 @@ import click
 from latebind.cli.boundary import FINDING, SUCCESS, complain
 from latebind.cli.definitions import contract_class
 from latebind.cli.files import print_document, print_lines
+from latebind.cli.packages import install, pack, remove, search
 from latebind.cli.signing import keygen, sign, verify
 
 if TYPE_CHECKING:
@@ -22,10 +23,10 @@ if TYPE_CHECKING:
 
 @click.group()
 def command() -> None:
-    """Plugins: write, check, look at, try and sign them."""
+    """Plugins: write, check, look at, try, sign, install and remove them."""
 
 
-for _command in (keygen, sign, verify):
+for _command in (keygen, sign, verify, pack, search, install, remove):
     command.add_command(_command)
 
 

@@ -67,7 +67,7 @@ def sign_plugin(manifest: Manifest, key: PrivateKey) -> str:
     """
     if not manifest.is_python and not os.path.isfile(manifest.entry_path):
         raise NotTrusted(manifest.id, (Problem(manifest.entry, "is not there: build it before signing"),))
-    files = _digests(manifest.id, manifest.folder)
+    files = digests(manifest.id, manifest.folder)
     version = str(manifest.version)
     document = {
         "schema": 1, "id": manifest.id, "version": version, "files": files, "key": key.public,
@@ -115,7 +115,7 @@ def verify_plugin(manifest: Manifest, trust: TrustStore, folder: str | None = No
         raise NotTrusted(manifest.id, (Problem(SIGNATURE_NAME, "is missing: the plugin is not signed"),))
     signature = read_signature(folder)
     trusted = _check_signer(manifest, signature, trust)
-    found = list(_differences(signature.files, _digests(manifest.id, folder)))
+    found = list(_differences(signature.files, digests(manifest.id, folder)))
     name = os.path.basename(manifest.path)
     if not found and not _says(os.path.join(folder, name), manifest):
         found.append(Problem(name, "has changed since it was read"))
@@ -180,7 +180,7 @@ def _differences(signed: Mapping[str, str], found: Mapping[str, str]) -> Iterato
             yield Problem(name, f"has changed: its SHA-256 is {found[name]}, signed was {signed[name]}")
 
 
-def _digests(plugin: str, folder: str) -> dict[str, str]:
+def digests(plugin: str, folder: str) -> dict[str, str]:
     """The SHA-256 of each file below the folder, by its path there."""
     found: dict[str, str] = {}
     try:
