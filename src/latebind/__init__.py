@@ -38,6 +38,7 @@ if TYPE_CHECKING:
         ManifestError,
         NotFound,
         NotProvided,
+        NotTrusted,
         PluginError,
         PluginTimeout,
         Problem,
@@ -67,6 +68,8 @@ if TYPE_CHECKING:
     from latebind.sandbox import (
         AuditLog,
         Policy,
+        TrustedKey,
+        TrustStore,
     )
 
 __version__ = "0.1.0"
@@ -97,6 +100,7 @@ _HOME = {
     "Namespace": "latebind.linker",
     "NotFound": "latebind.errors",
     "NotProvided": "latebind.errors",
+    "NotTrusted": "latebind.errors",
     "PluginError": "latebind.errors",
     "PluginTimeout": "latebind.errors",
     "Policy": "latebind.sandbox",
@@ -105,6 +109,8 @@ _HOME = {
     "SystemFailure": "latebind.errors",
     "Trace": "latebind.linker",
     "Tried": "latebind.errors",
+    "TrustStore": "latebind.sandbox",
+    "TrustedKey": "latebind.sandbox",
     "UInt16": "latebind.contracts",
     "UInt32": "latebind.contracts",
     "UInt64": "latebind.contracts",
@@ -147,6 +153,7 @@ __all__ = [
     "Namespace",
     "NotFound",
     "NotProvided",
+    "NotTrusted",
     "PluginError",
     "PluginTimeout",
     "Policy",
@@ -155,6 +162,8 @@ __all__ = [
     "SystemFailure",
     "Trace",
     "Tried",
+    "TrustStore",
+    "TrustedKey",
     "UInt8",
     "UInt16",
     "UInt32",

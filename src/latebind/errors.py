@@ -219,6 +219,22 @@ class ManifestError(LatebindError):
         return "\n".join(lines + [f"  {p.path or 'document'}: {p.expected}" for p in self.problems])
 
 
+class NotTrusted(LatebindError):
+    """A plugin's signature is missing, by a key that is not trusted, or not of the files that are there.
+
+    Or a downloaded archive is not what the index says. `problems` holds each file's; a `plugin.sig` that cannot be read
+    raises `ManifestError`.
+    """
+
+    def __init__(self, plugin: str, problems: tuple[Problem, ...] = ()) -> None:
+        self.plugin = plugin
+        self.problems = problems
+
+    def __str__(self) -> str:
+        head = f"plugin {self.plugin}: it cannot be trusted"
+        return "\n".join([head, *(f"  {p.path} {p.expected}" for p in self.problems)])
+
+
 class PluginTimeout(LatebindError):
     """A plugin's running calls did not end in the time that an operation on it may take.
 

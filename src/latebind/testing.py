@@ -18,7 +18,7 @@ from latebind.elf import read
 from latebind.errors import BuildFailed, NotFound, SystemFailure, Tried
 from latebind.plugin import Host, read_manifest
 from latebind.plugin.conformity import mismatches
-from latebind.plugin.registry import find_manifest
+from latebind.plugin.manifest import find_manifest
 from latebind.sandbox import Policy
 from latebind.sandbox.capability import KINDS
 

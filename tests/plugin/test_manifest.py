@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import jsonschema
@@ -238,3 +239,29 @@ def test_the_published_schema_is_a_json_schema_that_accepts_a_manifest() -> None
 def test_a_missing_file_is_not_found(tmp_path: Path) -> None:
     with pytest.raises(NotFound):
         read_manifest(tmp_path / "plugin.yaml")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (b"id: [1\n", "not YAML"),
+        (b"id: a\nid: b\n", "line 2: not YAML: the key 'id' is given twice"),
+        (b"x: &a [1]\ny: *a\n", r"line 2: not YAML: aliases \(\*name\) are not supported"),
+        (b"[" * 10000, "nesting"),
+    ],
+)
+@pytest.mark.parametrize("libyaml", [True, False])
+def test_yaml_is_read_alike_with_and_without_libyaml(
+    monkeypatch: pytest.MonkeyPatch, text: bytes, message: str, *, libyaml: bool
+) -> None:
+    import yaml
+
+    from latebind.plugin import documents
+
+    if libyaml and not yaml.__with_libyaml__:
+        pytest.skip("PyYAML was built without libyaml; apt install libyaml-dev")
+    monkeypatch.setattr(yaml, "__with_libyaml__", libyaml)
+    monkeypatch.setattr(documents, "_yaml_loader", documents._yaml_loader.__wrapped__)
+    assert replace(parse_manifest(YAML.encode(), "p.yaml"), path="p.toml") == parse_manifest(TOML.encode(), "p.toml")
+    with pytest.raises(ManifestError, match=message):
+        parse_manifest(text, "p.yaml")

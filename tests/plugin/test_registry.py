@@ -68,3 +68,25 @@ def test_scanning_again_takes_over_what_changed(tmp_path: Path) -> None:
 def test_a_folder_that_is_not_there_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(NotFound):
         Registry().discover(tmp_path / "nowhere")
+
+
+def test_a_manifest_is_named_by_its_path(tmp_path: Path) -> None:
+    path = write(tmp_path / "p", "a.b")
+    write(tmp_path / "p" / "sub", "not.asked")
+    registry = Registry()
+    assert [m.path for m in registry.discover(path).found] == [str(path)]
+    assert [m.id for m in registry] == ["a.b"]
+
+
+def test_a_bad_manifest_that_is_named_is_left_out_too(tmp_path: Path) -> None:
+    good, bad = write(tmp_path / "good", "a.b"), write(tmp_path / "bad", "Bad One")
+    found = Registry().discover(bad, good)
+    assert ([m.id for m in found.found], [r.path for r in found.rejected]) == (["a.b"], [str(bad)])
+
+
+def test_a_plugin_that_took_another_id_and_back(tmp_path: Path) -> None:
+    registry = Registry()
+    for plugin in ("a.b", "a.c", "a.b"):
+        write(tmp_path / "p", plugin)
+        registry.discover(tmp_path)
+        assert [m.id for m in registry] == [plugin]

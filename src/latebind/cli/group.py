@@ -23,7 +23,7 @@ VERBS: Final = {
     "objdump": ("objdump", "Private headers, dynamic symbols and relocations, as objdump prints them."),
     "ldd": ("ldd", "The libraries that would be loaded, as ldd prints them; nothing is executed."),
     "shell": ("shell", "Call any function of any library, line by line."),
-    "plugin": ("plugin", "Write, check, list, show and try plugins."),
+    "plugin": ("plugin", "Write, check, list, show, try, sign and install plugins."),
     "contract": ("contract", "Headers for plugins, JSON Schema and pages of a contract; what a change of it breaks."),
     "readelf": ("readelf", "What is in ELF files, as GNU readelf prints it."),
     "man": ("man", "Print the manual page."),

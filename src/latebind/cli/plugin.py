@@ -10,6 +10,8 @@ import click
 from latebind.cli.boundary import FINDING, SUCCESS, complain
 from latebind.cli.definitions import contract_class
 from latebind.cli.files import print_document, print_lines
+from latebind.cli.packages import install, pack, remove, search
+from latebind.cli.signing import keygen, sign, verify
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,7 +23,11 @@ if TYPE_CHECKING:
 
 @click.group()
 def command() -> None:
-    """Plugins: write, check, look at and try them."""
+    """Plugins: write, check, look at, try, sign, install and remove them."""
+
+
+for _command in (keygen, sign, verify, pack, search, install, remove):
+    command.add_command(_command)
 
 
 @command.command()
@@ -39,12 +45,13 @@ def new(folder: str, identifier: str | None) -> None:
 @command.command("list")
 @click.argument("folders", nargs=-1, metavar="[DIR...]")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document a line for each plugin.")
-def list_(folders: tuple[str, ...], as_json: bool) -> int:  # noqa: FBT001  (click passes options by keyword)
+@click.option("--installed", is_flag=True, help="Also those of installed Python packages.")
+def list_(folders: tuple[str, ...], as_json: bool, installed: bool) -> int:  # noqa: FBT001  (click passes options by keyword)
     """List the plugins in each DIR (default: here). What cannot be read is told, and hides no other."""
     from latebind.plugin import Registry
     from latebind.view.table import table
 
-    found = Registry().discover(*(folders or (".",)))
+    found = Registry().discover(*(folders or (() if installed else (".",))), installed=installed)
     if as_json:
         for manifest in found.found:
             print_document(_document(manifest))
@@ -61,7 +68,7 @@ def list_(folders: tuple[str, ...], as_json: bool) -> int:  # noqa: FBT001  (cli
 @click.option("--json", "as_json", is_flag=True, help="One JSON document.")
 def show(place: str, as_json: bool) -> None:  # noqa: FBT001
     """Show what the plugin in DIR says of itself, and what its compiled file implies."""
-    manifest = _manifest(place)
+    manifest = manifest_in(place)
     if as_json:
         print_document(_document(manifest))
     else:
@@ -84,7 +91,7 @@ def check(place: str, contracts: tuple[type, ...]) -> int:
     from latebind.plugin.conformity import mismatches
     from latebind.plugin.store import Store
 
-    manifest = _manifest(place)
+    manifest = manifest_in(place)
     if manifest.is_python:
         raise click.UsageError(f"{manifest} is a Python plugin; only compiled ones can be checked without running them")
     found, why_not = mismatches(manifest, read(manifest.entry_path), [contract_of(c) for c in contracts])
@@ -130,7 +137,7 @@ def run(
     """
     from latebind.cli.trial import call_once
 
-    manifest = _manifest(place)
+    manifest = manifest_in(place)
     try:
         call_once(manifest, _as_declared(manifest), contract, method, arguments, services, config)
     except (TypeError, ValueError) as error:  # an argument that does not fit the contract
@@ -145,11 +152,11 @@ def schema() -> None:
     print_document(manifest_schema())
 
 
-def _manifest(place: str) -> Manifest:
+def manifest_in(place: str) -> Manifest:
     """The manifest in the folder `place`, or the manifest file itself."""
     from latebind.errors import NotFound, Tried
     from latebind.plugin import read_manifest
-    from latebind.plugin.registry import find_manifest
+    from latebind.plugin.manifest import find_manifest
 
     path = find_manifest(place) if os.path.isdir(place) else place
     if path is None:
@@ -185,12 +192,26 @@ def _description(manifest: Manifest) -> Iterator[str]:
         "provides": _provided(manifest),
         "requires": ", ".join(f"{r}{' (optional)' if r.optional else ''}" for r in manifest.requires),
         "capabilities": ", ".join(map(str, manifest.capabilities)) or "none",
+        "signature": _signer(manifest),
         "calls": "by many threads at once" if manifest.parallel else "one at a time",
         "state": "" if manifest.state_schema is None else f"schema {manifest.state_schema}",
     }
     yield from (f"  {name}: {value}" for name, value in facts.items() if value)
     if not manifest.is_python:
         yield from _compiled(manifest)
+
+
+def _signer(manifest: Manifest) -> str:
+    """Who says to have signed the plugin; without a trust store, that is all that can be said."""
+    from latebind.errors import ManifestError
+    from latebind.plugin import is_signed, read_signature
+
+    if not is_signed(manifest.folder):
+        return ""
+    try:
+        return f"by {read_signature(manifest.folder).key}, not verified"
+    except ManifestError as error:
+        return f"broken: {error.problems[0].path or 'document'}: {error.problems[0].expected}"
 
 
 def _compiled(manifest: Manifest) -> Iterator[str]:

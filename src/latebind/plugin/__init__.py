@@ -1,6 +1,7 @@
 """Plugins: manifests, registry, dependency resolution, services, life cycle, hot reload. The `Host` is all of it."""
 
 from latebind.plugin.host import Host, PluginStatus
+from latebind.plugin.index import Index, Published, read_index
 from latebind.plugin.manifest import (
     Limits,
     Manifest,
@@ -10,23 +11,36 @@ from latebind.plugin.manifest import (
     parse_manifest,
     read_manifest,
 )
+from latebind.plugin.package import install, pack_plugin, remove
 from latebind.plugin.pykind import PluginContext
 from latebind.plugin.registry import Discovery, Registry, Rejected
 from latebind.plugin.reload import ReloadReport
+from latebind.plugin.signing import Signature, is_signed, read_signature, sign_plugin, verify_plugin
 
 __all__ = [
     "Discovery",
     "Host",
+    "Index",
     "Limits",
     "Manifest",
     "PluginContext",
     "PluginStatus",
     "Provided",
+    "Published",
     "Registry",
     "Rejected",
     "ReloadReport",
     "Required",
+    "Signature",
+    "install",
+    "is_signed",
     "manifest_schema",
+    "pack_plugin",
     "parse_manifest",
+    "read_index",
     "read_manifest",
+    "read_signature",
+    "remove",
+    "sign_plugin",
+    "verify_plugin",
 ]

@@ -33,6 +33,7 @@ from latebind.plugin.reload import DRAIN_TIMEOUT, ReloadReport, exchange
 from latebind.plugin.resolve import Known, left_out, resolve
 from latebind.plugin.schema import problems, with_defaults
 from latebind.plugin.services import Service, host_services
+from latebind.plugin.signing import check_signature
 from latebind.plugin.slot import Slot
 from latebind.plugin.store import Store
 from latebind.sandbox import AuditLog, Policy, check_declared, require_inline
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from latebind.plugin.generation import Generation
+    from latebind.sandbox import TrustedKey
 
 T = TypeVar("T")
 
@@ -93,10 +95,13 @@ class Host:
         self._lock = threading.RLock()
         self._store = Store(store)
 
-    def discover(self, *folders: str | os.PathLike[str]) -> Discovery:
-        """Scan folders for manifests. What cannot be read is left out and told; it hides no other plugin."""
+    def discover(self, *places: str | os.PathLike[str], installed: bool = False) -> Discovery:
+        """Scan folders for manifests, or read one by its path; `installed` adds those of Python's entry points.
+
+        What cannot be read is left out and told; it hides no other plugin.
+        """
         with self._lock:
-            found = self._registry.discover(*folders)
+            found = self._registry.discover(*places, installed=installed)
             for manifest in found.found:
                 self._rejected.pop(manifest.path, None)
             for rejected in found.rejected:
@@ -284,15 +289,27 @@ class Host:
         filled = _checked_config(manifest, config)
         if manifest.is_python:
             check_declared(manifest.id, manifest.capabilities, self.policy)
-            if self.policy.require_sha256:
-                raise ContractError(manifest.id, "the policy requires a sha256, and a Python plugin cannot have one")
             for contract in self._contracts:
                 check_claim(manifest, contract)
             copied = self._store.put_tree(manifest.folder)
+            signer = self._check_signer(manifest, copy=copied.path)
+            if self.policy.require_sha256 and signer is None:  # a signature holds the sha256 of every file
+                what = "the policy requires a sha256, which a Python plugin can only have in a trusted signature"
+                raise ContractError(manifest.id, what)
             return load_python(manifest, copied, services, self._contracts, filled, number)
         stored = self._store.put_file(manifest.entry_path)
+        self._check_signer(manifest, sha256=stored.sha256)
         checked = check_native(manifest, stored, Surroundings(self._contracts, services, self.policy))
         return load_native(checked, services, filled, number)
+
+    def _check_signer(
+        self, manifest: Manifest, *, copy: str | None = None, sha256: str | None = None
+    ) -> TrustedKey | None:
+        signer = check_signature(manifest, self.policy, copy, sha256)
+        if signer is not None:
+            version = str(manifest.version)
+            self.audit.record("verified", manifest.id, version=version, key=signer.key, signer=signer.comment)
+        return signer
 
     def _provider(self, contract: Contract, plugin: str | None) -> Slot:
         offers = []

@@ -105,6 +105,11 @@ def read_manifest(path: str | os.PathLike[str]) -> Manifest:
     return manifest_from(read_document(path), os.fspath(path))
 
 
+def find_manifest(folder: str) -> str | None:
+    """The path of a folder's manifest, or None."""
+    return next((p for name in FILE_NAMES if os.path.isfile(p := os.path.join(folder, name))), None)
+
+
 def parse_manifest(data: bytes, name: str) -> Manifest:
     """The manifest in `data`; `name` stands for its path. Raises `ManifestError`."""
     return manifest_from(parse_document(data, name), name)

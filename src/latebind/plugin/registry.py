@@ -1,20 +1,23 @@
 """The registry: which plugins there are, in which versions, and which were left out and why.
 
-A folder is scanned for manifests in itself and in its immediate subfolders. A plugin that cannot be read is left out
-with its reason and never hides the others.
+A folder is scanned for manifests in itself and in its immediate subfolders; a manifest can be named by its path, and
+installed Python distributions bring plugins too (installed.py). A plugin that cannot be read is left out with its
+reason and never hides the others.
 """
 
 from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from latebind.errors import LatebindError, ManifestError, NotFound, Problem, SystemFailure, Tried
-from latebind.plugin.manifest import FILE_NAMES, Manifest, read_manifest
+from latebind.plugin.installed import installed_manifests
+from latebind.plugin.manifest import Manifest, find_manifest, read_manifest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,20 +41,23 @@ class Registry:
 
     def __init__(self) -> None:
         self._plugins: dict[str, list[Manifest]] = {}
+        self._ids: dict[str, str] = {}  # by the manifest's path
 
-    def discover(self, *folders: str | os.PathLike[str]) -> Discovery:
-        """Scan folders and add what is there. A folder that does not exist or cannot be listed raises."""
+    def discover(self, *places: str | os.PathLike[str], installed: bool = False) -> Discovery:
+        """Scan folders, and read manifests that are given by their path; with `installed`, those of entry points too.
+
+        What is there is added. A folder or file that does not exist, or a folder that cannot be listed, raises.
+        """
         found: list[Manifest] = []
         rejected: list[Rejected] = []
-        for folder in folders:
-            for path in _manifests(os.fspath(folder)):
-                try:
-                    manifest = read_manifest(path)
-                    self.add(manifest)
-                except LatebindError as e:
-                    rejected.append(Rejected(path, e))
-                else:
-                    found.append(manifest)
+        for place, read in _candidates([os.fspath(p) for p in places], installed=installed):
+            try:
+                manifest = read()
+                self.add(manifest)
+            except LatebindError as e:
+                rejected.append(Rejected(place, e))
+            else:
+                found.append(manifest)
         return Discovery(tuple(found), tuple(rejected))
 
     def add(self, manifest: Manifest) -> None:
@@ -63,8 +69,10 @@ class Registry:
         twin = next((m for m in versions if m.version == manifest.version), None)
         if twin is not None:
             raise ManifestError(manifest.path, (Problem("version", f"{manifest} is already known from {twin.path}"),))
-        for known in self._plugins.values():
-            known[:] = [m for m in known if m.path != manifest.path]
+        before = self._ids.get(manifest.path, manifest.id)
+        if before != manifest.id:
+            self._plugins[before] = [m for m in self._plugins[before] if m.path != manifest.path]
+        self._ids[manifest.path] = manifest.id
         self._plugins[manifest.id] = sorted([*versions, manifest], key=lambda m: m.version, reverse=True)
 
     def versions(self, plugin: str) -> tuple[Manifest, ...]:
@@ -79,9 +87,13 @@ class Registry:
         return (m for plugin in sorted(self._plugins) for m in self._plugins[plugin])
 
 
-def find_manifest(folder: str) -> str | None:
-    """The path of a folder's manifest, or None."""
-    return next((p for name in FILE_NAMES if os.path.isfile(p := os.path.join(folder, name))), None)
+def _candidates(places: Iterable[str], *, installed: bool) -> Iterator[tuple[str, Callable[[], Manifest]]]:
+    """(Where a manifest is, what reads it) for everything that was asked for."""
+    for place in places:
+        for path in (place,) if os.path.isfile(place) else _manifests(place):
+            yield path, partial(read_manifest, path)
+    if installed:
+        yield from installed_manifests()
 
 
 def _manifests(folder: str) -> Iterator[str]:

@@ -7,6 +7,7 @@ from latebind.sandbox.audit import AuditLog
 from latebind.sandbox.capability import Capability, covered
 from latebind.sandbox.implied import IMPLIED, Implied, implied_by
 from latebind.sandbox.policy import Isolation, Policy, check, check_declared, require_inline, undeclared
+from latebind.sandbox.trust import PrivateKey, TrustedKey, TrustStore, public_bytes, verify
 
 __all__ = [
     "IMPLIED",
@@ -15,10 +16,15 @@ __all__ = [
     "Implied",
     "Isolation",
     "Policy",
+    "PrivateKey",
+    "TrustStore",
+    "TrustedKey",
     "check",
     "check_declared",
     "covered",
     "implied_by",
+    "public_bytes",
     "require_inline",
     "undeclared",
+    "verify",
 ]

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from latebind.errors import CapabilityDenied, Unsupported
 from latebind.sandbox.capability import Capability, covered
 from latebind.sandbox.implied import Implied, implied_by
+from latebind.sandbox.trust import TrustStore
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -34,12 +35,16 @@ class Policy:
 
     `grants` maps a plugin's id, or a pattern such as `acme.*`, to capabilities; several that match add up. `inline`
     are the ids or patterns of the plugins that the host signed off to run in its own process; every other plugin
-    runs isolated. `require_sha256` refuses a manifest without a checksum. Raises ValueError on a wrong capability.
+    runs isolated. `require_sha256` refuses a manifest without a checksum. `trust` are the keys that
+    may sign plugins: with any there, the signature of a signed plugin must hold; `require_signature` refuses a plugin
+    that is not signed. Raises ValueError on a wrong capability.
     """
 
     grants: Mapping[str, Sequence[str]] = field(default_factory=dict)
     inline: Sequence[str] = ()
     require_sha256: bool = False
+    trust: TrustStore = field(default_factory=TrustStore)
+    require_signature: bool = False
 
     def __post_init__(self) -> None:
         # A pattern given as plain text would silently mean its letters, one by one.
