@@ -44,7 +44,8 @@ def pattern(expected: str) -> str:
 
 
 def run(command: list[str], folder: Path, text: str = "") -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "PATH": f"{Path(PROGRAM).parent}:{os.environ['PATH']}"}
+    path = f"{Path(PROGRAM).parent}:{os.environ['PATH']}"
+    environment = {**os.environ, "PATH": path, "LATEBIND_CACHE": str(folder / ".cache")}
     return subprocess.run(
         command, cwd=folder, env=environment, input=text, text=True, check=False,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
