@@ -138,7 +138,7 @@ static int take_sources(struct lb_execution *run, const struct lb_source *source
                        run->plan.object_count, (unsigned long long)count);
     for (uint32_t i = 0; i < run->plan.object_count; i++) {
         const struct lb_plan_object *o = &run->plan.objects[i];
-        run->members[i] = (struct lb_member){.index = i, .record = o, .source = &sources[i]};
+        run->members[i] = (struct lb_member){.index = i, .record = o, .source = &sources[i], .fd = -1};
         if (sources[i].kind == LB_SOURCE_PRESENT)
             continue;
         if (o->role != LB_ROLE_OWN)

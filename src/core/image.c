@@ -6,6 +6,7 @@
 #define _GNU_SOURCE
 #include <elf.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -65,7 +66,7 @@ static bool is_rewritten(const struct lb_execution *run, const struct lb_plan_ob
 static const struct lb_plan_segment *find_huge(const struct lb_execution *run, const struct lb_member *member)
 {
     const struct lb_plan_object *o = member->record;
-    if (member->source->kind != LB_SOURCE_FILE)
+    if (member->fd < 0)
         return NULL;
     for (uint32_t i = 0; i < o->segments; i++) {
         const struct lb_plan_segment *s = &run->plan.segments[o->first_segment + i];
@@ -124,7 +125,7 @@ static bool can_map_start(const struct lb_execution *run, const struct lb_member
 {
     const struct lb_plan_object *o = member->record;
     const struct lb_plan_segment *s = &run->plan.segments[o->first_segment];
-    return member->source->kind == LB_SOURCE_FILE && o->align == run->page && s->file_size != 0 &&
+    return member->fd >= 0 && o->align == run->page && s->file_size != 0 &&
            s->file_size == s->memory_size && !(s->protection & PF_W) && (s->address & ~(run->page - 1)) == o->low;
 }
 
@@ -135,7 +136,7 @@ static int reserve_with_start(struct lb_execution *run, struct lb_member *member
     const struct lb_plan_object *o = member->record;
     const struct lb_plan_segment *s = &run->plan.segments[o->first_segment];
     uint64_t head = s->address & (run->page - 1);
-    void *got = mmap(NULL, o->span, mmap_protection(member->image, s->protection), MAP_PRIVATE, member->source->fd,
+    void *got = mmap(NULL, o->span, mmap_protection(member->image, s->protection), MAP_PRIVATE, member->fd,
                      (off_t)(s->file_offset - head));
     if (got == MAP_FAILED)
         return lb_fail_errno(run->error, member->index, o->low, "reserving its address range");
@@ -188,7 +189,7 @@ static int read_huge(struct lb_execution *run, struct lb_member *member, const s
 {
     uint64_t head = s->address & (run->page - 1), first = member->base + s->address - head;
     uint64_t size = member->image->start + member->image->span - first, wanted = head + s->file_size;
-    struct reading r = {.fd = member->source->fd, .to = first, .from = s->file_offset - head};
+    struct reading r = {.fd = member->fd, .to = first, .from = s->file_offset - head};
     if (mmap(lb_pointer(first), size, READ_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == MAP_FAILED)
         return map_failed(run, member, s);
     (void)madvise(lb_pointer(first), size, MADV_HUGEPAGE); /* advice: where there are none, small pages do */
@@ -218,7 +219,7 @@ static int map_file_part(struct lb_execution *run, struct lb_member *member, con
     int early = has_tail && !(wanted & PROT_WRITE) ? READ_WRITE : wanted;
     int populate = is_rewritten(run, member->record, s) ? MAP_POPULATE : 0; /* one call instead of a fault a page */
     if (mmap(lb_pointer(first), rounded - first, early, MAP_PRIVATE | MAP_FIXED | populate,
-             member->source->fd, (off_t)(s->file_offset - head)) == MAP_FAILED)
+             member->fd, (off_t)(s->file_offset - head)) == MAP_FAILED)
         return map_failed(run, member, s);
     if (has_tail)
         memset(lb_pointer(end), 0, rounded - end);
@@ -259,18 +260,50 @@ static int map_from_memory(struct lb_execution *run, struct lb_member *member, c
     return 0;
 }
 
-static int source_size(struct lb_execution *run, struct lb_member *member, uint64_t *size)
+static bool is_as_planned(const struct lb_plan_object *o, const struct stat *status)
 {
+    uint64_t time = (uint64_t)status->st_mtim.tv_sec * 1000000000 + (uint64_t)status->st_mtim.tv_nsec;
+    return status->st_dev == o->device && status->st_ino == o->inode && (uint64_t)status->st_size == o->file_size &&
+           time == o->mtime_ns;
+}
+
+static int open_named(struct lb_execution *run, struct lb_member *member)
+{
+    if (member->record->path == LB_NO_STRING)
+        return lb_fail(run->error, LB_MALFORMED, member->index, 0, "the plan names no file for it");
+    /* Without O_NONBLOCK, opening what has become a pipe would wait for a writer. */
+    member->fd = open(run->plan.strings + member->record->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    if (member->fd < 0 && (errno == ENOENT || errno == ENOTDIR))
+        return lb_fail(run->error, LB_ABSENT, member->index, 0, "there is no such file");
+    return member->fd < 0 ? lb_fail_errno(run->error, member->index, 0, "open") : 0;
+}
+
+/* Opens what is to be opened, and says how many bytes there are. */
+static int open_source(struct lb_execution *run, struct lb_member *member, uint64_t *size)
+{
+    bool is_named = member->source->kind == LB_SOURCE_NAMED;
     struct stat status;
     *size = member->source->size;
     if (member->source->kind == LB_SOURCE_MEMORY)
         return 0;
-    if (fstat(member->source->fd, &status) < 0)
+    member->fd = is_named ? -1 : member->source->fd;
+    if (is_named && open_named(run, member) < 0)
+        return -1;
+    if (fstat(member->fd, &status) < 0)
         return lb_fail_errno(run->error, member->index, 0, "reading the size of its file");
+    if (is_named && !is_as_planned(member->record, &status))
+        return lb_fail(run->error, LB_CHANGED, member->index, 0, "its file has changed since the plan was made");
     if (!S_ISREG(status.st_mode))
         return lb_fail(run->error, LB_MALFORMED, member->index, 0, "its file descriptor is not a regular file");
     *size = (uint64_t)status.st_size;
     return 0;
+}
+
+static void close_source(struct lb_member *member)
+{
+    if (member->source->kind == LB_SOURCE_NAMED && member->fd >= 0)
+        close(member->fd); /* of a file that was only read: nothing can be lost */
+    member->fd = -1;
 }
 
 static int map_segments(struct lb_execution *run, struct lb_member *member, uint64_t available)
@@ -284,7 +317,7 @@ static int map_segments(struct lb_execution *run, struct lb_member *member, uint
         member->image->segments[i] = (struct lb_segment){s->address, s->memory_size, s->protection};
         if (s->memory_size == 0 || (i == 0 && member->start_is_mapped))
             continue;
-        if ((member->source->kind == LB_SOURCE_FILE ? map_from_file : map_from_memory)(run, member, s) < 0)
+        if ((member->fd >= 0 ? map_from_file : map_from_memory)(run, member, s) < 0)
             return -1;
     }
     return 0;
@@ -340,7 +373,13 @@ int lb_image_map(struct lb_execution *run, struct lb_member *member)
     image->eh_frame_header = o->eh_frame_header;
     image->frames_are_sound = (o->flags & LB_OBJECT_FRAMES_SOUND) != 0;
     uint64_t available;
-    if (source_size(run, member, &available) < 0 || reserve(run, member) < 0 || map_segments(run, member, available) < 0)
+    int result = open_source(run, member, &available);
+    if (result == 0)
+        result = reserve(run, member);
+    if (result == 0)
+        result = map_segments(run, member, available);
+    close_source(member);
+    if (result < 0)
         return -1;
     take_names(image, o);
     take_program_headers(image, o);

@@ -38,6 +38,8 @@ enum lb_error_code {
     LB_UNSUPPORTED, /* well-formed, but not done here */
     LB_UNRESOLVED,  /* a reference without a definition */
     LB_SYSTEM,      /* the system refused: memory, a mapping, dlopen */
+    LB_ABSENT,      /* there is no such file any more */
+    LB_CHANGED,     /* the file is not the one that the plan was made with */
 };
 
 struct lb_error {
@@ -171,10 +173,10 @@ const char *lb_image_symbol_name(const struct lb_image *image, uint32_t symbol);
 
 /* ---- executing --------------------------------------------------------------------------------------------------- */
 
-enum lb_source_kind { LB_SOURCE_FILE, LB_SOURCE_MEMORY, LB_SOURCE_PRESENT };
+enum lb_source_kind { LB_SOURCE_NAMED, LB_SOURCE_FILE, LB_SOURCE_MEMORY, LB_SOURCE_PRESENT };
 
 struct lb_source { /* where an object of the plan comes from in this process */
-    enum lb_source_kind kind;
+    enum lb_source_kind kind; /* LB_SOURCE_NAMED: the file that the plan names, if it is still the one that was planned with */
     int fd;            /* LB_SOURCE_FILE: stays the caller's */
     const void *bytes; /* LB_SOURCE_MEMORY */
     uint64_t size;
@@ -195,6 +197,7 @@ struct lb_member { /* one object of a plan while the plan is being executed */
     const struct lb_plan_object *record;
     const struct lb_plan_binding *bindings;
     const struct lb_source *source;
+    int fd; /* of its file while it is mapped; -1 where it has none */
     struct lb_image *image; /* NULL: present before */
     uint64_t base;
     const struct lb_plan_segment *huge; /* the segment that gets huge pages, or NULL */

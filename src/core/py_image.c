@@ -19,11 +19,13 @@ static const char *const code_names[] = {
     [LB_UNSUPPORTED] = "unsupported",
     [LB_UNRESOLVED] = "unresolved",
     [LB_SYSTEM] = "system",
+    [LB_ABSENT] = "absent",
+    [LB_CHANGED] = "changed",
 };
 
 static const char execute_error_doc[] =
     "A plan could not be executed, or the system's linker refused something; the process is as before.\n\n"
-    "code: 'malformed', 'unsupported', 'unresolved' or 'system'.  object: index in the plan, -1 if none.  offset:\n"
+    "code: 'malformed', 'unsupported', 'unresolved', 'system', 'absent' or 'changed' (of a file).  object: index in the plan, -1 if none.  offset:\n"
     "virtual address in that object, 0 if none.  symbol: index in its dynamic symbol table, -1 if none.  errno: the\n"
     "system's error number, 0 if none.  detail: what is wrong, in words.";
 
@@ -291,6 +293,10 @@ static int take_present(struct lb_source *source, PyObject *tuple)
 
 static int take_source(struct lb_source *source, Py_buffer *buffer, PyObject *value)
 {
+    if (value == Py_None) {
+        *source = (struct lb_source){.kind = LB_SOURCE_NAMED};
+        return 0;
+    }
     if (PyTuple_Check(value))
         return take_present(source, value);
     if (PyLong_Check(value)) {
@@ -463,8 +469,9 @@ static PyMethodDef functions[] = {
     {"execute", execute, METH_VARARGS,
      "execute(plan, sources, hooks) -> tuple[Object | None, ...]\n\n"
      "Map, relocate and protect the own objects of a packed plan (src/core/plan.h).  No constructor runs.\n\n"
-     "sources: one per object of the plan: an open file descriptor (it stays yours), the file's bytes, or, for what is\n"
-     "in the process already, (base, tls_module or 0, tls_offset or None).  hooks: addresses for hook bindings.\n"
+     "sources: one per object of the plan: None for the file that the plan names, an open file descriptor (it stays\n"
+     "yours), the file's bytes, or, for what is in the process already, (base, tls_module or 0, tls_offset or None).\n"
+     "hooks: addresses for hook bindings.\n"
      "Returns one Object per object mapped, None for those that were present.\n"
      "Raises ExecuteError; then everything is undone."},
     {NULL, NULL, 0, NULL},

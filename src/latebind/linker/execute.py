@@ -1,4 +1,4 @@
-"""Handing a plan to the core: open the files, let the system load what is its own, execute, translate failures.
+"""Handing a plan to the core: let the system load what is its own, execute, translate failures.
 
 What is opened here, and what comes into the process, is in the hands of the caller's `Arrivals`.
 """
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NoReturn
 from latebind import _core
 from latebind.elf import read
 from latebind.elf.bytesource import RuntimeAddress
-from latebind.elf.mapping import Descriptor, keep
+from latebind.elf.mapping import keep
 from latebind.errors import MalformedElf, NotFound, SystemFailure, Tried, UnresolvedSymbol, Unsupported
 from latebind.linker.loaded import LoadedObject
 from latebind.linker.process import tls_of
@@ -39,19 +39,15 @@ def execute(
     `SystemFailure`.
     """
     loaded = dict(here)
-    opened: list[Descriptor] = []
     try:
         for index, item in enumerate(plan.objects):
             if item.role is Role.SYSTEM and not item.present:
                 loaded[index] = _open_with_system(item, process, arrivals)
-        sources = [_source(item, loaded.get(index), opened) for index, item in enumerate(plan.objects)]
+        sources = [_source(item, loaded.get(index)) for index, item in enumerate(plan.objects)]
         addresses = [*(hooks[name] for name in plan.hooks), *(hooks[found] for found in plan.redirects)]
         images = keep(arrivals.images, _core.execute, plan.packed, sources, addresses)
     except _core.ExecuteError as e:
         _translate(e, plan)
-    finally:
-        for file in opened:
-            file.close()
     for index, item in enumerate(plan.objects):
         if item.is_new:
             loaded[index] = arrived = _loaded(item, images[index])
@@ -83,28 +79,18 @@ def _open_with_system(item: PreparedObject, process: Process, arrivals: Arrivals
     raise Unsupported(item.path, "the system's linker loaded it from another file", "check LD_LIBRARY_PATH")
 
 
-def _source(item: PreparedObject, there: LoadedObject | None, opened: list[Descriptor]) -> type_of_source:
-    """Where the core takes object `item` from: a file, which is then among the `opened`, bytes, or its place here."""
+def _source(item: PreparedObject, there: LoadedObject | None) -> type_of_source:
+    """Where the core takes object `item` from: the file that the plan names (None), bytes, or its place here."""
     if there is not None:
         return (int(there.base), *_tls_place(there, used=item.gives_tls))
-    if item.identity is None:
-        if item.elf is None:
-            raise AssertionError(f"{item.path} has neither a file nor bytes")
-        return memoryview(item.elf.data)
-    try:
-        opened.append(Descriptor(item.path))
-        fd = opened[-1].number
-        status = os.fstat(fd)
-    except FileNotFoundError as e:
-        raise NotFound(item.path, None, (Tried(item.path, "it was there when the plan was made"),)) from e
-    except OSError as e:
-        raise SystemFailure("open", e.errno or 0, item.path) from e
-    if (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns) != item.identity:
-        raise Unsupported(item.path, "has changed since the plan was made", "make the plan again")
-    return fd
+    if item.identity is not None:
+        return None
+    if item.elf is None:
+        raise AssertionError(f"{item.path} has neither a file nor bytes")
+    return memoryview(item.elf.data)
 
 
-type_of_source = int | memoryview | tuple[int, int, int | None]
+type_of_source = memoryview | tuple[int, int, int | None] | None
 
 
 def _tls_place(there: LoadedObject, *, used: bool) -> tuple[int, int | None]:
@@ -123,6 +109,10 @@ def _translate(error: _core.ExecuteError, plan: PreparedPlan) -> NoReturn:
         raise UnresolvedSymbol(name, symbol.version if symbol is not None else None, item.path) from error
     if error.code == "system":
         raise SystemFailure(error.detail, error.errno, item.path) from error
+    if error.code == "absent":
+        raise NotFound(item.path, None, (Tried(item.path, "it was there when the plan was made"),)) from error
+    if error.code == "changed":
+        raise Unsupported(item.path, "has changed since the plan was made", "make the plan again") from error
     if error.code == "malformed":
         raise MalformedElf(item.path, error.offset, error.detail) from error
     raise Unsupported(item.path, error.detail) from error
