@@ -1,5 +1,6 @@
-/* A checksum that tells damage: 64 bits, eight bytes a step.  Each step is a bijection of the state, so a change of one
- * word always shows; it is no protection against somebody who wants a collision. */
+/* A checksum that tells damage: 64 bits, in four lanes of eight bytes a step, so that a processor works at all of them at
+ * once.  Each step is a bijection of its lane, and the lanes are folded in by steps, so a change of one word always shows;
+ * it is no protection against somebody who wants a collision. */
 #ifndef LATEBIND_CHECKSUM_H
 #define LATEBIND_CHECKSUM_H
 
@@ -14,15 +15,21 @@ static inline uint64_t lb_checksum_step(uint64_t state, uint64_t word)
 
 static inline uint64_t lb_checksum(const void *data, uint64_t size, uint64_t seed)
 {
-    uint64_t state = lb_checksum_step(seed, size), word;
+    uint64_t words[4], state = lb_checksum_step(seed, size);
+    uint64_t a = lb_checksum_step(state, 0), b = lb_checksum_step(state, 1); /* in registers: no array */
+    uint64_t c = lb_checksum_step(state, 2), d = lb_checksum_step(state, 3);
     const unsigned char *at = data;
-    for (; size >= sizeof word; at += sizeof word, size -= sizeof word) {
-        memcpy(&word, at, sizeof word);
-        state = lb_checksum_step(state, word);
+    for (; size >= sizeof words; at += sizeof words, size -= sizeof words) {
+        memcpy(words, at, sizeof words);
+        a = lb_checksum_step(a, words[0]);
+        b = lb_checksum_step(b, words[1]);
+        c = lb_checksum_step(c, words[2]);
+        d = lb_checksum_step(d, words[3]);
     }
-    word = 0;
-    memcpy(&word, at, size);
-    return lb_checksum_step(state, word);
+    memset(words, 0, sizeof words);
+    memcpy(words, at, size);
+    state = lb_checksum_step(lb_checksum_step(state, lb_checksum_step(a, words[0])), lb_checksum_step(b, words[1]));
+    return lb_checksum_step(lb_checksum_step(state, lb_checksum_step(c, words[2])), lb_checksum_step(d, words[3]));
 }
 
 #endif

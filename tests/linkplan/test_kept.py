@@ -11,7 +11,7 @@ import pytest
 
 from latebind._core import identities
 from latebind.linkplan import PreparedObject, PreparedPlan, Role
-from latebind.linkplan.kept import NOTHING, Damaged, Entry, Store, decode, encode, store_for
+from latebind.linkplan.kept import NOTHING, Damaged, Entry, Evidence, Store, decode, encode, store_for
 
 QUESTION = "which library?\nin which surroundings?"
 
@@ -27,11 +27,8 @@ def entry(folder: Path, question: str = QUESTION) -> Entry:
     libc = top._replace(name="libc.so.6", path="/lib/libc.so.6", role=Role.RESIDENT, present=True, gives_tls=True,
                         nodelete=False, needs=(), holds=(), unique=())  # fmt: skip
     late = libc._replace(name="libö.so", path="/lib/lib\udcff.so", role=Role.SYSTEM, present=False, needs=(1,))
-    evidence = (
-        (str(file), identities((str(file),))[0]),
-        (f"{folder}/nothing", NOTHING),
-        (str(folder), identities((str(folder),))[0]),
-    )
+    paths = (here, f"{folder}/nothing", str(folder))
+    evidence = Evidence(paths, identities(paths))
     plan = PreparedPlan(bytes(range(200)), (top, libc, late), (0, 1, 2), (1, 2, 0), 2)
     return Entry(question, evidence, plan)
 
@@ -56,7 +53,7 @@ def test_what_was_kept_is_found_by_its_question_alone(store: Store, tmp_path: Pa
 
 def test_a_later_entry_takes_the_place_of_an_earlier_one(store: Store, tmp_path: Path) -> None:
     store.keep(entry(tmp_path))
-    changed = entry(tmp_path)._replace(evidence=())
+    changed = entry(tmp_path)._replace(evidence=Evidence((), ()))
     store.keep(changed)
     assert store.find(QUESTION) == changed
     assert len(store.files()) == 1
@@ -158,10 +155,10 @@ def test_a_folder_that_cannot_be_made_keeps_nothing(tmp_path: Path) -> None:
 def test_a_full_folder_loses_its_oldest_entries(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("latebind.linkplan.kept._MOST_ENTRIES", 8)
     for number in range(9):
+        before = set(store.files())
         store.keep(entry(tmp_path, f"question {number}"))
-        for age, path in enumerate(reversed(store.files())):
-            if age and os.stat(path).st_mtime > 1000:
-                os.utime(path, (number, number))
+        for path in set(store.files()) - before:
+            os.utime(path, (number, number))
     assert len(store.files()) == 7
     assert store.find("question 8") is not None
     assert store.find("question 0") is None

@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING, Final
 
 from latebind import _core
 from latebind.linkplan.format import with_sound_frames
-from latebind.linkplan.kept import NOTHING, Entry, Store
+from latebind.linkplan.kept import NOTHING, Entry, Evidence, Store
 
 if TYPE_CHECKING:
     from latebind.linker.loaded import LoadedObject
     from latebind.linker.namespace import Snapshot
     from latebind.linkplan import PreparedPlan
-    from latebind.linkplan.kept import type_of_evidence
     from latebind.search import Files
 
 _VARIABLES: Final = ("LD_LIBRARY_PATH", "LD_PRELOAD", "LD_BIND_NOW")  # what searching and planning look at
@@ -45,23 +44,24 @@ def keep_plan(store: Store, question: str, plan: PreparedPlan, files: Files, clo
     What `files` has looked at is its evidence.
     """
     evidence = evidence_of(files)
-    if not all(path.startswith("/") for path in (*dict(evidence), *(o.path for o in plan.objects))):
+    if not all(path.startswith("/") for path in (*evidence.paths, *(o.path for o in plan.objects))):
         return
     images = [(index, o.image) for index, o in enumerate(closure) if plan.objects[index].is_new]
     sound = [index for index, image in images if image is not None and image.frames_are_sound]
     store.keep(Entry(question, evidence, plan._replace(packed=with_sound_frames(plan.packed, sound))))
 
 
-def evidence_of(files: Files) -> type_of_evidence:
+def evidence_of(files: Files) -> Evidence:
     """What `files` has looked at: each path with what was there, as the core's `identities` tells it."""
-    found: list[tuple[str, tuple[int, int, int, int]]] = []
+    found: dict[str, tuple[int, int, int, int]] = {}
     for path, status in files.evidence():
         if status is None:
-            found.append((path, NOTHING))
+            found[path] = NOTHING
         elif not isinstance(status, os.stat_result):
-            found.append((path, status))
+            device, inode, size, mtime = status
+            found[path] = (device, inode, size, mtime)  # plain: it may be a `FileIdentity`
         elif S_ISDIR(status.st_mode):
-            found.append((path, (status.st_dev, status.st_ino, 0, 0)))
+            found[path] = (status.st_dev, status.st_ino, 0, 0)
         else:
-            found.append((path, (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)))
-    return tuple(found)
+            found[path] = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
+    return Evidence(tuple(found), tuple(found.values()))

@@ -149,7 +149,10 @@ class Rules:
     def _in(self, folder: str) -> list[str]:
         """Where a name in `folder` may be, best first: the glibc-hwcaps subfolders that are there, and itself."""
         base = folder.rstrip("/")
-        better = [f"{base}/glibc-hwcaps/{level}" for level in self.env.hwcaps]
+        above = f"{base}/glibc-hwcaps"
+        if not self.env.hwcaps or not self.files.has_folder(above):
+            return [f"{base}/"]
+        better = [f"{above}/{level}" for level in self.env.hwcaps]
         return [*[f"{place}/" for place in better if self.files.has_folder(place)], f"{base}/"]
 
     def substitute(self, text: str, owner: Owner) -> str | None:
