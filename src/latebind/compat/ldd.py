@@ -19,7 +19,7 @@ from latebind.elf.header import EM_386, ET_DYN, ET_EXEC
 from latebind.elf.segment import PT_LOAD
 from latebind.elf.symbol_rows import byte_text
 from latebind.errors import LatebindError, MalformedElf
-from latebind.linkplan.plan import plan_of_closure
+from latebind.linkplan.making import plan_of_closure
 from latebind.search import Files, Resident, Via, find_closure
 from latebind.search.environment import environment_for
 

@@ -4,7 +4,8 @@ from latebind.linkplan.binding import Binding, Definition, How, Kind
 from latebind.linkplan.diff import Change, Difference, PlanDiff, compare
 from latebind.linkplan.document import PlanRecord, record
 from latebind.linkplan.format import pack
-from latebind.linkplan.plan import Import, LinkPlan, PlannedObject, Surroundings, make_plan
+from latebind.linkplan.making import Surroundings, make_plan
+from latebind.linkplan.plan import Import, LinkPlan, PlannedObject
 from latebind.linkplan.prepared import PreparedObject, PreparedPlan, prepare
 from latebind.linkplan.roles import Role
 
