@@ -3,7 +3,7 @@
  * Where each argument goes is decided in Python (latebind/ffi/sysv.py, aapcs64.py) from the rules of the machine's
  * psABI, once for a prototype.  Here a call is an array of words: the argument registers, integers first, then vectors,
  * then the stack.  lb_call loads them, calls, and stores every register that can hold a result.  A callback arrives in
- * the same form through a stub (stubs.h) and lb_callback_entry.  No Python is known here: py_call.c is its face. */
+ * the same form through a stub (stubs.h) and lb_callback_entry.  No Python is known here: py_function.h is its face. */
 #ifndef LATEBIND_CALL_H
 #define LATEBIND_CALL_H
 
