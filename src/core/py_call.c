@@ -34,12 +34,12 @@ static int jump(const lb_function *self, const struct lb_frame *frame, struct lb
     if (self->releases_lock) {
         PyThreadState *state = PyEval_SaveThread();
         errno = thread->saved_errno;
-        lb_call(self->target, frame->words, frame->stack_words, frame->vectors, results);
+        lb_call(self->target, frame->words, frame->stack_words, frame->vectors | self->wide, results);
         thread->saved_errno = errno;
         PyEval_RestoreThread(state);
     } else {
         errno = thread->saved_errno;
-        lb_call(self->target, frame->words, frame->stack_words, frame->vectors, results);
+        lb_call(self->target, frame->words, frame->stack_words, frame->vectors | self->wide, results);
         thread->saved_errno = errno;
     }
     thread->running = running.outer;

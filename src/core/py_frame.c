@@ -156,7 +156,7 @@ static int put_variable(const lb_function *self, PyObject *value, struct lb_fram
     const bool is_real = PyFloat_Check(value);
     uint32_t place;
     if (is_real && frame->vectors < LB_CALL_VECTORS)
-        place = LB_CALL_INTEGERS + frame->vectors++;
+        place = LB_CALL_INTEGERS + 2 * frame->vectors++;
     else if (!is_real && frame->integers < LB_CALL_INTEGERS)
         place = frame->integers++;
     else

@@ -35,6 +35,9 @@ static void count_slots(lb_function *self)
         const struct lb_slot *slot = &self->signature.parameters[i];
         self->pointers += slot->op == LB_RECORD ? 2 : slot->op == LB_TEXT || slot->op == LB_POINTER;
         self->outs += (slot->flags & LB_OUT) != 0;
+        for (uint32_t k = 0; k < slot->piece_count; k++)
+            if (slot->pieces[k].size > 8 && slot->pieces[k].word < LB_CALL_STACK)
+                self->wide = LB_CALL_WIDE;
     }
     self->given = self->signature.count - self->outs;
 }

@@ -20,6 +20,7 @@ typedef struct {
     struct lb_signature signature;
     uint32_t given;             /* how many of its parameters the caller passes */
     uint32_t integers, vectors; /* registers in use */
+    uint32_t wide;              /* LB_CALL_WIDE, or 0 */
     uint32_t stack_words;
     uint32_t pointers, outs; /* what `struct lb_kept` must have room for */
     bool is_variadic, releases_lock;
