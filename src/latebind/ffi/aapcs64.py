@@ -90,17 +90,13 @@ def passed_by_reference(type_: CType) -> bool:
 
 
 def natural_alignment(type_: CType) -> int:
-    """That of the strictest number in a value (AAPCS64 5.9: attributes do not change how a value travels).
+    """The alignment that decides about registers: of a record its strictest member's, whatever it asks for itself.
 
-    Raises Unsupported for a record whose own alignment is another one: there gcc's versions differ (its -Wpsabi).
+    AAPCS64 5.9 and 6.8.2, as gcc reads them (`aarch64_function_arg_alignment`): attributes of members count.
     """
     if type_.kind is Kind.RECORD and type_.record is not None:
-        natural = max((natural_alignment(f.type) for f in type_.record.fields or ()), default=1)
-        if type_.record.align > natural:
-            raise Unsupported(type_.spelling, "is aligned more strictly than its members, and travels as versions of gcc differ")
-        return natural
-    if type_.kind is Kind.ARRAY and type_.target is not None:
-        return natural_alignment(type_.target)
+        fields = type_.record.fields or ()
+        return max((f.type.natural if f.width else f.align or f.type.alignment for f in fields), default=1)
     return type_.natural
 
 

@@ -36,7 +36,7 @@ class Kind(Enum):
 class Field:
     """One member of a record. `offset` is bytes; a bit-field has a `width` and begins `shift` bits behind `offset`.
 
-    `name` is None for an anonymous structure or union, whose own members are reached as if they stood here, and for an
+    `align` is bytes where attributes made it another one than the type's, else 0. `name` is None for an anonymous structure or union, whose own members are reached as if they stood here, and for an
     unnamed bit-field, which is padding.
     """
 
@@ -45,6 +45,7 @@ class Field:
     offset: int
     shift: int = 0
     width: int = 0
+    align: int = 0
 
 
 @dataclass(eq=False, slots=True)

@@ -56,7 +56,8 @@ def lay_out(record: Record, members: Sequence[Member], *, pack: int = 0, align: 
             position = 0
         if member.width is None:
             position = _round(position, natural * 8)
-            fields.append(Field(member.name, member.type, position // 8))
+            align = natural if natural != member.type.alignment else 0
+            fields.append(Field(member.name, member.type, position // 8, align=align))
             position += member.type.bytes * 8
         elif member.width == 0:
             position = _round(position, max(member.type.size, member.align) * 8)
