@@ -11,7 +11,8 @@
 #endif
 
 #define WORD_VECTORS    64      /* bytes into the words: 8 integer registers before the vectors, */
-#define WORD_STACK      128     /* 8 vectors before the stack */
+#define WORD_STACK      192     /* 8 vectors of two words before the stack */
+#define WIDE            8       /* the bit of LB_CALL_WIDE */
 #define RESULT_VECTORS  16      /* bytes into struct lb_results */
 #define RESULT_INDIRECT 80
 
@@ -45,10 +46,15 @@ lb_call:
         str     x11, [sp, x2, lsl #3]
         cbnz    x2, 1b
 2:      cbz     w3, 3f
-        ldp     d0, d1, [x17, #WORD_VECTORS]
-        ldp     d2, d3, [x17, #WORD_VECTORS + 16]
-        ldp     d4, d5, [x17, #WORD_VECTORS + 32]
-        ldp     d6, d7, [x17, #WORD_VECTORS + 48]
+        tbnz    w3, #WIDE, 4f
+        ldr     d0, [x17, #WORD_VECTORS + 0]
+        ldr     d1, [x17, #WORD_VECTORS + 16]
+        ldr     d2, [x17, #WORD_VECTORS + 32]
+        ldr     d3, [x17, #WORD_VECTORS + 48]
+        ldr     d4, [x17, #WORD_VECTORS + 64]
+        ldr     d5, [x17, #WORD_VECTORS + 80]
+        ldr     d6, [x17, #WORD_VECTORS + 96]
+        ldr     d7, [x17, #WORD_VECTORS + 112]
 3:      ldr     x8, [x19, #RESULT_INDIRECT]     /* where a result in memory goes (6.9) */
         ldp     x0, x1, [x17]
         ldp     x2, x3, [x17, #16]
@@ -56,22 +62,30 @@ lb_call:
         ldp     x6, x7, [x17, #48]
         blr     x16
         stp     x0, x1, [x19]
-        stp     d0, d1, [x19, #RESULT_VECTORS]
-        stp     d2, d3, [x19, #RESULT_VECTORS + 16]
+        stp     q0, q1, [x19, #RESULT_VECTORS]
+        stp     q2, q3, [x19, #RESULT_VECTORS + 32]
         mov     sp, x29
         ldr     x19, [sp, #16]
         ldp     x29, x30, [sp], #32
+        .cfi_remember_state
         .cfi_def_cfa 31, 0
         .cfi_restore 19
         .cfi_restore 29
         .cfi_restore 30
         ret
+        .cfi_restore_state
+/* Whole registers.  Not always: a load of 16 bytes of which 8 were just stored waits until the store has left the core. */
+4:      ldp     q0, q1, [x17, #WORD_VECTORS]
+        ldp     q2, q3, [x17, #WORD_VECTORS + 32]
+        ldp     q4, q5, [x17, #WORD_VECTORS + 64]
+        ldp     q6, q7, [x17, #WORD_VECTORS + 96]
+        b       3b
         .cfi_endproc
         .size   lb_call, . - lb_call
 
 #define FRAME_WORDS     16
-#define FRAME_RESULTS   144
-#define FRAME_SIZE      240
+#define FRAME_RESULTS   208
+#define FRAME_SIZE      304
 
 /* In: x17 = the stub's record (struct lb_stub), all else as the caller of the callback left it. */
         .globl  lb_callback_entry
@@ -91,10 +105,10 @@ lb_callback_entry:
         stp     x2, x3, [sp, #FRAME_WORDS + 16]
         stp     x4, x5, [sp, #FRAME_WORDS + 32]
         stp     x6, x7, [sp, #FRAME_WORDS + 48]
-        stp     d0, d1, [sp, #FRAME_WORDS + WORD_VECTORS]
-        stp     d2, d3, [sp, #FRAME_WORDS + WORD_VECTORS + 16]
-        stp     d4, d5, [sp, #FRAME_WORDS + WORD_VECTORS + 32]
-        stp     d6, d7, [sp, #FRAME_WORDS + WORD_VECTORS + 48]
+        stp     q0, q1, [sp, #FRAME_WORDS + WORD_VECTORS]
+        stp     q2, q3, [sp, #FRAME_WORDS + WORD_VECTORS + 32]
+        stp     q4, q5, [sp, #FRAME_WORDS + WORD_VECTORS + 64]
+        stp     q6, q7, [sp, #FRAME_WORDS + WORD_VECTORS + 96]
         str     x8, [sp, #FRAME_RESULTS + RESULT_INDIRECT]
         ldr     x0, [x17, #8]                   /* closure: the record's target */
         add     x1, sp, #FRAME_WORDS            /* registers */
@@ -102,8 +116,8 @@ lb_callback_entry:
         add     x3, sp, #FRAME_RESULTS          /* results */
         bl      lb_callback_run
         ldp     x0, x1, [sp, #FRAME_RESULTS]
-        ldp     d0, d1, [sp, #FRAME_RESULTS + RESULT_VECTORS]
-        ldp     d2, d3, [sp, #FRAME_RESULTS + RESULT_VECTORS + 16]
+        ldp     q0, q1, [sp, #FRAME_RESULTS + RESULT_VECTORS]
+        ldp     q2, q3, [sp, #FRAME_RESULTS + RESULT_VECTORS + 32]
         ldp     x29, x30, [sp]
         add     sp, sp, #FRAME_SIZE
         .cfi_def_cfa_offset 0

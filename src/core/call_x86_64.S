@@ -2,7 +2,8 @@
 #if defined(__x86_64__)
 
 #define WORD_VECTORS 48      /* bytes into the words: 6 integer registers before the vectors, */
-#define WORD_STACK   112     /* 8 vectors before the stack */
+#define WORD_STACK   176     /* 8 vectors of two words before the stack */
+#define WIDE         0x100   /* LB_CALL_WIDE */
 #define RESULT_VECTORS 16    /* bytes into struct lb_results */
 #define RESULT_ST0     48
 #define RESULT_ST1     64
@@ -31,24 +32,25 @@ lb_call:
     movl    %ecx, %eax                       /* al: the number of vector registers (3.5.7) */
     testq   %rdx, %rdx
     jz      2f
-    leaq    1(%rdx), %r9                     /* room for the stack words, a multiple of 16 bytes (3.2.2) */
-    andq    $-2, %r9
-    shlq    $3, %r9
-    subq    %r9, %rsp
+    leaq    0(,%rdx,8), %r9                  /* room for the stack words, at a multiple of 16 bytes (3.2.2), or */
+    subq    %r9, %rsp                        /* of what an argument that is aligned more strictly may ask for */
+    andq    $-64, %rsp
 1:  movq    WORD_STACK-8(%r10,%rdx,8), %r9   /* from the last to the first */
     movq    %r9, -8(%rsp,%rdx,8)
     decq    %rdx
     jnz     1b
 2:  testl   %eax, %eax
     jz      3f
+    testl   $WIDE, %eax
+    jnz     6f
     movsd   WORD_VECTORS+0(%r10), %xmm0
-    movsd   WORD_VECTORS+8(%r10), %xmm1
-    movsd   WORD_VECTORS+16(%r10), %xmm2
-    movsd   WORD_VECTORS+24(%r10), %xmm3
-    movsd   WORD_VECTORS+32(%r10), %xmm4
-    movsd   WORD_VECTORS+40(%r10), %xmm5
-    movsd   WORD_VECTORS+48(%r10), %xmm6
-    movsd   WORD_VECTORS+56(%r10), %xmm7
+    movsd   WORD_VECTORS+16(%r10), %xmm1
+    movsd   WORD_VECTORS+32(%r10), %xmm2
+    movsd   WORD_VECTORS+48(%r10), %xmm3
+    movsd   WORD_VECTORS+64(%r10), %xmm4
+    movsd   WORD_VECTORS+80(%r10), %xmm5
+    movsd   WORD_VECTORS+96(%r10), %xmm6
+    movsd   WORD_VECTORS+112(%r10), %xmm7
 3:  movq    0(%r10), %rdi
     movq    8(%r10), %rsi
     movq    16(%r10), %rdx
@@ -58,8 +60,8 @@ lb_call:
     call    *%r11
     movq    %rax, 0(%rbx)
     movq    %rdx, 8(%rbx)
-    movsd   %xmm0, RESULT_VECTORS+0(%rbx)
-    movsd   %xmm1, RESULT_VECTORS+8(%rbx)
+    movups  %xmm0, RESULT_VECTORS+0(%rbx)
+    movups  %xmm1, RESULT_VECTORS+16(%rbx)
     movl    RESULT_X87(%rbx), %ecx
     testl   %ecx, %ecx
     jnz     5f
@@ -74,11 +76,21 @@ lb_call:
     jz      4b
     fstpt   RESULT_ST1(%rbx)                 /* its imaginary part */
     jmp     4b
+/* Whole registers.  Not always: a load of 16 bytes of which 8 were just stored waits until the store has left the core. */
+6:  movups  WORD_VECTORS+0(%r10), %xmm0
+    movups  WORD_VECTORS+16(%r10), %xmm1
+    movups  WORD_VECTORS+32(%r10), %xmm2
+    movups  WORD_VECTORS+48(%r10), %xmm3
+    movups  WORD_VECTORS+64(%r10), %xmm4
+    movups  WORD_VECTORS+80(%r10), %xmm5
+    movups  WORD_VECTORS+96(%r10), %xmm6
+    movups  WORD_VECTORS+112(%r10), %xmm7
+    jmp     3b
     .cfi_endproc
     .size   lb_call, . - lb_call
 
-#define FRAME_RESULTS 112    /* struct lb_results, behind the 14 registers */
-#define FRAME_SIZE    208
+#define FRAME_RESULTS 176    /* struct lb_results, behind the registers */
+#define FRAME_SIZE    272
 
 /* In: %r11 = the stub's record (struct lb_stub), all else as the caller of the callback left it. */
     .globl  lb_callback_entry
@@ -100,14 +112,14 @@ lb_callback_entry:
     movq    %rcx, 24(%rsp)
     movq    %r8, 32(%rsp)
     movq    %r9, 40(%rsp)
-    movsd   %xmm0, WORD_VECTORS+0(%rsp)
-    movsd   %xmm1, WORD_VECTORS+8(%rsp)
-    movsd   %xmm2, WORD_VECTORS+16(%rsp)
-    movsd   %xmm3, WORD_VECTORS+24(%rsp)
-    movsd   %xmm4, WORD_VECTORS+32(%rsp)
-    movsd   %xmm5, WORD_VECTORS+40(%rsp)
-    movsd   %xmm6, WORD_VECTORS+48(%rsp)
-    movsd   %xmm7, WORD_VECTORS+56(%rsp)
+    movups  %xmm0, WORD_VECTORS+0(%rsp)
+    movups  %xmm1, WORD_VECTORS+16(%rsp)
+    movups  %xmm2, WORD_VECTORS+32(%rsp)
+    movups  %xmm3, WORD_VECTORS+48(%rsp)
+    movups  %xmm4, WORD_VECTORS+64(%rsp)
+    movups  %xmm5, WORD_VECTORS+80(%rsp)
+    movups  %xmm6, WORD_VECTORS+96(%rsp)
+    movups  %xmm7, WORD_VECTORS+112(%rsp)
     movq    8(%r11), %rdi                    /* closure: the record's target */
     movq    %rsp, %rsi                       /* registers */
     leaq    16(%rbp), %rdx                   /* stack: behind the saved rbp and the return address */
@@ -118,8 +130,8 @@ lb_callback_entry:
     jnz     2f
 1:  movq    FRAME_RESULTS+0(%rsp), %rax
     movq    FRAME_RESULTS+8(%rsp), %rdx
-    movsd   FRAME_RESULTS+RESULT_VECTORS+0(%rsp), %xmm0
-    movsd   FRAME_RESULTS+RESULT_VECTORS+8(%rsp), %xmm1
+    movups  FRAME_RESULTS+RESULT_VECTORS+0(%rsp), %xmm0
+    movups  FRAME_RESULTS+RESULT_VECTORS+16(%rsp), %xmm1
     leave
     .cfi_remember_state
     .cfi_def_cfa %rsp, 8

@@ -16,7 +16,7 @@ int lb_add_stubs(PyObject *module);
 int lb_add_summary(PyObject *module);
 int lb_add_lifetime(PyObject *module);
 int lb_add_memory(PyObject *module);
-int lb_add_call(PyObject *module);
+int lb_add_function(PyObject *module);
 int lb_add_closure(PyObject *module);
 
 struct lb_error;

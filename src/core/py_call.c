@@ -1,45 +1,17 @@
-/* `_core.Function`: a C function that Python calls.  The prototype was compiled to slots (py_value.h) once; a call fills
- * the words, checks every argument on the way, and lets lb_call do the rest.  Nothing is called unless all fit. */
-#define PY_SSIZE_T_CLEAN
-#include <Python.h>
-#include <structmember.h>
+/* A call: how a `_core.Function` (py_function.c) is called.  A frame gets the words of every argument (py_frame.c), lb_call
+ * does the rest.  Nothing is called unless all fit. */
+#include "py_function.h"
 
 #include <errno.h>
 #include <stdlib.h>
-#include <string.h>
 
-#include "call.h"
-#include "py_lifetime.h"
 #include "py_running.h"
-#include "py_value.h"
 
-/* Vectorcall is in the limited API since 3.12; 3.11 knows the same flag (bit 11 since 3.8) and the same member. */
-#ifndef Py_TPFLAGS_HAVE_VECTORCALL
-#define Py_TPFLAGS_HAVE_VECTORCALL (1UL << 11)
-#endif
 #define ARGUMENTS_OFFSET ((size_t)1 << (8 * sizeof(size_t) - 1)) /* PY_VECTORCALL_ARGUMENTS_OFFSET */
 
 #define SMALL_WORDS (LB_CALL_STACK + 18) /* a call with more, or with more pointers, takes memory from the heap */
 #define SMALL_KEPT 6
-#define MOST_STACK_WORDS 8192u /* 64 KiB: a guard page must not be jumped over */
 
-typedef PyObject *vectorcall(PyObject *callable, PyObject *const *arguments, size_t nargsf, PyObject *names);
-
-typedef struct {
-    PyObject_HEAD
-    vectorcall *call;
-    uint64_t target;
-    PyObject *prototype, *library, *convert;
-    lb_lifetime *lifetime; /* NULL: its code stays for good */
-    struct lb_slot result, *slots;
-    uint32_t slot_count, given; /* parameters, and how many of them the caller passes */
-    uint32_t integers, vectors; /* registers in use */
-    uint32_t stack_words;
-    uint32_t pointers, outs; /* what `struct lb_kept` must have room for */
-    bool is_variadic, releases_lock;
-} Function;
-
-static PyTypeObject *function_type; /* owned; the module is loaded once in a process */
 static __thread struct lb_thread this_thread;
 
 struct lb_thread *lb_this_thread(void)
@@ -47,295 +19,14 @@ struct lb_thread *lb_this_thread(void)
     return &this_thread;
 }
 
-bool lb_is_function(PyObject *value)
-{
-    return Py_IS_TYPE(value, function_type);
-}
-
-int lb_function_address(PyObject *value, uint64_t *address)
-{
-    const Function *function = (const Function *)value;
-    if (function->lifetime != NULL && function->lifetime->is_over)
-        return lb_lifetime_refuse(function->lifetime);
-    *address = function->target;
-    return 0;
-}
-
-/* errors -------------------------------------------------------------------------------------------------------------- */
-
-static PyObject *wrong_count(const Function *self, Py_ssize_t count)
+static PyObject *wrong_count(const lb_function *self, Py_ssize_t count)
 {
     return PyErr_Format(PyExc_TypeError, "%S: %S takes %s%u argument%s, not %zd", self->library, self->prototype,
                         self->is_variadic ? "at least " : "", (unsigned)self->given, self->given == 1 ? "" : "s", count);
 }
 
-/* Put library, function and parameter before the message about the value: `index` counts from 0. */
-static void place_error(const Function *self, uint32_t index)
-{
-    PyObject *type, *value, *trace, *name, *parameter = NULL;
-    if (!PyErr_ExceptionMatches(PyExc_TypeError) && !PyErr_ExceptionMatches(PyExc_ValueError) &&
-        !PyErr_ExceptionMatches(PyExc_OverflowError))
-        return; /* an interrupt, no memory, the end of a library */
-    PyErr_Fetch(&type, &value, &trace);
-    PyErr_NormalizeException(&type, &value, &trace);
-    PyObject *kind = PyErr_GivenExceptionMatches(type, PyExc_TypeError)       ? PyExc_TypeError
-                     : PyErr_GivenExceptionMatches(type, PyExc_OverflowError) ? PyExc_OverflowError
-                                                                              : PyExc_ValueError;
-    name = PyObject_GetAttrString(self->prototype, "name");
-    if (index < self->slot_count) {
-        PyObject *parameters = PyObject_GetAttrString(self->prototype, "parameters");
-        parameter = parameters == NULL ? NULL : PySequence_GetItem(parameters, (Py_ssize_t)index);
-        Py_XDECREF(parameters);
-    } else {
-        parameter = PyUnicode_FromString("...");
-    }
-    if (name != NULL && parameter != NULL)
-        PyErr_Format(kind, "%S: %S, parameter %u (%S): %S", self->library, name, (unsigned)index + 1, parameter, value);
-    Py_XDECREF(name);
-    Py_XDECREF(parameter);
-    Py_XDECREF(type);
-    Py_XDECREF(value);
-    Py_XDECREF(trace);
-}
-
-/* arguments ----------------------------------------------------------------------------------------------------------- */
-
-/* The words of one call, and what it keeps. */
-struct frame {
-    uint64_t *words;
-    uint64_t *outs; /* LB_VALUE_WORDS for each out-parameter */
-    struct lb_kept kept;
-    uint32_t integers, vectors, stack_words;
-};
-
-static void spread(const struct lb_slot *slot, const uint8_t *bytes, uint64_t *words)
-{
-    for (uint32_t i = 0; i < slot->piece_count; i++)
-        memcpy(words + slot->pieces[i].word, bytes + slot->pieces[i].offset, slot->pieces[i].size);
-}
-
-/* A record's bytes into their words, or into a copy that the callee may change. */
-static int put_record(const struct lb_slot *slot, const uint8_t *bytes, struct frame *frame)
-{
-    void *copy;
-    if (!(slot->flags & LB_REFERENCE)) {
-        spread(slot, bytes, frame->words);
-        return 0;
-    }
-    PyObject *memory = lb_memory_new(slot->class, slot->size, &copy);
-    if (memory == NULL)
-        return -1;
-    memcpy(copy, bytes, slot->size);
-    frame->kept.objects[frame->kept.object_count++] = memory;
-    frame->words[slot->word] = (uint64_t)(uintptr_t)copy;
-    return 0;
-}
-
-static int record_to_words(const Function *self, const struct lb_slot *slot, PyObject *value, struct frame *frame)
-{
-    void *data;
-    size_t size;
-    bool is_readonly;
-    uint64_t address;
-    if (!lb_is_memory(value) || PyObject_IsInstance(value, slot->class) != 1) {
-        if (PyErr_Occurred() || lb_converted(slot, value, self->convert, &address, &frame->kept) < 0)
-            return -1;
-        return put_record(slot, (const uint8_t *)(uintptr_t)address, frame);
-    }
-    if (lb_memory_data(value, &data, &size, &is_readonly) < 0)
-        return -1;
-    if (size != slot->size) { /* of a class that was derived and changed */
-        PyErr_Format(PyExc_ValueError, "%S has %u bytes, not %zu", slot->type, (unsigned)slot->size, size);
-        return -1;
-    }
-    return put_record(slot, data, frame);
-}
-
-/* Memory for an out-parameter: the frame's own for a number or pointer, a new record otherwise. */
-static int prepare_out(const struct lb_slot *slot, struct frame *frame, uint32_t *outs)
-{
-    if (slot->class == NULL) {
-        uint64_t *place = frame->outs + (size_t)(*outs)++ * LB_VALUE_WORDS;
-        memset(place, 0, LB_VALUE_WORDS * sizeof *place);
-        frame->words[slot->word] = (uint64_t)(uintptr_t)place;
-        return 0;
-    }
-    PyObject *record = PyObject_CallNoArgs(slot->class);
-    void *data;
-    size_t size;
-    bool is_readonly;
-    if (record == NULL)
-        return -1;
-    frame->kept.objects[frame->kept.object_count++] = record;
-    if (lb_memory_data(record, &data, &size, &is_readonly) < 0)
-        return -1;
-    frame->words[slot->word] = (uint64_t)(uintptr_t)data;
-    return 0;
-}
-
-static int put_argument(const Function *self, const struct lb_slot *slot, PyObject *value, struct frame *frame)
-{
-    uint64_t wide[LB_VALUE_WORDS];
-    switch (slot->op) {
-    case LB_TEXT:
-        if (PyBytes_CheckExact(value)) { /* as lb_pointer_to_word does, at once */
-            frame->words[slot->word] = (uint64_t)(uintptr_t)PyBytes_AsString(value);
-            return 0;
-        }
-        return lb_pointer_to_word(slot, value, self->convert, &frame->words[slot->word], &frame->kept);
-    case LB_POINTER:
-        return lb_pointer_to_word(slot, value, self->convert, &frame->words[slot->word], &frame->kept);
-    case LB_RECORD:
-        return record_to_words(self, slot, value, frame);
-    case LB_INT128:
-    case LB_UINT128:
-    case LB_LONG_DOUBLE:
-    case LB_COMPLEX_FLOAT:
-    case LB_COMPLEX_DOUBLE:
-    case LB_COMPLEX_LONG_DOUBLE:
-        if (lb_scalar_to_words(slot->op, slot->type, value, wide) < 0)
-            return -1;
-        spread(slot, (const uint8_t *)wide, frame->words);
-        return 0;
-    case LB_INT32: /* the commonest, at once */
-        if (PyLong_CheckExact(value)) {
-            int overflow;
-            long number = PyLong_AsLongAndOverflow(value, &overflow);
-            if (!overflow && number == (int32_t)number) {
-                frame->words[slot->word] = (uint64_t)number;
-                return 0;
-            }
-        }
-        return lb_scalar_to_words(LB_INT32, slot->type, value, &frame->words[slot->word]);
-    case LB_DOUBLE:
-        if (PyFloat_CheckExact(value)) {
-            double number = PyFloat_AsDouble(value);
-            memcpy(&frame->words[slot->word], &number, sizeof number);
-            return 0;
-        }
-        return lb_scalar_to_words(LB_DOUBLE, slot->type, value, &frame->words[slot->word]);
-    default:
-        return lb_scalar_to_words(slot->op, slot->type, value, &frame->words[slot->word]);
-    }
-}
-
-/* An argument behind the "...": its type follows from the value, after C's default promotions (C17 6.5.2.2). */
-static int put_variable(const Function *self, PyObject *value, struct frame *frame)
-{
-    static const struct lb_slot text = {.op = LB_TEXT}, wide = {.op = LB_INT64}, natural = {.op = LB_UINT64};
-    const bool is_real = PyFloat_Check(value);
-    uint32_t place;
-    if (is_real && frame->vectors < LB_CALL_VECTORS)
-        place = LB_CALL_INTEGERS + frame->vectors++;
-    else if (!is_real && frame->integers < LB_CALL_INTEGERS)
-        place = frame->integers++;
-    else
-        place = LB_CALL_STACK + frame->stack_words++;
-    if (is_real)
-        return lb_scalar_to_words(LB_DOUBLE, Py_None, value, &frame->words[place]);
-    if (PyLong_Check(value)) { /* one word holds every integer: an int sits in the low half of what a long fills */
-        int overflow;
-        (void)PyLong_AsLongLongAndOverflow(value, &overflow);
-        return lb_scalar_to_words(overflow > 0 ? natural.op : wide.op, self->prototype, value, &frame->words[place]);
-    }
-    struct lb_slot slot = text;
-    slot.type = Py_None;
-    return lb_pointer_to_word(&slot, value, self->convert, &frame->words[place], &frame->kept);
-}
-
-/* Every argument into its words; -1 with an exception that names the parameter. */
-static int put_arguments(const Function *self, PyObject *const *arguments, Py_ssize_t count, struct frame *frame)
-{
-    uint32_t next = 0, outs = 0;
-    for (uint32_t i = 0; i < self->slot_count; i++) {
-        const struct lb_slot *slot = &self->slots[i];
-        int result = slot->flags & LB_OUT ? prepare_out(slot, frame, &outs)
-                                          : put_argument(self, slot, arguments[next++], frame);
-        if (result < 0) {
-            place_error(self, i);
-            return -1;
-        }
-    }
-    for (; next < (uint32_t)count; next++) {
-        if (put_variable(self, arguments[next], frame) < 0) {
-            place_error(self, self->slot_count + next - self->given);
-            return -1;
-        }
-    }
-    return 0;
-}
-
-/* the call ------------------------------------------------------------------------------------------------------------ */
-
-static PyObject *gather(const struct lb_slot *slot, const struct lb_results *results, PyObject *memory)
-{
-    uint64_t wide[LB_VALUE_WORDS];
-    void *bytes = wide;
-    size_t size;
-    bool is_readonly;
-    const uint64_t *words = results->words;
-    if (memory == NULL && slot->size <= 8) /* nearly every result */
-        return slot->op == LB_INT32    ? PyLong_FromLong((int32_t)words[slot->word])
-               : slot->op == LB_DOUBLE ? PyFloat_FromDouble(*(const double *)(const void *)(words + slot->word))
-                                       : lb_value_load(slot->op, words + slot->word, NULL);
-    if (memory != NULL && lb_memory_data(memory, &bytes, &size, &is_readonly) < 0)
-        return NULL;
-    for (uint32_t i = 0; i < slot->piece_count; i++)
-        memcpy((uint8_t *)bytes + slot->pieces[i].offset, words + slot->pieces[i].word, slot->pieces[i].size);
-    return memory != NULL ? Py_NewRef(memory) : lb_value_load(slot->op, bytes, NULL);
-}
-
-/* The memory of an object that may be none. */
-static const void *data_of(PyObject *object)
-{
-    void *data = NULL;
-    size_t size;
-    bool is_readonly;
-    if (lb_is_memory(object) && lb_memory_data(object, &data, &size, &is_readonly) < 0)
-        return NULL;
-    return data;
-}
-
-/* The result, and behind it what out-parameters hold now. */
-static PyObject *with_outs(const Function *self, PyObject *result, struct frame *frame)
-{
-    const bool is_void = self->result.op == LB_VOID;
-    Py_ssize_t next = is_void ? 0 : 1;
-    uint32_t scalars = 0;
-    Py_ssize_t records = 0;
-    PyObject *all = self->outs == 1 && is_void ? NULL : PyTuple_New(next + (Py_ssize_t)self->outs);
-    if (result == NULL || (all == NULL && !(self->outs == 1 && is_void))) {
-        Py_XDECREF(result);
-        Py_XDECREF(all);
-        return NULL;
-    }
-    if (is_void)
-        Py_DECREF(result);
-    else
-        PyTuple_SetItem(all, 0, result);
-    for (uint32_t i = 0; i < self->slot_count; i++) {
-        const struct lb_slot *slot = &self->slots[i];
-        PyObject *value;
-        if (!(slot->flags & LB_OUT))
-            continue;
-        if (slot->class == NULL) {
-            value = lb_value_load(slot->element, frame->outs + (size_t)scalars++ * LB_VALUE_WORDS, NULL);
-        } else {
-            while ((uint64_t)(uintptr_t)data_of(frame->kept.objects[records]) != frame->words[slot->word])
-                records++;
-            value = Py_NewRef(frame->kept.objects[records++]);
-        }
-        if (value == NULL || all == NULL) {
-            Py_XDECREF(all);
-            return value;
-        }
-        PyTuple_SetItem(all, next++, value);
-    }
-    return all;
-}
-
 /* Jump, with the lock as asked for, errno as the last call left it, and an eye on callbacks. */
-static int jump(const Function *self, const struct frame *frame, struct lb_results *results)
+static int jump(const lb_function *self, const struct lb_frame *frame, struct lb_results *results)
 {
     struct lb_thread *thread = &this_thread;
     struct lb_running running = {.outer = thread->running};
@@ -343,12 +34,12 @@ static int jump(const Function *self, const struct frame *frame, struct lb_resul
     if (self->releases_lock) {
         PyThreadState *state = PyEval_SaveThread();
         errno = thread->saved_errno;
-        lb_call(self->target, frame->words, frame->stack_words, frame->vectors, results);
+        lb_call(self->target, frame->words, frame->stack_words, frame->vectors | self->wide, results);
         thread->saved_errno = errno;
         PyEval_RestoreThread(state);
     } else {
         errno = thread->saved_errno;
-        lb_call(self->target, frame->words, frame->stack_words, frame->vectors, results);
+        lb_call(self->target, frame->words, frame->stack_words, frame->vectors | self->wide, results);
         thread->saved_errno = errno;
     }
     thread->running = running.outer;
@@ -359,27 +50,27 @@ static int jump(const Function *self, const struct frame *frame, struct lb_resul
     return 0;
 }
 
-static PyObject *complete(Function *self, PyObject *const *arguments, Py_ssize_t count, struct frame *frame)
+static PyObject *complete(lb_function *self, PyObject *const *arguments, Py_ssize_t count, struct lb_frame *frame)
 {
     struct lb_results results;
     PyObject *memory = NULL, *result = NULL;
     void *data;
-    results.x87_count = self->result.x87_count;
-    if (self->result.op == LB_RECORD) {
-        memory = lb_memory_new(self->result.class, self->result.size, &data);
+    results.x87_count = self->signature.result.x87_count;
+    if (self->signature.result.op == LB_RECORD) {
+        memory = lb_memory_new(self->signature.result.class, self->signature.result.size, &data);
         if (memory == NULL)
             return NULL;
         results.indirect = (uint64_t)(uintptr_t)data;
-        if (self->result.flags & LB_MEMORY && self->result.piece_count != 0)
-            frame->words[self->result.word] = results.indirect;
+        if (self->signature.result.flags & LB_MEMORY && self->signature.result.piece_count != 0)
+            frame->words[self->signature.result.word] = results.indirect;
     }
-    if (put_arguments(self, arguments, count, frame) == 0 && jump(self, frame, &results) == 0) {
-        if (self->result.flags & LB_MEMORY)
+    if (lb_put_arguments(self, arguments, count, frame) == 0 && jump(self, frame, &results) == 0) {
+        if (self->signature.result.flags & LB_MEMORY)
             result = Py_NewRef(memory);
         else
-            result = gather(&self->result, &results, memory);
+            result = lb_gather(&self->signature.result, &results, memory);
         if (self->outs != 0)
-            result = with_outs(self, result, frame);
+            result = lb_with_outs(self, result, frame);
     }
     lb_kept_release(&frame->kept);
     Py_XDECREF(memory);
@@ -387,9 +78,9 @@ static PyObject *complete(Function *self, PyObject *const *arguments, Py_ssize_t
 }
 
 /* With memory from the heap, for a call of any size. */
-static PyObject *call_large(Function *self, PyObject *const *arguments, Py_ssize_t count, size_t words, size_t kept)
+static PyObject *call_large(lb_function *self, PyObject *const *arguments, Py_ssize_t count, size_t words, size_t kept)
 {
-    struct frame frame = {.integers = self->integers, .vectors = self->vectors, .stack_words = self->stack_words};
+    struct lb_frame frame = {.integers = self->integers, .vectors = self->vectors, .stack_words = self->stack_words};
     PyObject *result = NULL;
     void *memory = NULL;
     if (posix_memalign(&memory, 16, (words + (size_t)self->outs * LB_VALUE_WORDS) * sizeof(uint64_t)) != 0)
@@ -409,26 +100,26 @@ static PyObject *call_large(Function *self, PyObject *const *arguments, Py_ssize
     return result;
 }
 
-static PyObject *call_checked(Function *self, PyObject *const *arguments, Py_ssize_t count)
+static PyObject *call_checked(lb_function *self, PyObject *const *arguments, Py_ssize_t count)
 {
     _Alignas(16) uint64_t words[SMALL_WORDS];
     const size_t variable = (size_t)count - self->given, kept = self->pointers + self->outs + variable;
     const size_t needed = (LB_CALL_STACK + self->stack_words + variable + 1) & ~(size_t)1;
-    if (self->stack_words + variable > MOST_STACK_WORDS)
+    if (self->stack_words + variable > LB_MOST_STACK_WORDS)
         return PyErr_Format(PyExc_ValueError, "%S: %S, more than 64 KiB of arguments on the stack", self->library,
                             self->prototype);
     if (needed + (size_t)self->outs * LB_VALUE_WORDS > SMALL_WORDS || kept > SMALL_KEPT)
         return call_large(self, arguments, count, needed, kept + 1);
     Py_buffer buffers[SMALL_KEPT];
     PyObject *objects[SMALL_KEPT];
-    struct frame frame = {words, words + needed, {buffers, objects, 0, 0}, self->integers, self->vectors,
+    struct lb_frame frame = {words, words + needed, {buffers, objects, 0, 0}, self->integers, self->vectors,
                           self->stack_words};
     return complete(self, arguments, count, &frame);
 }
 
-static PyObject *function_call(PyObject *callable, PyObject *const *arguments, size_t nargsf, PyObject *names)
+PyObject *lb_function_call(PyObject *callable, PyObject *const *arguments, size_t nargsf, PyObject *names)
 {
-    Function *self = (Function *)callable;
+    lb_function *self = (lb_function *)callable;
     const Py_ssize_t count = (Py_ssize_t)(nargsf & ~ARGUMENTS_OFFSET);
     if (names != NULL && PyTuple_Size(names) != 0)
         return PyErr_Format(PyExc_TypeError, "%S: %S takes arguments by position, as in C", self->library,
@@ -448,177 +139,21 @@ static PyObject *function_call(PyObject *callable, PyObject *const *arguments, s
 }
 
 /* tp_call, for those who have a tuple and a dictionary; PyVectorcall_Call is not in the limited API of 3.11. */
-static PyObject *function_call_tuple(PyObject *callable, PyObject *args, PyObject *kwargs)
+PyObject *lb_function_call_tuple(PyObject *callable, PyObject *args, PyObject *kwargs)
 {
     const Py_ssize_t count = PyTuple_Size(args);
     if (kwargs != NULL && PyDict_Size(kwargs) != 0)
         return PyErr_Format(PyExc_TypeError, "%S takes arguments by position, as in C",
-                            ((Function *)callable)->prototype);
+                            ((lb_function *)callable)->prototype);
     PyObject **arguments = PyMem_Calloc((size_t)count + 1, sizeof *arguments);
     if (arguments == NULL)
         return PyErr_NoMemory();
     for (Py_ssize_t i = 0; i < count; i++)
         arguments[i] = PyTuple_GetItem(args, i);
-    PyObject *result = function_call(callable, arguments, (size_t)count, NULL);
+    PyObject *result = lb_function_call(callable, arguments, (size_t)count, NULL);
     PyMem_Free(arguments);
     return result;
 }
-
-/* the object ---------------------------------------------------------------------------------------------------------- */
-
-static int read_slots(Function *self, PyObject *parameters)
-{
-    const Py_ssize_t count = PyTuple_Size(parameters);
-    if (count < 0 || count > 1024) {
-        PyErr_SetString(PyExc_ValueError, "too many parameters");
-        return -1;
-    }
-    self->slots = PyMem_Calloc((size_t)count + 1, sizeof *self->slots);
-    if (self->slots == NULL) {
-        PyErr_NoMemory();
-        return -1;
-    }
-    for (Py_ssize_t i = 0; i < count; i++) {
-        struct lb_slot *slot = &self->slots[i];
-        self->slot_count++;
-        if (lb_slot_read(slot, PyTuple_GetItem(parameters, i), LB_CALL_STACK + self->stack_words) < 0)
-            return -1;
-        self->pointers += slot->op == LB_RECORD ? 2 : slot->op == LB_TEXT || slot->op == LB_POINTER;
-        self->outs += (slot->flags & LB_OUT) != 0;
-    }
-    self->given = self->slot_count - self->outs;
-    return 0;
-}
-
-static PyObject *function_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
-{
-    PyObject *prototype, *library, *result, *parameters, *lifetime, *convert;
-    unsigned long long target;
-    int is_variadic, releases_lock;
-    static char *names[] = {"prototype", "address",  "library", "result",      "parameters",    "used",
-                            "variadic",  "lifetime", "convert", "releases_lock", NULL};
-    Function *self = (Function *)((allocfunc)PyType_GetSlot(type, Py_tp_alloc))(type, 0);
-    if (self == NULL)
-        return NULL;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OO&UO!O!(III)pOOp:Function", names, &prototype, lb_as_uint64, &target,
-                                     &library, &PyTuple_Type, &result, &PyTuple_Type, &parameters, &self->integers,
-                                     &self->vectors, &self->stack_words, &is_variadic, &lifetime, &convert,
-                                     &releases_lock))
-        goto fail;
-    if (target == 0 || (lifetime != Py_None && !lb_is_lifetime(lifetime)) || self->stack_words > MOST_STACK_WORDS ||
-        self->integers > LB_CALL_INTEGERS || self->vectors > LB_CALL_VECTORS) {
-        PyErr_SetString(PyExc_ValueError, "a broken description of a function");
-        goto fail;
-    }
-    self->call = function_call;
-    self->target = target;
-    self->prototype = Py_NewRef(prototype);
-    self->library = Py_NewRef(library);
-    self->convert = convert == Py_None ? NULL : Py_NewRef(convert);
-    self->lifetime = lifetime == Py_None ? NULL : (lb_lifetime *)Py_NewRef(lifetime);
-    self->is_variadic = is_variadic;
-    self->releases_lock = releases_lock;
-    /* A result in memory names the word of its hidden argument, any other words of lb_results. */
-    if (lb_result_read(&self->result, result) < 0 || read_slots(self, parameters) < 0)
-        goto fail;
-    return (PyObject *)self;
-fail:
-    Py_DECREF(self);
-    return NULL;
-}
-
-static int function_traverse(PyObject *object, visitproc visit, void *arg)
-{
-    Function *self = (Function *)object;
-    Py_VISIT(Py_TYPE(object));
-    Py_VISIT(self->prototype);
-    Py_VISIT(self->library);
-    Py_VISIT(self->convert);
-    Py_VISIT((PyObject *)self->lifetime);
-    int result = lb_slot_visit(&self->result, visit, arg);
-    for (uint32_t i = 0; i < self->slot_count && result == 0; i++)
-        result = lb_slot_visit(&self->slots[i], visit, arg);
-    return result;
-}
-
-static int function_clear(PyObject *object)
-{
-    Function *self = (Function *)object;
-    Py_CLEAR(self->prototype);
-    Py_CLEAR(self->library);
-    Py_CLEAR(self->convert);
-    Py_CLEAR(self->lifetime);
-    lb_slot_clear(&self->result);
-    for (uint32_t i = 0; i < self->slot_count; i++)
-        lb_slot_clear(&self->slots[i]);
-    return 0;
-}
-
-static void function_free(PyObject *object)
-{
-    PyTypeObject *type = Py_TYPE(object);
-    PyObject_GC_UnTrack(object);
-    function_clear(object);
-    PyMem_Free(((Function *)object)->slots);
-    ((freefunc)PyType_GetSlot(type, Py_tp_free))(object);
-    Py_DECREF(type);
-}
-
-static PyObject *function_repr(PyObject *object)
-{
-    const Function *self = (const Function *)object;
-    return PyUnicode_FromFormat("<%S in %S at %p>", self->prototype, self->library, (void *)(uintptr_t)self->target);
-}
-
-static PyObject *function_address(PyObject *object, void *unused)
-{
-    (void)unused;
-    return PyLong_FromUnsignedLongLong(((Function *)object)->target);
-}
-
-static PyObject *function_releases(PyObject *object, void *unused)
-{
-    (void)unused;
-    return PyBool_FromLong(((Function *)object)->releases_lock);
-}
-
-static PyMemberDef members[] = {
-    {"__vectorcalloffset__", T_PYSSIZET, offsetof(Function, call), READONLY, NULL},
-    {"prototype", T_OBJECT, offsetof(Function, prototype), READONLY, "What it takes and gives."},
-    {"library", T_OBJECT, offsetof(Function, library), READONLY, "The name that messages show."},
-    {NULL, 0, 0, 0, NULL},
-};
-
-static PyGetSetDef getset[] = {
-    {"address", function_address, NULL, "Where its code is.", NULL},
-    {"releases_lock", function_releases, NULL, "Whether other Python threads run during a call.", NULL},
-    {NULL, NULL, NULL, NULL, NULL},
-};
-
-PyDoc_STRVAR(function_doc,
-    "A C function at a runtime address, with the prototype that says how to call it.\n\n"
-    "Called with the wrong number of arguments or a value that its parameter cannot hold, it raises TypeError,\n"
-    "OverflowError or ValueError, and nothing has been called.");
-
-static PyType_Slot slots[] = {
-    {Py_tp_new, (void *)function_new},
-    {Py_tp_dealloc, (void *)function_free},
-    {Py_tp_traverse, (void *)function_traverse},
-    {Py_tp_clear, (void *)function_clear},
-    {Py_tp_call, (void *)function_call_tuple},
-    {Py_tp_repr, (void *)function_repr},
-    {Py_tp_members, members},
-    {Py_tp_getset, getset},
-    {Py_tp_doc, (void *)function_doc},
-    {0, NULL},
-};
-
-static PyType_Spec spec = {
-    .name = "latebind._core.Function",
-    .basicsize = sizeof(Function),
-    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_HAVE_VECTORCALL,
-    .slots = slots,
-};
 
 static PyObject *get_errno(PyObject *module, PyObject *unused)
 {
@@ -636,32 +171,9 @@ static PyObject *set_errno(PyObject *module, PyObject *args)
     return PyLong_FromLong(old);
 }
 
-static PyMethodDef functions[] = {
+PyMethodDef lb_errno_functions[] = {
     {"get_errno", get_errno, METH_NOARGS, "get_errno() -> int\n\nThe errno that this thread's last call left."},
     {"set_errno", set_errno, METH_VARARGS,
      "set_errno(value) -> int\n\nThe errno that this thread's next call finds; gives the old one."},
     {NULL, NULL, 0, NULL},
 };
-
-static PyObject *op_names(void)
-{
-#define LB_NAME(name, size) #name,
-    static const char *const names[] = {LB_OPS(LB_NAME)};
-#undef LB_NAME
-    PyObject *tuple = PyTuple_New(LB_OP_COUNT);
-    for (Py_ssize_t i = 0; tuple != NULL && i < LB_OP_COUNT; i++)
-        PyTuple_SetItem(tuple, i, PyUnicode_FromString(names[i]));
-    return tuple;
-}
-
-int lb_add_call(PyObject *module)
-{
-    PyObject *names = op_names();
-    int result = names == NULL ? -1 : PyModule_AddObjectRef(module, "OPS", names);
-    Py_XDECREF(names);
-    PyObject *type = result < 0 ? NULL : PyType_FromModuleAndSpec(module, &spec, NULL);
-    function_type = (PyTypeObject *)type;
-    if (type == NULL || PyModule_AddType(module, function_type) < 0 || PyModule_AddFunctions(module, functions) < 0)
-        return -1;
-    return PyModule_AddStringConstant(module, "CALL_MACHINE", LB_CALL_MACHINE);
-}

@@ -37,8 +37,7 @@ typedef struct {
     PyObject_HEAD
     PyObject *prototype, *function;
     struct place *place;
-    struct lb_slot result, *slots;
-    uint32_t slot_count;
+    struct lb_signature signature;
     bool raises_at_call;
 } Callback;
 
@@ -114,10 +113,10 @@ static PyObject *argument(const struct lb_slot *slot, const uint64_t *registers,
 static PyObject *call_python(const Callback *self, const uint64_t *registers, const uint64_t *stack)
 {
     PyObject *few[FEW + 1] = {NULL}, *all = NULL, *result = NULL;
-    if (self->slot_count > FEW && (all = PyTuple_New((Py_ssize_t)self->slot_count)) == NULL)
+    if (self->signature.count > FEW && (all = PyTuple_New((Py_ssize_t)self->signature.count)) == NULL)
         return NULL;
-    for (uint32_t i = 0; i < self->slot_count; i++) {
-        PyObject *value = argument(&self->slots[i], registers, stack);
+    for (uint32_t i = 0; i < self->signature.count; i++) {
+        PyObject *value = argument(&self->signature.parameters[i], registers, stack);
         if (value == NULL)
             goto done;
         if (all != NULL)
@@ -165,7 +164,7 @@ static int pointer_result(const Callback *self, PyObject *value, uint64_t *word)
 /* The result's bytes to where the caller expects them. */
 static int put_result(const Callback *self, PyObject *value, struct lb_results *results)
 {
-    const struct lb_slot *slot = &self->result;
+    const struct lb_slot *slot = &self->signature.result;
     uint64_t wide[LB_VALUE_WORDS] = {0};
     void *bytes = wide;
     size_t size = slot->size;
@@ -222,11 +221,11 @@ void lb_callback_run(void *closure, const uint64_t *registers, const uint64_t *s
     struct lb_running *running = thread->running;
     const int callers_errno = errno;
     memset(results->words, 0, sizeof results->words); /* `indirect` came with the call */
-    results->x87_count = self->result.x87_count;
-    if (self->result.flags & LB_MEMORY) {
-        if (self->result.piece_count != 0)
-            results->words[0] = results->indirect = registers[self->result.word]; /* the caller gets its address back */
-        memset((void *)(uintptr_t)results->indirect, 0, self->result.size);
+    results->x87_count = self->signature.result.x87_count;
+    if (self->signature.result.flags & LB_MEMORY) {
+        if (self->signature.result.piece_count != 0)
+            results->words[0] = results->indirect = registers[self->signature.result.word]; /* the caller gets its address back */
+        memset((void *)(uintptr_t)results->indirect, 0, self->signature.result.size);
     }
     if (!Py_IsInitialized() || (running != NULL && running->failed == self))
         return;
@@ -247,26 +246,6 @@ void lb_callback_run(void *closure, const uint64_t *registers, const uint64_t *s
 
 /* the object ----------------------------------------------------------------------------------------------------------- */
 
-static int read_slots(Callback *self, PyObject *parameters, uint32_t stack_words)
-{
-    const Py_ssize_t count = PyTuple_Size(parameters);
-    if (count < 0 || count > 1024) {
-        PyErr_SetString(PyExc_ValueError, "too many parameters");
-        return -1;
-    }
-    self->slots = PyMem_Calloc((size_t)count + 1, sizeof *self->slots);
-    if (self->slots == NULL) {
-        PyErr_NoMemory();
-        return -1;
-    }
-    for (Py_ssize_t i = 0; i < count; i++) {
-        self->slot_count++;
-        if (lb_slot_read(&self->slots[i], PyTuple_GetItem(parameters, i), LB_CALL_STACK + stack_words) < 0)
-            return -1;
-    }
-    return 0;
-}
-
 static PyObject *callback_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
     PyObject *prototype, *function, *result, *parameters;
@@ -283,8 +262,7 @@ static PyObject *callback_new(PyTypeObject *type, PyObject *args, PyObject *kwar
     self->prototype = Py_NewRef(prototype);
     self->function = Py_NewRef(function);
     self->raises_at_call = raises_at_call;
-    if (stack_words > 8192 || lb_result_read(&self->result, result) < 0 ||
-        read_slots(self, parameters, stack_words) < 0)
+    if (stack_words > LB_MOST_STACK_WORDS || lb_signature_read(&self->signature, result, parameters, stack_words) < 0)
         goto fail;
     self->place = take_place();
     if (self->place == NULL) {
@@ -308,10 +286,7 @@ static int callback_traverse(PyObject *object, visitproc visit, void *arg)
     Py_VISIT(Py_TYPE(object));
     Py_VISIT(self->prototype);
     Py_VISIT(self->function);
-    int result = lb_slot_visit(&self->result, visit, arg);
-    for (uint32_t i = 0; i < self->slot_count && result == 0; i++)
-        result = lb_slot_visit(&self->slots[i], visit, arg);
-    return result;
+    return lb_signature_visit(&self->signature, visit, arg);
 }
 
 static int callback_clear(PyObject *object)
@@ -322,9 +297,7 @@ static int callback_clear(PyObject *object)
     self->place = NULL;
     Py_CLEAR(self->prototype);
     Py_CLEAR(self->function);
-    lb_slot_clear(&self->result);
-    for (uint32_t i = 0; i < self->slot_count; i++)
-        lb_slot_clear(&self->slots[i]);
+    lb_signature_clear(&self->signature);
     return 0;
 }
 
@@ -333,7 +306,7 @@ static void callback_free(PyObject *object)
     PyTypeObject *type = Py_TYPE(object);
     PyObject_GC_UnTrack(object);
     callback_clear(object);
-    PyMem_Free(((Callback *)object)->slots);
+    lb_signature_free(&((Callback *)object)->signature);
     ((freefunc)PyType_GetSlot(type, Py_tp_free))(object);
     Py_DECREF(type);
 }

@@ -12,7 +12,8 @@
 
 #include "py_value.h"
 
-#define INLINE_BYTES 64
+#define INLINE_BYTES 64 /* less than these are in the object; 32 of them at a multiple of 32 */
+#define MOST_ALIGNMENT 4096
 
 typedef struct {
     PyObject_HEAD
@@ -58,14 +59,26 @@ static Memory *make(PyObject *class)
     return (Memory *)((allocfunc)PyType_GetSlot(type, Py_tp_alloc))(type, 0);
 }
 
+/* Zeros on the heap.  No type is aligned more strictly than the largest power of two that divides its size. */
+static void *aligned_zeros(size_t size)
+{
+    size_t align = size & -size;
+    void *data = NULL;
+    if (align <= 16)
+        return calloc(1, size);
+    if (posix_memalign(&data, align < MOST_ALIGNMENT ? align : MOST_ALIGNMENT, size) != 0)
+        return NULL;
+    return memset(data, 0, size);
+}
+
 PyObject *lb_memory_new(PyObject *class, size_t size, void **data)
 {
     Memory *self = make(class);
     if (self == NULL)
         return NULL;
-    self->data = self->small;
-    if (size > INLINE_BYTES) {
-        self->data = calloc(1, size); /* aligned for every scalar of C */
+    self->data = size != 32 ? self->small : (void *)(((uintptr_t)self->small + 31) & ~(uintptr_t)31);
+    if (size >= INLINE_BYTES) {
+        self->data = aligned_zeros(size);
         if (self->data == NULL) {
             Py_DECREF(self);
             return PyErr_NoMemory();

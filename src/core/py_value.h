@@ -51,12 +51,21 @@ struct lb_kept {
     Py_ssize_t buffer_count, object_count; /* one of either for each slot at most */
 };
 
-/* Fills a slot from (op, flags, size, pieces, element, type, class): 0, or -1 with an exception. */
-int lb_slot_read(struct lb_slot *slot, PyObject *description, uint32_t word_end);
-/* The same for a result, whose words are those of struct lb_results, or of its hidden argument. */
-int lb_result_read(struct lb_slot *slot, PyObject *description);
-void lb_slot_clear(struct lb_slot *slot);
-int lb_slot_visit(const struct lb_slot *slot, visitproc visit, void *arg);
+#define LB_MOST_PARAMETERS 1024
+#define LB_MOST_STACK_WORDS 8192u /* 64 KiB of arguments: a guard page must not be jumped over */
+
+/* Of a function or callback: what it takes and gives. */
+struct lb_signature {
+    struct lb_slot result, *parameters;
+    uint32_t count; /* of parameters */
+};
+
+/* Fills an empty signature from the (op, flags, size, pieces, element, type, class) of the result and of each parameter: 0,
+ * or -1 with an exception, and then too it is there to be freed. */
+int lb_signature_read(struct lb_signature *signature, PyObject *result, PyObject *parameters, uint32_t stack_words);
+int lb_signature_visit(const struct lb_signature *signature, visitproc visit, void *arg);
+void lb_signature_clear(struct lb_signature *signature); /* of references, as tp_clear does */
+void lb_signature_free(struct lb_signature *signature);
 
 /* The bytes of a scalar, extended to whole words: 0, or -1 with TypeError, OverflowError or ValueError about the value
  * alone.  Not for TEXT, POINTER and RECORD. */
@@ -82,7 +91,7 @@ int lb_memory_data(PyObject *value, void **data, size_t *size, bool *is_readonly
 bool lb_is_memory(PyObject *value);
 PyObject *lb_memory_new(PyObject *class, size_t size, void **data);
 
-/* py_call.c: whether it is a function, and its address; -1 with ClosedLibrary raised where that is gone. */
+/* py_function.c: whether it is a function, and its address; -1 with ClosedLibrary raised where that is gone. */
 bool lb_is_function(PyObject *value);
 int lb_function_address(PyObject *value, uint64_t *address);
 

@@ -17,6 +17,7 @@ PARTS = {
     "linker": ["tests/linker"],
     "machine": ["tests/aarch64", "tests/linkplan/static"],
     "libraries": ["tests/real"],
+    "calls": [f"tests/ffi/test_{name}.py" for name in ("callback", "find", "gnu", "leaks", "lock", "records", "values")],
 }
 
 

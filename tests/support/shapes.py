@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import platform
 import random
 import struct
 from typing import TYPE_CHECKING, Any
@@ -19,40 +18,52 @@ SCALARS: tuple[str, ...] = (
     "float", "float", "float", "double", "double", "_Bool", "void *", "long double", "float _Complex",
     "double _Complex", "__int128",
 )  # fmt: skip
-if platform.machine() == "aarch64":  # there a structure of nothing but these cannot be passed yet
-    SCALARS = tuple(scalar for scalar in SCALARS if scalar != "long double")
+VECTORS = {"v4f": ("float", 16), "v2f": ("float", 8), "v2d": ("double", 16), "v16c": ("signed char", 16)}
+TYPEDEFS = "".join(
+    f"typedef {element} {name} __attribute__((vector_size({size})));\n" for name, (element, size) in VECTORS.items()
+)
+"""What stands before shapes with attributes."""
 BIT_FIELDS = ("int", "unsigned", "short", "unsigned char", "long", "unsigned long", "_Bool")
 
 
 class Shapes:
-    """Makes shapes from a seed: the same ones each time."""
+    """Makes shapes from a seed: the same ones each time; `attributes` also packed and aligned ones, and vectors."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, *, attributes: bool = False) -> None:
         self.dice = random.Random(seed)
+        self.attributes = attributes
+        self.scalars = SCALARS + tuple(VECTORS) if attributes else SCALARS
 
     def record(self, name: str, depth: int = 0) -> str:
         """The description of a structure, or now and then a union, called `name`."""
         dice = self.dice
         kind = "union" if dice.random() < (0.3 if depth else 0.15) else "struct"
         members = "".join(self._member(f"m{number}", depth) for number in range(dice.choice((1, 1, 2, 2, 3, 3, 4, 6))))
-        return f"{kind} {name} {{ {members}}}"
+        return f"{kind} {self._attribute('packed', 'aligned(8)', 'packed, aligned(4)', 'aligned(32)')}{name} {{ {members}}}"
+
+    def _attribute(self, *choices: str) -> str:
+        """Now and then one of them."""
+        if not self.attributes or self.dice.random() < 0.8:
+            return ""
+        return f"__attribute__(({self.dice.choice(choices)})) "
 
     def _member(self, name: str, depth: int) -> str:
         dice = self.dice
         luck = dice.random()
+        behind = self._attribute("packed", "aligned(2)", "aligned(16)", "packed, aligned(2)")
         if luck < 0.12:
             type_ = dice.choice(BIT_FIELDS)
             most = {"_Bool": 1, "unsigned char": 8, "short": 16, "long": 64, "unsigned long": 64}.get(type_, 32)
             gap = dice.choice(("", "", "", "int : 0; "))
-            return f"{gap}{type_} {name} : {dice.randint(1, most)}; "
+            return f"{gap}{type_} {name} : {dice.randint(1, most)} {behind}; "
         if luck < 0.22 and depth < 2:
-            return f"{self.record('', depth + 1)} {name}; "
+            return f"{self.record('', depth + 1)} {name} {behind}; "
         if luck < 0.27 and depth < 2:  # anonymous
             inner = self.record("", depth + 1).replace(" m", f" {name}_m").replace("*m", f"*{name}_m")
             return f"{inner}; "
         bound = f"[{dice.randint(1, 3)}]" if luck < 0.42 else ""
-        type_ = dice.choice(SCALARS)
-        return f"{type_}{'' if type_.endswith('*') else ' '}{name}{bound}; "
+        type_ = dice.choice(self.scalars)
+        return f"{type_}{'' if type_.endswith('*') else ' '}{name}{bound} {behind}; "
 
 
 def random_value(dice: random.Random, type_: CType, width: int = 0) -> Any:
@@ -61,7 +72,7 @@ def random_value(dice: random.Random, type_: CType, width: int = 0) -> Any:
     if type_.record is not None:
         made = class_of(type_)()
         fill_record(dice, type_.record, made)
-    elif type_.kind is Kind.ARRAY and type_.target is not None:
+    elif type_.kind in {Kind.ARRAY, Kind.VECTOR} and type_.target is not None:
         made = [random_value(dice, type_.target) for _ in range(type_.length or 0)]
     elif type_.kind is Kind.BOOL:
         made = dice.random() < 0.5
@@ -97,7 +108,7 @@ def _fill_field(dice: random.Random, field: Field, value: Any) -> None:
 def same(type_: CType, one: Any, other: Any) -> bool:
     """Whether two values agree in every field (padding is nobody's business; of a union, in its widest member)."""
     if type_.kind is not Kind.RECORD:
-        return bool(list(one) == list(other) if type_.kind is Kind.ARRAY else one == other) if _plain(type_) else all(
+        return bool(list(one) == list(other) if type_.kind in {Kind.ARRAY, Kind.VECTOR} else one == other) if _plain(type_) else all(
             same(type_.target, a, b) for a, b in zip(one, other, strict=True) if type_.target is not None
         )  # fmt: skip
     assert type_.record is not None

@@ -1,7 +1,7 @@
 """Which argument goes into which register on AArch64 (AAPCS64 6.8.2, "Parameter passing rules", as Linux uses them).
 
-Words count the registers as src/core/call.h does: x0 to x7, then v0 to v7, then the stack; of a result x0 x1, then v0
-to v3. A large result goes where x8 points, which is no argument.
+Words count the registers as src/core/call.h does: x0 to x7, then v0 to v7 (two words each), then the stack; of a result
+x0 x1, then v0 to v3 (two words each). A large result goes where x8 points, which is no argument.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 INTEGERS: Final = 8
 VECTORS: Final = 8
-STACK: Final = INTEGERS + VECTORS
+STACK: Final = INTEGERS + 2 * VECTORS
 _RESULT_VECTORS: Final = 2
 _MOST_MEMBERS: Final = 4  # of a homogeneous floating-point aggregate
 
@@ -37,14 +37,15 @@ class Registers:
         if passed_by_reference(type_):
             return self._integers(8, 8)
         members = homogeneous(type_)
+        align = natural_alignment(type_)
         if members is None:
-            return self._integers(type_.bytes, type_.alignment)
+            return self._integers(type_.bytes, align)
         if self.vectors + len(members) > VECTORS:
             self.vectors = VECTORS  # C.3
-            return self._stack(type_.bytes, type_.alignment)
-        first = INTEGERS + self.vectors
+            return self._stack(type_.bytes, align)
+        first = INTEGERS + 2 * self.vectors
         self.vectors += len(members)
-        return tuple((first + n, offset, size) for n, (offset, size) in enumerate(members))
+        return tuple((first + 2 * n, offset, size) for n, (offset, size) in enumerate(members))
 
     def _integers(self, size: int, align: int) -> tuple[Piece, ...]:
         count = -(-size // 8)
@@ -78,7 +79,7 @@ def place_result(type_: CType) -> tuple[Piece, ...] | None:
         return None
     members = homogeneous(type_)
     if members is not None:
-        return tuple((_RESULT_VECTORS + n, offset, size) for n, (offset, size) in enumerate(members))
+        return tuple((_RESULT_VECTORS + 2 * n, offset, size) for n, (offset, size) in enumerate(members))
     size = type_.bytes
     return tuple((n, 8 * n, min(8, size - 8 * n)) for n in range(-(-size // 8)))
 
@@ -88,35 +89,47 @@ def passed_by_reference(type_: CType) -> bool:
     return type_.kind is Kind.RECORD and type_.bytes > 16 and homogeneous(type_) is None
 
 
-def homogeneous(type_: CType) -> tuple[tuple[int, int], ...] | None:
-    """(offset, bytes) of each member, if all are of one floating-point type and there are one to four; else None.
+def natural_alignment(type_: CType) -> int:
+    """The alignment that decides about registers: of a record its strictest member's, whatever it asks for itself.
 
-    A number alone counts, too. Raises Unsupported for those of `long double`, which need whole vector registers.
+    AAPCS64 5.9 and 6.8.2, as gcc reads them (`aarch64_function_arg_alignment`): attributes of members count.
+    """
+    if type_.kind is Kind.RECORD and type_.record is not None:
+        fields = type_.record.fields or ()
+        return max((f.type.natural if f.width else f.align or f.type.alignment for f in fields), default=1)
+    return type_.natural
+
+
+def homogeneous(type_: CType) -> tuple[tuple[int, int], ...] | None:
+    """(offset, bytes) of each member, if all are of one floating-point or vector type and there are one to four; else None.
+
+    A number alone counts, too. Raises Unsupported for vectors that AAPCS64 gives no register to.
     """
     members = list(_members(type_, 0))
     if not members or None in members:
         return None
     found = sorted({m for m in members if m is not None})
-    sizes = {size for _, size in found}
-    if len(sizes) != 1 or len(found) > _MOST_MEMBERS or len(found) * found[0][1] != type_.bytes:
+    kinds = {(size, kind) for _, size, kind in found}
+    size = found[0][1]
+    if len(kinds) != 1 or len(found) > _MOST_MEMBERS or len(found) * size != type_.bytes:
         return None
-    if sizes == {16}:
-        raise Unsupported(str(type_), "is passed in whole vector registers, which are not filled on this machine yet")
-    return tuple(found)
+    if size not in {4, 8, 16}:
+        raise Unsupported(type_.spelling, "holds a vector of neither 8 nor 16 bytes")
+    return tuple((offset, size) for offset, size, _ in found)
 
 
-def _members(type_: CType, offset: int) -> Iterator[tuple[int, int] | None]:
-    """(offset, bytes) of each floating-point number in a value; None for anything else."""
+def _members(type_: CType, offset: int) -> Iterator[tuple[int, int, str] | None]:
+    """(offset, bytes, kind) of each floating-point number or vector in a value; None for anything else."""
     if type_.kind is Kind.RECORD and type_.record is not None:
         for field in type_.record.fields or ():
             yield from _members(field.type, offset + field.offset)
     elif type_.kind is Kind.ARRAY and type_.target is not None:
         for index in range(type_.length or 0):
             yield from _members(type_.target, offset + index * type_.target.bytes)
-    elif type_.kind is Kind.FLOATING:
-        yield offset, type_.size
+    elif type_.kind in {Kind.FLOATING, Kind.VECTOR}:
+        yield offset, type_.size, type_.kind.value
     elif type_.kind is Kind.COMPLEX:
-        yield offset, type_.size // 2
-        yield offset + type_.size // 2, type_.size // 2
+        for part in range(2):
+            yield offset + part * type_.size // 2, type_.size // 2, Kind.FLOATING.value
     else:
         yield None

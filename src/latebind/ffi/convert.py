@@ -21,6 +21,8 @@ def pointer(type_: CType | None, value: Any) -> Converted | None:
     """
     if type_ is not None and type_.kind is Kind.RECORD:
         return _by_value(type_, value)
+    if type_ is not None and type_.kind is Kind.VECTOR:
+        return _vector(type_, value)
     if isinstance(value, _core.Memory):
         return _memory(type_, value) if type_ is not None else (_core.memory_address(value), value)
     address = getattr(value, "address", None)
@@ -45,6 +47,18 @@ def _by_value(type_: CType, value: Any) -> Converted | None:
     elif record is None or type_.record is None or not compatible(record, type_.record):
         return None
     return _core.memory_address(value), value
+
+
+def _vector(type_: CType, value: Any) -> Converted | None:
+    """A sequence of as many numbers as the vector has."""
+    from latebind.ffi.values import Array, new
+
+    if not isinstance(value, tuple | list | Array):
+        return None
+    if len(value) != type_.length:
+        raise ValueError(f"{type_} has {type_.length} elements, not {len(value)}")
+    made = new(type_, value)
+    return _core.memory_address(made), made
 
 
 def compatible(one: Record, other: Record) -> bool:

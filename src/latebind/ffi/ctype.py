@@ -27,6 +27,7 @@ class Kind(Enum):
     TEXT = "text"  # `char *`: a pointer that Python code sees as bytes
     POINTER = "pointer"  # any other pointer, also to a function or to a type that nobody described
     RECORD = "record"  # a structure or union
+    VECTOR = "vector"  # numbers side by side in one register (`vector_size`)
     ARRAY = "array"  # in a record or behind a pointer; as a parameter it is a pointer
     FUNCTION = "function"  # behind a pointer only
 
@@ -35,7 +36,7 @@ class Kind(Enum):
 class Field:
     """One member of a record. `offset` is bytes; a bit-field has a `width` and begins `shift` bits behind `offset`.
 
-    `name` is None for an anonymous structure or union, whose own members are reached as if they stood here, and for an
+    `align` is bytes where attributes made it another one than the type's, else 0. `name` is None for an anonymous structure or union, whose own members are reached as if they stood here, and for an
     unnamed bit-field, which is padding.
     """
 
@@ -44,6 +45,7 @@ class Field:
     offset: int
     shift: int = 0
     width: int = 0
+    align: int = 0
 
 
 @dataclass(eq=False, slots=True)
@@ -68,7 +70,7 @@ class CType:
 
     `signed` matters for integers. `const` is true for a pointer whose target the callee promises not to change:
     then a read-only buffer may be passed. `nonnull` is true for one that must not be NULL, which C writes as
-    `int values[static 1]`. `align` is bytes, 0 where it is the size. `target` is what a pointer points to (None where
+    `int values[static 1]`. `align` is bytes, 0 where it is the size, or the record's or element's. `target` is what a pointer points to (None where
     that is not known) or an array holds, `length` how many.
     """
 
@@ -106,11 +108,18 @@ class CType:
     @property
     def alignment(self) -> int:
         """Its alignment in bytes."""
+        if self.align:
+            return self.align
         if self.record is not None and self.kind is Kind.RECORD:
             return self.record.align
         if self.kind is Kind.ARRAY and self.target is not None:
             return self.target.alignment
-        return self.align or self.size or 1
+        return self.natural
+
+    @property
+    def natural(self) -> int:
+        """The alignment in bytes of a number, pointer or vector itself, whatever its typedef asks for."""
+        return (self.size // 2 if self.kind is Kind.COMPLEX else self.size) or 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -94,7 +94,7 @@ class _Types:
         length = int(bound) if bound else None
         size = (length or 0) * element.bytes
         spelling = array_spelling(element, length)
-        return CType(Kind.ARRAY, size, spelling, align=element.alignment, target=element, length=length), rest
+        return CType(Kind.ARRAY, size, spelling, target=element, length=length), rest
 
     def _parameters(self, rest: str) -> tuple[tuple[Parameter, ...], bool, str]:
         parameters: list[Parameter] = []

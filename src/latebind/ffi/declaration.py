@@ -17,12 +17,11 @@ from latebind.ffi.ctype import (
     Record,
     array_spelling,
 )
-from latebind.ffi.layout import lay_out
+from latebind.ffi.gnu import Attribute, Plain
+from latebind.ffi.layout import Member, lay_out
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from latebind.ffi.layout import Member
+    from collections.abc import Iterator, Sequence
 
 _POINTER_SIZE: Final = 8  # LP64
 # Plain char: the psABI of x86-64 says signed, that of aarch64 unsigned.
@@ -37,18 +36,53 @@ class Declarations:
     typedefs: dict[str, CType] = field(default_factory=dict)
     tags: dict[str, CType] = field(default_factory=dict)
     constants: dict[str, int] = field(default_factory=dict)
+    macros: dict[str, str] = field(default_factory=dict)
+    """Macros without parameters that are more than a number, until somebody asks for one's value."""
     prototypes: dict[str, Prototype] = field(default_factory=dict)
+    symbols: dict[str, str] = field(default_factory=dict)
+    """The symbol of a function that a library has under another name (`__asm__("symbol")`)."""
+
+
+def _va_list() -> CType:
+    """`__builtin_va_list`: x86-64 psABI 3.5.7, AAPCS64 10.1.5."""
+    if platform.machine() == "aarch64":
+        record = Record("struct __va_list", size=32, align=8, fields=())
+        return CType(Kind.RECORD, 0, "va_list", record=record)
+    record = Record("struct __va_list_tag", size=24, align=8, fields=())
+    element = CType(Kind.RECORD, 0, record.spelling, record=record)
+    return CType(Kind.ARRAY, 24, "struct __va_list_tag [1]", target=element, length=1)
+
+
+def _opaque(name: str) -> CType:
+    return CType(Kind.RECORD, 0, name, record=Record(name))
+
+
+BUILTIN: Final = {
+    "__builtin_va_list": _va_list(),
+    # Fine behind a pointer and in a prototype that nobody calls.
+    **{name: _opaque(name) for name in ("_Float128", "__float128", "__complex_float128")},
+}
+"""Types that gcc knows without a declaration, and headers use."""
+
+_MODES: Final = {
+    "QI": 1, "byte": 1, "HI": 2, "SI": 4, "DI": 8, "word": 8, "pointer": 8, "unwind_word": 8, "TI": 16, "SF": 4, "DF": 8,
+}  # fmt: skip
+"""Machine modes (GCC internals, "Machine Modes") and their bytes."""
+_MOST_ALIGNMENT: Final = 1 << 28
+_MOST_USEFUL: Final = 16
+"""What `aligned` without a number means (GCC manual: the largest alignment of any type, on both machines)."""
 
 
 class Reader:
     """Reads nodes; what they declare on the way (a structure in a parameter, say) goes into `known`.
 
-    `text` is quoted in messages: what was read.
+    `text` is quoted in messages: what was read. `plain` knows the attributes of what was read.
     """
 
-    def __init__(self, known: Declarations, text: str) -> None:
+    def __init__(self, known: Declarations, text: str, plain: Plain | None = None) -> None:
         self.known = known
         self.text = text
+        self.plain = plain if plain is not None else Plain()
         self.pack = 0
 
     # functions --------------------------------------------------------------------------------------------------
@@ -141,7 +175,7 @@ class Reader:
         if isinstance(target, c_ast.TypeDecl) and isinstance(target.type, c_ast.IdentifierType):
             name, *more = target.type.names
             plain = bool(more) or name == "char" or (name,) in ARITHMETIC
-            if not plain and name not in self.known.typedefs and name not in TYPEDEFS:
+            if not plain and name not in self.known.typedefs and name not in TYPEDEFS and name not in BUILTIN:
                 return None
         if isinstance(target, c_ast.TypeDecl) and isinstance(target.type, c_ast.Enum):
             described = target.type.values is not None or f"enum {target.type.name}" in self.known.tags
@@ -159,7 +193,7 @@ class Reader:
         if names == ["char"]:
             return CHAR
         if len(names) == 1:
-            found = self.known.typedefs.get(names[0]) or TYPEDEFS.get(names[0])
+            found = self.known.typedefs.get(names[0]) or TYPEDEFS.get(names[0]) or BUILTIN.get(names[0])
             if found is not None:
                 return found
         found = ARITHMETIC.get(tuple(sorted(n for n in names if n != "int" or "__int128" not in names)))
@@ -178,7 +212,7 @@ class Reader:
             raise ValueError(f"an array of {length} elements in {self.text!r}")
         spelling = array_spelling(element, length)
         size = (length or 0) * element.bytes
-        return CType(Kind.ARRAY, size, spelling, align=element.alignment, target=element, length=length)
+        return CType(Kind.ARRAY, size, spelling, target=element, length=length)
 
     # records and enumerations -----------------------------------------------------------------------------------
 
@@ -196,24 +230,32 @@ class Reader:
         if node.decls is not None:
             if known.record.fields is not None:
                 raise ValueError(f"{spelling} is described twice in {self.text!r}")
-            lay_out(known.record, list(self._members(node)), pack=self.pack)
+            attributes = self.plain.of_record(node.coord)
+            members = self._members(node, is_packed=any(a.name == "packed" for a in attributes))
+            lay_out(known.record, members, pack=self.pack, align=self._alignment(attributes))
+            if any(a.name == "transparent_union" for a in attributes):
+                return self._transparent(known)
         return known
 
-    def _members(self, node: Any) -> Iterator[Member]:
+    def _members(self, node: Any, *, is_packed: bool) -> list[Member]:
         from pycparser import c_ast
 
-        for declared in node.decls:
-            if not isinstance(declared, c_ast.Decl):
-                continue  # a lone semicolon, a pragma
-            made = self.type(declared.type)
-            width = self.constant(declared.bitsize) if declared.bitsize is not None else None
+        # What else stands there: a lone semicolon, a pragma.
+        declared = [d for d in node.decls if isinstance(d, c_ast.Decl)]
+        members = []
+        for one, attributes in zip(declared, self.plain.of_declarators(node.coord, declared), strict=True):
+            made = self.with_attributes(self.type(one.type), [a for a in attributes if a.name in {"mode", "vector_size"}])
+            width = self.constant(one.bitsize) if one.bitsize is not None else None
             if made.kind in {Kind.VOID, Kind.FUNCTION} or (
                 made.kind is Kind.RECORD and (made.record is None or made.record.fields is None)
             ):
                 raise ValueError(f"the size of {made} is not known in {self.text!r}")
             if width is not None and not (made.kind in {Kind.INTEGER, Kind.BOOL} and 0 <= width <= made.size * 8 <= 64):
                 raise ValueError(f"a bit-field of {width} bits of {made} in {self.text!r}")
-            yield declared.name, made, width
+            align = max([self._alignment(attributes), *(self._alignas(a.alignment) for a in one.align or ())])
+            packed = is_packed or any(a.name == "packed" for a in attributes)
+            members.append(Member(one.name, made, width, align, packed))
+        return members
 
     def enumeration(self, node: Any) -> CType:
         """An enumeration: an integer, whose constants become known."""
@@ -232,13 +274,81 @@ class Reader:
             values.append(value)
         # As gcc and clang choose: unsigned int unless a value is negative, and more bytes where one does not fit.
         signed = min(values) < 0
-        wide = max(values) >= 1 << (31 if signed else 32) or min(values) < -(1 << 31)
-        made = CType(Kind.INTEGER, 8 if wide else 4, spelling, signed=signed)
+        bits = max(max(values).bit_length(), (~min(values)).bit_length() if signed else 0) + signed
+        least = 8 if any(a.name == "packed" for a in self.plain.of_record(node.coord)) else 32
+        size = next((n // 8 for n in (8, 16, 32, 64) if n >= max(bits, least)), 8)
+        made = CType(Kind.INTEGER, size, spelling, signed=signed)
         if node.name:
             self.known.tags[spelling] = made
         return made
 
+    # attributes -------------------------------------------------------------------------------------------------
+
+    def with_attributes(self, type_: CType, attributes: Sequence[Attribute]) -> CType:
+        """The type that a declarator with these attributes has."""
+        for attribute in attributes:
+            if attribute.name == "mode":
+                type_ = self._with_mode(type_, attribute.argument.strip(" _"))
+            elif attribute.name == "vector_size":
+                type_ = self._vector(type_, self._bytes(attribute.argument))
+            elif attribute.name == "transparent_union":
+                type_ = self._transparent(type_)
+        align = self._alignment(attributes)
+        return replace(type_, align=align) if align else type_
+
+    @staticmethod
+    def _with_mode(type_: CType, mode: str) -> CType:
+        size = _MODES.get(mode)
+        kind = Kind.FLOATING if mode in {"SF", "DF"} else Kind.INTEGER
+        if size is None or type_.kind is not kind:
+            raise Unsupported(f"__attribute__((mode({mode})))", f"is not known for {type_}")
+        return replace(type_, size=size)
+
+    @staticmethod
+    def _vector(element: CType, size: int) -> CType:
+        if element.kind not in {Kind.INTEGER, Kind.FLOATING} or element.size > 8 or size < element.size:
+            raise Unsupported(f"a vector of {size} bytes of {element}", "is no type of C")
+        length = size // element.size
+        spelling = f"{element} __attribute__((vector_size({size})))"
+        return CType(Kind.VECTOR, size, spelling, target=element, length=length)
+
+    @staticmethod
+    def _transparent(type_: CType) -> CType:
+        """A union that is passed as its first member is; pointers, where headers use it: any of the members' fits."""
+        fields = (type_.record.fields if type_.record is not None else None) or ()
+        if not fields or any(f.type.kind not in {Kind.POINTER, Kind.TEXT} for f in fields):
+            raise Unsupported(type_.spelling, "is a transparent union of more than pointers")
+        return CType(Kind.POINTER, _POINTER_SIZE, type_.spelling, const=all(f.type.const for f in fields))
+
+    def _alignment(self, attributes: Sequence[Attribute]) -> int:
+        """The largest that `aligned` asks for, or 0."""
+        return max((self._bytes(a.argument) for a in attributes if a.name == "aligned"), default=0)
+
+    def _bytes(self, text: str) -> int:
+        from latebind.ffi.prototype import expression
+
+        if not text:
+            return _MOST_USEFUL
+        value = int(text) if text.isdecimal() else self.constant(expression(text, self.known))
+        if not 0 < value <= _MOST_ALIGNMENT or value & (value - 1):
+            raise ValueError(f"{text} is no alignment")
+        return value
+
+    def _alignas(self, node: Any) -> int:
+        from pycparser import c_ast
+
+        return self.type(node.type).alignment if isinstance(node, c_ast.Typename) else self.constant(node)
+
     # constant expressions (C17 6.6) -----------------------------------------------------------------------------
+
+    def named_constant(self, name: str) -> int:
+        """The value of a constant of an enumeration or a macro. Raises ValueError for a macro that is none."""
+        from latebind.ffi.prototype import expression
+
+        if name not in self.known.constants:
+            text = self.known.macros.pop(name)  # gone meanwhile: a macro does not expand in itself (C17 6.10.3.4)
+            self.known.constants[name] = self.constant(expression(text, self.known))
+        return self.known.constants[name]
 
     def constant(self, node: Any) -> int:
         """The value of an integer constant expression. Raises ValueError."""
@@ -246,16 +356,37 @@ class Reader:
 
         if isinstance(node, c_ast.Constant):
             return _literal(node.value, self.text)
-        if isinstance(node, c_ast.ID) and node.name in self.known.constants:
-            return self.known.constants[node.name]
+        if isinstance(node, c_ast.ID) and (node.name in self.known.constants or node.name in self.known.macros):
+            return self.named_constant(node.name)
         if isinstance(node, c_ast.TernaryOp):
             return self.constant(node.iftrue if self.constant(node.cond) else node.iffalse)
         if isinstance(node, c_ast.Cast):
-            return self.constant(node.expr)
+            return self._cast(self.type(node.to_type.type), self.constant(node.expr))
+        if isinstance(node, c_ast.FuncCall) and getattr(node.name, "name", "") == "offsetof":
+            return self._offset(*node.args.exprs)
         value = self._operation(node)
         if value is None:
             raise ValueError(f"{_spelled(node)} is no constant that is known in {self.text!r}")
         return value
+
+    @staticmethod
+    def _cast(type_: CType, value: int) -> int:
+        if type_.kind is Kind.BOOL:
+            return int(value != 0)
+        if type_.kind is not Kind.INTEGER:
+            return value
+        low = value & ((1 << 8 * type_.size) - 1)
+        return low - (1 << 8 * type_.size) if type_.signed and low >> (8 * type_.size - 1) else low
+
+    def _offset(self, of: Any, member: Any) -> int:
+        from pycparser import c_ast
+
+        found = self.type(of.type).record if isinstance(of, c_ast.Typename) else None
+        name = getattr(member, "name", None)
+        for place in (found.fields if found is not None else None) or ():
+            if place.name == name:
+                return place.offset
+        raise ValueError(f"{_spelled(member)} has no offset that is known in {self.text!r}")
 
     def _operation(self, node: Any) -> int | None:
         """The value of an operator's expression; None for one that is none of a constant's."""

@@ -6,7 +6,7 @@
 
 The preprocessor's work is not done here, beyond what small headers need: comments go, `#define NAME number` is a
 constant, `#include` and `#pragma once` are passed over, include guards and `#ifdef __cplusplus` are followed. What
-`cc -E` wrote can be read, too. Attributes that change a layout are refused rather than ignored.
+`cc -E` wrote of any header can be read, too (gnu.py makes plain C of it), and with `cc -E -dD` its macros.
 """
 
 from __future__ import annotations
@@ -17,21 +17,20 @@ from typing import TYPE_CHECKING, Any, Final
 
 from latebind.errors import Unsupported
 from latebind.ffi.ctype import TYPEDEFS, CType, Kind
-from latebind.ffi.declaration import Declarations, Reader
+from latebind.ffi.declaration import BUILTIN, Declarations, Reader
+from latebind.ffi.gnu import to_plain
 from latebind.ffi.values import record_class
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from latebind._core import Function
+    from latebind.ffi.gnu import Attribute, Plain
 
 # A comment; or a text or character, in which what looks like one is none.
 _COMMENT: Final = re.compile(r"/\*.*?\*/|//[^\n]*|\"(?:\\.|[^\"\\])*\"|'(?:\\.|[^'\\])*'", re.DOTALL)
 _DIRECTIVE: Final = re.compile(r"\s*#\s*(\w*)\s*(.*)")
 _NUMBER: Final = re.compile(r"\(?\s*([-+~]?\s*(?:0[xX][0-9A-Fa-f]+|\d+)[uUlL]*)\s*\)?$")
-_GNU: Final = {"__restrict": "restrict", "__restrict__": "restrict", "__inline": "inline", "__inline__": "inline",
-               "__const": "const", "__volatile__": "volatile", "__extension__": "", "__signed__": "signed",
-               "_Noreturn": "", "_Nonnull": "", "_Nullable": ""}  # fmt: skip
 
 
 class Header(Declarations):
@@ -55,7 +54,15 @@ class Header(Declarations):
             return record_class(found.record) if found.kind is Kind.RECORD and found.record is not None else found
         if name in self.prototypes:
             return self.prototypes[name]
+        if name in self.macros:
+            return self._macro(name)
         raise AttributeError(f"the header declares no {name}", name=name, obj=self)
+
+    def _macro(self, name: str) -> int:
+        try:
+            return Reader(self, name).named_constant(name)
+        except ValueError as error:
+            raise AttributeError(f"the macro {name} is no constant: {error}", name=name, obj=self) from error
 
     def __getitem__(self, spelling: str) -> Any:
         """The same for what needs two words: ``header["struct point"]``. Raises KeyError."""
@@ -97,36 +104,46 @@ class Bound:
 
 def _read(text: str, into: Header) -> None:
     from pycparser import c_ast
-    from pycparser.c_parser import CParser, ParseError
 
-    preamble = "".join(f"typedef int {name};" for name in TYPEDEFS)
-    plain = _without_gnu("\n".join(_preprocessed(_without_comments(text), into)))
-    try:
-        tree = CParser().parse(f'{preamble}\n# 1 "header"\n{plain}\n', "header")
-    except ParseError as error:
-        raise ValueError(f"not C: {error}") from error
-    reader = Reader(into, "the header")
-    for node in tree.ext[len(TYPEDEFS) :]:
+    plain = to_plain("\n".join(_preprocessed(_without_comments(text), into)))
+    reader = Reader(into, "the header", plain)
+    declared = _parsed(plain)
+    typedefs = [node for node in declared if isinstance(node, c_ast.Typedef)]
+    attributes = {id(n): a for n, a in zip(typedefs, plain.of_declarators(None, typedefs), strict=True) if a}
+    for node in declared:
         if isinstance(node, c_ast.Pragma):
             _pragma(node.string, reader)
-        elif isinstance(node, c_ast.FuncDef):
-            into.prototypes[node.decl.name] = reader.prototype(node.decl.name, node.decl.type)
         elif isinstance(node, c_ast.Typedef):
-            _typedef(node, reader)
+            _typedef(node, reader, attributes.get(id(node), []))
+        elif isinstance(node, c_ast.Decl) and isinstance(node.type, c_ast.FuncDecl):
+            into.prototypes[node.name] = reader.prototype(node.name, node.type)
         elif isinstance(node, c_ast.Decl):
-            if isinstance(node.type, c_ast.FuncDecl):
-                into.prototypes[node.name] = reader.prototype(node.name, node.type)
-            else:
-                reader.type(node.type)
+            reader.type(node.type)
+    functions = [n for n in declared if isinstance(n, c_ast.Decl) and isinstance(n.type, c_ast.FuncDecl)]
+    into.symbols.update(plain.symbols([((n.coord.line, n.coord.column), n.name) for n in functions]))
 
 
-def _typedef(node: Any, reader: Reader) -> None:
+def _parsed(plain: Plain) -> list[Any]:
+    """The declarations of a header's text."""
+    from pycparser.c_parser import CParser, ParseError
+
+    names = [*TYPEDEFS, *BUILTIN]
+    preamble = "".join(f"typedef int {name};" for name in names)
+    try:
+        tree = CParser().parse(f'{preamble}\n# 1 "header"\n{plain.text}\n', "header")
+    except ParseError as error:
+        where = re.match(r"header:(\d+):\d+: (.*)", str(error))
+        detail = f"{plain.original(int(where[1]))}: {where[2]}" if where is not None else str(error)
+        raise ValueError(f"not C: {detail}") from error
+    return list(tree.ext[len(names) :])
+
+
+def _typedef(node: Any, reader: Reader, attributes: list[Attribute]) -> None:
     made = reader.type(node.type)
     record = made.record
     if record is not None and " " not in record.spelling:  # it lends its name to a structure that has none
         record.spelling = node.name
-    into = reader.known.typedefs
-    into[node.name] = _renamed(made, node.name)
+    reader.known.typedefs[node.name] = _renamed(reader.with_attributes(made, attributes), node.name)
 
 
 def _renamed(made: CType, name: str) -> CType:
@@ -199,42 +216,13 @@ def _define(rest: str, defined: set[str], into: Declarations) -> None:
     name, _, value = rest.partition(" ")
     defined.add(name)
     number = _NUMBER.match(value.strip())
+    if number is None and name.isidentifier() and value.strip():
+        into.macros[name] = value.strip()
     if number is not None and name.isidentifier():
         digits = number[1].rstrip("uUlL").replace(" ", "")
         sign, digits = ("-", digits[1:]) if digits[:1] == "-" else ("", digits.lstrip("+"))
         if digits.startswith("~"):
+            into.macros[name] = value.strip()
             return
         base = 8 if digits.startswith("0") and digits.isdigit() else 0
         into.constants[name] = int(sign + digits, base)
-
-
-def _without_gnu(text: str) -> str:
-    """Without the words of GNU C that change nothing here. Raises Unsupported for attributes that might."""
-    words = "|".join(map(re.escape, sorted(_GNU, key=len, reverse=True)))
-    text = re.sub(rf"\b(?:{words})\b", lambda m: _GNU[m[0]], text)
-    out = []
-    at = 0
-    for match in re.finditer(r"\b(__attribute__|__attribute|__asm__|__asm|asm)\s*\(", text):
-        if match.start() < at:
-            continue
-        end = _closing(text, match.end() - 1)
-        if match[1].startswith("__attribute"):
-            for name in re.findall(r"[A-Za-z_]\w*(?=\s*[(,)])", re.sub(r"\"[^\"]*\"", "", text[match.end() : end])):
-                plain = name.strip("_")
-                if plain in {"packed", "aligned", "mode", "vector_size", "scalar_storage_order", "ms_abi", "ms_struct"}:
-                    raise Unsupported(
-                        f"__attribute__(({plain}))", "changes how values lie or travel", "use #pragma pack"
-                    )
-        out.append(text[at : match.start()])
-        at = end
-    return "".join([*out, text[at:]])
-
-
-def _closing(text: str, opening: int) -> int:
-    """The place behind the parenthesis that closes the one at `opening`."""
-    depth = 0
-    for at in range(opening, len(text)):
-        depth += (text[at] == "(") - (text[at] == ")")
-        if depth == 0:
-            return at + 1
-    raise ValueError("a parenthesis is not closed")

@@ -50,7 +50,7 @@ class Program:
 
 def op_of(type_: CType) -> int:
     """The number of the core's operation for a value of this type. Raises Unsupported."""
-    if type_.kind is Kind.RECORD:
+    if type_.kind in {Kind.RECORD, Kind.VECTOR}:
         return OP["RECORD"]
     if type_.kind is Kind.INTEGER:
         return OP[f"{'' if type_.signed else 'U'}INT{8 * type_.size}"]
@@ -135,7 +135,7 @@ def _result(type_: CType, registers: sysv.Registers | aapcs64.Registers) -> Slot
 def _slot(type_: CType, pieces: tuple[sysv.Piece, ...], text_class: type | None) -> Slot:
     flags = (CONST if type_.const else 0) | (NONNULL if type_.nonnull else 0)
     element, class_ = OP["VOID"], None
-    if type_.kind is Kind.RECORD:
+    if type_.kind in {Kind.RECORD, Kind.VECTOR}:
         class_ = _class_of(type_)
     elif type_.kind is Kind.TEXT:
         class_ = text_class
@@ -143,16 +143,15 @@ def _slot(type_: CType, pieces: tuple[sysv.Piece, ...], text_class: type | None)
         target = type_.target
         if target.kind is Kind.RECORD and target.record is not None and target.record.fields is not None:
             class_ = _class_of(target)
-        elif target.kind not in {Kind.RECORD, Kind.ARRAY, Kind.FUNCTION, Kind.VOID}:
+        elif target.kind not in {Kind.RECORD, Kind.VECTOR, Kind.ARRAY, Kind.FUNCTION, Kind.VOID}:
             element = op_of(target)
     return op_of(type_), flags, type_.bytes, pieces, element, type_, class_
 
 
 def _class_of(type_: CType) -> Any:
-    from latebind.ffi.values import record_class
+    from latebind.ffi.values import class_of
 
-    assert type_.record is not None
-    return record_class(type_.record)
+    return class_of(type_)
 
 
 def _as_out(slot: Slot, prototype: Prototype) -> Slot:

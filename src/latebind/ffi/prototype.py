@@ -66,6 +66,17 @@ def parse_type(text: str, types: Declarations | None = None) -> CType:
     return Reader(types, text).type(name.type)
 
 
+def expression(text: str, types: Declarations) -> Any:
+    """pycparser's tree of an expression in C. Raises ValueError."""
+    from pycparser.c_parser import CParser, ParseError
+
+    preamble = "".join(f"typedef int {name};" for name in dict.fromkeys([*TYPEDEFS, *types.typedefs]))
+    try:
+        return CParser().parse(f"{preamble} int x = ({text});", "expression").ext[-1].init
+    except ParseError as error:
+        raise ValueError(f"not an expression of C: {text!r}") from error
+
+
 def declaration(text: str, types: Declarations, shown: str | None = None) -> Any:
     """The one declaration in `text`, as pycparser's tree. Raises ValueError, which quotes `shown` (else `text`)."""
     from pycparser.c_parser import CParser, ParseError

@@ -2,7 +2,7 @@
 
 A value is cut into eightbytes, and each gets a class; what has a class of registers and finds enough of them free goes
 there, everything else to the stack. Words count the registers as src/core/call.h does: rdi rsi rdx rcx r8 r9, then xmm0
-to xmm7, then the stack; of a result rax rdx, then xmm0 xmm1, then st0 and st1 (two words each).
+to xmm7 (two words each), then the stack; of a result rax rdx, then xmm0 xmm1, then st0 and st1 (two words each).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 INTEGERS: Final = 6
 VECTORS: Final = 8
-STACK: Final = INTEGERS + VECTORS
+STACK: Final = INTEGERS + 2 * VECTORS
 _RESULT_VECTORS: Final = 2
 _RESULT_X87: Final = 6
 _X87_BYTES: Final = 10  # what st0 holds of a long double's 16
@@ -34,6 +34,7 @@ class Class(Enum):
     NONE = "no class"
     INTEGER = "integer"
     SSE = "sse"
+    SSEUP = "sseup"
     X87 = "x87"
     X87UP = "x87up"
     MEMORY = "memory"
@@ -57,8 +58,9 @@ class Registers:
             and self.vectors + wanted_vectors <= VECTORS
         ):
             return tuple(self._registers(classes, type_.bytes))
-        if type_.alignment > 8:
-            self.stack_words += self.stack_words % 2
+        unit = (type_.record.align if type_.record is not None else type_.natural) // 8
+        if unit > 1:
+            self.stack_words = -(-self.stack_words // unit) * unit
         first = STACK + self.stack_words
         self.stack_words += -(-type_.bytes // 8)
         return ((first, 0, type_.bytes),)
@@ -69,16 +71,21 @@ class Registers:
                 word = self.integers
                 self.integers += 1
             elif class_ is Class.SSE:
-                word = INTEGERS + self.vectors
+                word = INTEGERS + 2 * self.vectors
                 self.vectors += 1
-            else:  # padding only
+            else:  # padding only, or the upper half of a vector
                 continue
-            yield word, 8 * number, min(8, size - 8 * number)
+            yield word, 8 * number, _sse_bytes(classes, number, size)
 
     def hide_result(self) -> tuple[Piece, ...]:
         """The address of a result in memory is a first argument that nobody wrote."""
         self.integers += 1
         return ((0, 0, 8),)
+
+
+def _sse_bytes(classes: tuple[Class, ...], number: int, size: int) -> int:
+    """How many of a value's bytes are in the register that holds eightbyte `number` of it."""
+    return min(16 if classes[number + 1 :][:1] == (Class.SSEUP,) else 8, size - 8 * number)
 
 
 def place_result(type_: CType) -> tuple[Piece, ...] | None:
@@ -90,14 +97,14 @@ def place_result(type_: CType) -> tuple[Piece, ...] | None:
     classes = classify(type_)
     if Class.MEMORY in classes:
         return None
-    integers, vectors = iter((0, 1)), iter((_RESULT_VECTORS, _RESULT_VECTORS + 1))
+    integers, vectors = iter((0, 1)), iter((_RESULT_VECTORS, _RESULT_VECTORS + 2))
     pieces = []
     for number, class_ in enumerate(classes):
         size = min(8, type_.bytes - 8 * number)
         if class_ is Class.INTEGER:
             pieces.append((next(integers), 8 * number, size))
         elif class_ is Class.SSE:
-            pieces.append((next(vectors), 8 * number, size))
+            pieces.append((next(vectors), 8 * number, _sse_bytes(classes, number, type_.bytes)))
         elif class_ is Class.X87:
             pieces.append((_RESULT_X87, 8 * number, _X87_BYTES))
     return tuple(pieces)
@@ -109,6 +116,7 @@ def classify(type_: CType) -> tuple[Class, ...]:
     Raises Unsupported where compilers do not agree: gcc lets an unnamed bit-field give its eightbyte a class, as if it
     had a name, and clang does not.
     """
+    _refuse_vectors(type_)
     if type_.bytes > 16:
         return (Class.MEMORY,)
     count = -(-type_.bytes // 8)
@@ -131,7 +139,7 @@ def _classify(type_: CType, offset: int, count: int, *, with_unnamed: bool) -> l
                 return None
             classes = [_merge(one, other) for one, other in zip(classes, inner, strict=True)]
             continue
-        if not width and place % part.alignment:  # an unaligned member
+        if not width and place % part.natural:  # an unaligned member
             return None
         size = part.bytes if not width else -(-width // 8)
         span = range(place // 8, (place + size - 1) // 8 + 1)
@@ -140,13 +148,26 @@ def _classify(type_: CType, offset: int, count: int, *, with_unnamed: bool) -> l
     for number, class_ in enumerate(classes):
         if class_ is Class.MEMORY or (class_ is Class.X87UP and classes[number - 1] is not Class.X87):
             return None
+        if class_ is Class.SSEUP and classes[number - 1] is not Class.SSE:
+            classes[number] = Class.SSE
     return classes
 
 
 def _classes(scalar: CType, count: int) -> tuple[Class, ...]:
     if scalar.kind is Kind.FLOATING and scalar.size == 16:
         return Class.X87, Class.X87UP
+    if scalar.kind is Kind.VECTOR:
+        return (Class.SSE, Class.SSEUP)[:count]
     return (Class.SSE if scalar.kind in {Kind.FLOATING, Kind.COMPLEX} else Class.INTEGER,) * count
+
+
+def _refuse_vectors(type_: CType) -> None:
+    """Raise Unsupported for a vector that travels in half an MMX register, or in one of AVX."""
+    if type_.kind is Kind.VECTOR and type_.size not in {8, 16}:
+        raise Unsupported(type_.spelling, "is a vector of neither 8 nor 16 bytes, so compilers' options decide how it travels")
+    for _, part, _ in _parts(type_, 0, with_unnamed=False):
+        if part is not type_:
+            _refuse_vectors(part)
 
 
 def _merge(one: Class, other: Class) -> Class:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 V = TypeVar("V", bound=_core.Memory)
 _SCALARS: Final = frozenset({Kind.BOOL, Kind.INTEGER, Kind.FLOATING, Kind.COMPLEX})
+_SEQUENCES: Final = frozenset({Kind.ARRAY, Kind.VECTOR})
+_AGGREGATES: Final = _SEQUENCES | {Kind.RECORD}
 _SHOWN: Final = 8  # elements of an array
 
 
@@ -61,7 +63,7 @@ class Struct(_core.Memory):
 
 
 class Array(_core.Memory):
-    """The base of the classes of arrays: a sequence of fixed length. `text` is an array of char up to its NUL."""
+    """The base of the classes of arrays and vectors: a sequence of fixed length. `text` is an array of char up to its NUL."""
 
     __slots__ = ()
     _size_: ClassVar[int] = 0
@@ -188,7 +190,7 @@ class _Member:
 @functools.lru_cache(maxsize=4096)
 def _class_of(type_: CType, identity: int, length: int) -> type[Any]:
     del identity  # records of one spelling are different types
-    if type_.kind is Kind.ARRAY:
+    if type_.kind in _SEQUENCES:
         element = type_.target
         assert element is not None
         body = {"__slots__": (), "_size_": length * element.bytes, "_length_": length, "_element_": element}
@@ -220,14 +222,14 @@ def _op(type_: CType) -> int:
 
 def read_member(memory: _core.Memory, type_: CType, offset: int) -> Any:
     """The value of `type_` at `offset` bytes into `memory`: a record or array as a view of it, all else as it is."""
-    if type_.kind in {Kind.RECORD, Kind.ARRAY}:
+    if type_.kind in _AGGREGATES:
         return _core.memory_part(class_of(type_), memory, offset, type_.bytes)
     return _core.memory_load(memory, _op(type_), offset, None)
 
 
 def write_member(memory: _core.Memory, type_: CType, offset: int, value: Any) -> None:
     """Store `value` there. Raises TypeError, ValueError and OverflowError, as a call does for an argument."""
-    if type_.kind in {Kind.RECORD, Kind.ARRAY}:
+    if type_.kind in _AGGREGATES:
         fill(_core.memory_part(class_of(type_), memory, offset, type_.bytes), value)
     elif type_.kind in {Kind.POINTER, Kind.TEXT}:
         from latebind.ffi.convert import stored

@@ -140,7 +140,7 @@ class Library:
         if isinstance(prototype, str) and prototype.isidentifier() and not (types and prototype in types.prototypes):
             self.symbol(prototype)  # rather no such function than nothing about it
         parsed = find_prototype(prototype, types, (o.elf for o in self._closure))
-        address = self.symbol(parsed.name)
+        address = self.symbol(types.symbols.get(parsed.name, parsed.name) if types is not None else parsed.name)
         return parsed.bind(address, self.path, lifetime=self.lifetime, quick=quick, out=out)
 
     def callback(

@@ -1,0 +1,51 @@
+/* `_core.Function`: a C function that Python calls, and the frame of one call of it.
+ *
+ * The prototype was compiled to a signature (py_value.h) once.  py_function.c makes the object, py_call.c calls it, and
+ * py_frame.c fills the words of a call from Python's values, and makes values of its results. */
+#ifndef LATEBIND_PY_FUNCTION_H
+#define LATEBIND_PY_FUNCTION_H
+
+#include "call.h"
+#include "py_lifetime.h"
+#include "py_value.h"
+
+typedef PyObject *lb_vectorcall(PyObject *callable, PyObject *const *arguments, size_t nargsf, PyObject *names);
+
+typedef struct {
+    PyObject_HEAD
+    lb_vectorcall *call; /* lb_function_call; Python finds it by __vectorcalloffset__ */
+    uint64_t target;
+    PyObject *prototype, *library, *convert;
+    lb_lifetime *lifetime; /* NULL: its code stays for good */
+    struct lb_signature signature;
+    uint32_t given;             /* how many of its parameters the caller passes */
+    uint32_t integers, vectors; /* registers in use */
+    uint32_t wide;              /* LB_CALL_WIDE, or 0 */
+    uint32_t stack_words;
+    uint32_t pointers, outs; /* what `struct lb_kept` must have room for */
+    bool is_variadic, releases_lock;
+} lb_function;
+
+/* The words of one call, and what it keeps. */
+struct lb_frame {
+    uint64_t *words;
+    uint64_t *outs; /* LB_VALUE_WORDS for each out-parameter */
+    struct lb_kept kept;
+    uint32_t integers, vectors, stack_words;
+};
+
+/* Every argument into its words; -1 with an exception that names the parameter.  `count` fits the signature. */
+int lb_put_arguments(const lb_function *self, PyObject *const *arguments, Py_ssize_t count, struct lb_frame *frame);
+/* The value of a result in registers; `memory` is the new record that it fills, NULL where it is none. */
+PyObject *lb_gather(const struct lb_slot *slot, const struct lb_results *results, PyObject *memory);
+/* The result (a reference that is taken over, or NULL), and behind it what out-parameters hold now. */
+PyObject *lb_with_outs(const lb_function *self, PyObject *result, struct lb_frame *frame);
+
+/* tp_vectorcall and tp_call of the type. */
+PyObject *lb_function_call(PyObject *callable, PyObject *const *arguments, size_t nargsf, PyObject *names);
+PyObject *lb_function_call_tuple(PyObject *callable, PyObject *args, PyObject *kwargs);
+
+/* get_errno and set_errno, of the calling thread. */
+extern PyMethodDef lb_errno_functions[];
+
+#endif
