@@ -13,18 +13,19 @@ from __future__ import annotations
 from latebind.elf.numbers import DF_1_NODEFLIB, ET_DYN, ET_EXEC
 from latebind.elf.summary import summary_of
 from latebind.errors import MalformedElf, NotFound, Tried
-from latebind.search.rules import Rules, Via
+from latebind.search.rules import CACHE_SAYS_SO, Rules, Via
 from latebind.value import Value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
     from typing import Final, TypeAlias
 
     from latebind.elf import Elf
     from latebind.elf.summary import Summary
     from latebind.search.environment import Environment
     from latebind.search.files import Files
+    from latebind.search.rules import Candidate
 
     Owners: TypeAlias = tuple[tuple[str, Summary], ...]
     """The objects whose own search paths count, with the paths that $ORIGIN depends on."""
@@ -335,8 +336,18 @@ class Search:
         key = (name, owners) if owners else name
         known = self._places.get(key)
         if known is None:
-            known = self._places[key] = self._look_for(name, loader)
+            known = self._places[key] = self._look_for(name, loader, owners)
         return known
+
+    def cached(self, name: str) -> Place | None:
+        """Where the cache leads `name` for a loader without a search path of its own, where nothing comes before it."""
+        known = self._places.get(name)
+        if known is None and not (self.env.library_path or self.env.is_musl or "/" in name or "$" in name):
+            path = self.env.cache.lookup(name, self.env.cache_flags, self.env.hwcaps)
+            file = None if path is None else self._acceptable(path, [])
+            if path is not None and file is not None:
+                known = self._places[name] = Place(name, path, Via.CACHE, CACHE_SAYS_SO, file)
+        return known if isinstance(known, Place) else None
 
     def _owners_for(self, name: str, loader: Found) -> Owners:
         """The objects on which it depends where `name` leads when `loader` asks; rules.py says why these."""
@@ -362,13 +373,35 @@ class Search:
         """Who loaded it; at the end the root, whose DT_RPATH serves everyone."""
         return self.objects[found.loader or 0] if found.index else None
 
-    def _look_for(self, name: str, loader: Found) -> Place | tuple[Tried, ...]:
+    def _look_for(self, name: str, loader: Found, owners: Owners) -> Place | tuple[Tried, ...]:
+        file = loader.place.summary
+        tried: list[Tried] = []
+        plain = not (self.env.is_musl or self._rules.has_tokens or "/" in name or "$" in name)
+        if plain and file.runpath is None and not file.flags_1 & DF_1_NODEFLIB:
+            if not owners:
+                return self._first(name, self._rules.common(name, loader, tried), tried)
+            place = self._first(name, self._rules.inherited(name, self._chain(loader)), tried)
+            if isinstance(place, Place):
+                return place
+            rest = self._places.get(name)  # where it leads without DT_RPATH, which is the same for all
+            if rest is None:
+                rest = self._places[name] = self._look_for(name, loader, ())
+            return rest if isinstance(rest, Place) else place + rest
+        return self._first(name, self._rules.candidates(name, self._chain(loader), tried), tried)
+
+    def _chain(self, loader: Found) -> list[Found]:
+        """`loader`, who loaded it, and so on up to the root."""
         chain, above = [loader], self._above(loader)
         while above is not None:
             chain.append(above)
             above = self._above(above)
-        tried: list[Tried] = []
-        for path, via, why in self._rules.candidates(name, chain, tried):
+        return chain
+
+    def _first(
+        self, name: str, candidates: Iterable[Candidate], tried: list[Tried]
+    ) -> Place | tuple[Tried, ...]:
+        """The first place that will do, or all that were tried."""
+        for path, via, why in candidates:
             file = self._acceptable(path, tried)
             if file is not None:
                 return Place(name, path, via, why, file)

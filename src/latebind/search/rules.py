@@ -16,7 +16,7 @@ from latebind.errors import Tried
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from typing import ClassVar, Protocol, TypeAlias
+    from typing import ClassVar, Final, Protocol, TypeAlias
 
     from latebind.elf.summary import Summary
     from latebind.search.environment import Environment
@@ -34,6 +34,10 @@ if TYPE_CHECKING:
         def summary(self) -> Summary:
             """Its file."""
             ...
+
+
+CACHE_SAYS_SO: Final = "ld.so.cache says so"
+"""The reason in words for what the cache led to."""
 
 
 class Via(str):
@@ -92,11 +96,18 @@ class Rules:
     # glibc --------------------------------------------------------------------------------------------------
 
     def _glibc(self, name: str, chain: Sequence[Owner], tried: list[Tried]) -> Iterator[Candidate]:
-        loader = chain[0]
-        if loader.summary.runpath is None:
-            for owner in chain:
-                if owner.summary.rpath:
-                    yield from self._listed(name, owner, owner.summary.rpath, Via.RPATH, "DT_RPATH")
+        if chain[0].summary.runpath is None:
+            yield from self.inherited(name, chain)
+        yield from self.common(name, chain[0], tried)
+
+    def inherited(self, name: str, owners: Sequence[Owner]) -> Iterator[Candidate]:
+        """The places that glibc's linker owes to DT_RPATH of the loading object and those above it."""
+        for owner in owners:
+            if owner.summary.rpath:
+                yield from self._listed(name, owner, owner.summary.rpath, Via.RPATH, "DT_RPATH")
+
+    def common(self, name: str, loader: Owner, tried: list[Tried]) -> Iterator[Candidate]:
+        """The places behind those, which depend on no other object than `loader`, and on most not even on that."""
         if self.env.library_path:
             yield from self._library_path(name, loader)
         if loader.summary.runpath:
@@ -106,7 +117,7 @@ class Rules:
         if cached is None:
             tried.append(Tried("/etc/ld.so.cache", "has no entry for it"))
         elif use_default or os.path.dirname(cached) not in self.env.system_dirs:
-            yield cached, Via.CACHE, "ld.so.cache says so"
+            yield cached, Via.CACHE, CACHE_SAYS_SO
         else:
             tried.append(Tried(cached, "in a default folder, which DF_1_NODEFLIB excludes"))
         if use_default:
