@@ -229,6 +229,7 @@ class Search:
         self._by_name: dict[str, Found] = {}
         self._by_file: dict[Summary, Found] = {}
         key = ("search", env, root.elf_class, root.machine, root.data)
+        self._is_plain = not (env.library_path or env.is_musl)
         self._rules, self._places = files.kept(key, lambda: _remembered(env, files))
 
     def run(self, path: str | None = None) -> Closure:
@@ -342,7 +343,7 @@ class Search:
     def cached(self, name: str) -> Place | None:
         """Where the cache leads `name` for a loader without a search path of its own, where nothing comes before it."""
         known = self._places.get(name)
-        if known is None and not (self.env.library_path or self.env.is_musl or "/" in name or "$" in name):
+        if known is None and self._is_plain and "/" not in name and "$" not in name:
             path = self.env.cache.lookup(name, self.env.cache_flags, self.env.hwcaps)
             file = None if path is None else self._acceptable(path, [])
             if path is not None and file is not None:
@@ -374,20 +375,19 @@ class Search:
         return self.objects[found.loader or 0] if found.index else None
 
     def _look_for(self, name: str, loader: Found, owners: Owners) -> Place | tuple[Tried, ...]:
-        file = loader.place.summary
+        place = self._own_or_cached(name, loader) if owners else self.cached(name)
+        if place is not None:
+            return place
         tried: list[Tried] = []
-        plain = not (self.env.is_musl or self._rules.has_tokens or "/" in name or "$" in name)
-        if plain and file.runpath is None and not file.flags_1 & DF_1_NODEFLIB:
-            if not owners:
-                return self._first(name, self._rules.common(name, loader, tried), tried)
-            place = self._first(name, self._rules.inherited(name, self._chain(loader)), tried)
-            if isinstance(place, Place):
-                return place
-            rest = self._places.get(name)  # where it leads without DT_RPATH, which is the same for all
-            if rest is None:
-                rest = self._places[name] = self._look_for(name, loader, ())
-            return rest if isinstance(rest, Place) else place + rest
-        return self._first(name, self._rules.candidates(name, self._chain(loader), tried), tried)
+        return self._first(name, self._rules.candidates(name, self._chain(loader), tried), tried) or tuple(tried)
+
+    def _own_or_cached(self, name: str, loader: Found) -> Place | None:
+        """The same for a loader with search paths of its own or from above, where nothing lies between those and the cache."""
+        file, rules = loader.place.summary, self._rules
+        if not self._is_plain or "/" in name or "$" in name or file.flags_1 & DF_1_NODEFLIB:
+            return None
+        own = rules.inherited(name, self._chain(loader)) if file.runpath is None else rules.of_runpath(name, loader)
+        return self._first(name, own, []) or self.cached(name)
 
     def _chain(self, loader: Found) -> list[Found]:
         """`loader`, who loaded it, and so on up to the root."""
@@ -397,15 +397,13 @@ class Search:
             above = self._above(above)
         return chain
 
-    def _first(
-        self, name: str, candidates: Iterable[Candidate], tried: list[Tried]
-    ) -> Place | tuple[Tried, ...]:
-        """The first place that will do, or all that were tried."""
+    def _first(self, name: str, candidates: Iterable[Candidate], tried: list[Tried]) -> Place | None:
+        """The first place that will do; why the others will not is added to `tried`."""
         for path, via, why in candidates:
             file = self._acceptable(path, tried)
             if file is not None:
                 return Place(name, path, via, why, file)
-        return tuple(tried)
+        return None
 
     def _acceptable(self, path: str, tried: list[Tried]) -> Summary | None:
         """The file at `path`, where it is one that ld.so would take; else the reason in `tried`."""

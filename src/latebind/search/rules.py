@@ -98,20 +98,10 @@ class Rules:
     def _glibc(self, name: str, chain: Sequence[Owner], tried: list[Tried]) -> Iterator[Candidate]:
         if chain[0].summary.runpath is None:
             yield from self.inherited(name, chain)
-        yield from self.common(name, chain[0], tried)
-
-    def inherited(self, name: str, owners: Sequence[Owner]) -> Iterator[Candidate]:
-        """The places that glibc's linker owes to DT_RPATH of the loading object and those above it."""
-        for owner in owners:
-            if owner.summary.rpath:
-                yield from self._listed(name, owner, owner.summary.rpath, Via.RPATH, "DT_RPATH")
-
-    def common(self, name: str, loader: Owner, tried: list[Tried]) -> Iterator[Candidate]:
-        """The places behind those, which depend on no other object than `loader`, and on most not even on that."""
+        loader = chain[0]
         if self.env.library_path:
             yield from self._library_path(name, loader)
-        if loader.summary.runpath:
-            yield from self._listed(name, loader, loader.summary.runpath, Via.RUNPATH, "DT_RUNPATH")
+        yield from self.of_runpath(name, loader)
         use_default = not loader.summary.flags_1 & DF_1_NODEFLIB
         cached = self.env.cache.lookup(name, self.env.cache_flags, self.env.hwcaps)
         if cached is None:
@@ -123,6 +113,17 @@ class Rules:
         if use_default:
             for base, why in self._default:
                 yield base + name, Via.DEFAULT, why
+
+    def inherited(self, name: str, owners: Sequence[Owner]) -> Iterator[Candidate]:
+        """The places that glibc's linker owes to DT_RPATH of the loading object and those above it."""
+        for owner in owners:
+            if owner.summary.rpath:
+                yield from self._listed(name, owner, owner.summary.rpath, Via.RPATH, "DT_RPATH")
+
+    def of_runpath(self, name: str, loader: Owner) -> Iterator[Candidate]:
+        """The places that it owes to DT_RUNPATH of the loading object."""
+        if loader.summary.runpath:
+            yield from self._listed(name, loader, loader.summary.runpath, Via.RUNPATH, "DT_RUNPATH")
 
     # musl ---------------------------------------------------------------------------------------------------
 
