@@ -25,15 +25,26 @@ struct lb_reading { /* one file, read */
 int lb_file_open(const char *path, struct lb_identity *identity, enum lb_outcome *outcome);
 
 struct lb_ahead;
+struct lb_ahead_file; /* what is found under one path */
+
+enum { LB_AHEAD_FOLDERS = 4 };
 
 /* Starts to read the files at `paths`, in this order; NULL where memory is short. */
 struct lb_ahead *lb_ahead_start(const char *const *paths, size_t count);
 
-/* The file at the index `index` below `count`: waits for the thread where it is at it, and reads itself what is still to
- * be read.  What is returned stays until the end. */
-const struct lb_reading *lb_ahead_take(struct lb_ahead *ahead, size_t index);
+/* What the files need is likely to be in `folder`, too: it is read before the next of them.  More than LB_AHEAD_FOLDERS
+ * folders are not looked into. */
+void lb_ahead_look_into(struct lb_ahead *ahead, const char *folder);
 
-size_t lb_ahead_count(const struct lb_ahead *ahead);
+/* The file at `path`, where it is one of those to be read; else NULL. */
+struct lb_ahead_file *lb_ahead_find(struct lb_ahead *ahead, const char *path);
+
+/* What was read of it, or NULL where that is still to be done.  It stays until the end; of a file that has two paths it
+ * is the same. */
+const struct lb_reading *lb_ahead_peek(const struct lb_ahead_file *file);
+
+/* The same, but waits for the thread where it is at it, and reads itself what is still to be read. */
+const struct lb_reading *lb_ahead_take(struct lb_ahead *ahead, struct lb_ahead_file *file);
 
 /* Ends the thread and frees everything. */
 void lb_ahead_end(struct lb_ahead *ahead);

@@ -17,8 +17,11 @@ PyDoc_STRVAR(read_ahead_doc,
     "read_ahead(paths, /)\n--\n\n"
     "A thread that reads the files at `paths`, a list, in this order; it ends with what is returned.");
 PyDoc_STRVAR(take_ahead_doc,
-    "take_ahead(ahead, index, known, /)\n--\n\n"
-    "What `summarize` returns, of the file at `index` in the list that `ahead` reads.");
+    "take_ahead(ahead, path, known, /)\n--\n\n"
+    "What `summarize` returns; what `ahead` reads is not read again.");
+PyDoc_STRVAR(look_ahead_into_doc,
+    "look_ahead_into(ahead, folder, /)\n--\n\n"
+    "Have the thread read, too, what the files need, where it is in `folder`; this counts for the first few folders.");
 
 static PyObject *text_of(const char *text, const struct lb_string *string)
 {
@@ -96,19 +99,25 @@ static PyObject *summarize_file(int fd, const struct lb_identity *identity, PyOb
     return result;
 }
 
+static PyObject *summarize_path(const char *path, PyObject *known)
+{
+    struct lb_identity identity;
+    enum lb_outcome outcome;
+    int fd = lb_file_open(path, &identity, &outcome);
+    if (fd < 0)
+        return Py_NewRef(outcome == LB_FILE_ABSENT ? Py_False : Py_None);
+    PyObject *result = summarize_file(fd, &identity, known);
+    close(fd);
+    return result;
+}
+
 static PyObject *summarize(PyObject *Py_UNUSED(module), PyObject *args)
 {
     PyObject *path, *known;
     if (!PyArg_ParseTuple(args, "O&O!:summarize", PyUnicode_FSConverter, &path, &PyDict_Type, &known))
         return NULL;
-    struct lb_identity identity;
-    enum lb_outcome outcome;
-    int fd = lb_file_open(PyBytes_AsString(path), &identity, &outcome);
+    PyObject *result = summarize_path(PyBytes_AsString(path), known);
     Py_DECREF(path);
-    if (fd < 0)
-        return Py_NewRef(outcome == LB_FILE_ABSENT ? Py_False : Py_None);
-    PyObject *result = summarize_file(fd, &identity, known);
-    close(fd);
     return result;
 }
 
@@ -169,23 +178,8 @@ static PyObject *read_ahead(PyObject *Py_UNUSED(module), PyObject *args)
     return capsule;
 }
 
-static PyObject *take_ahead(PyObject *Py_UNUSED(module), PyObject *args)
+static PyObject *taken(const struct lb_reading *reading, PyObject *known)
 {
-    PyObject *capsule, *known;
-    Py_ssize_t index;
-    if (!PyArg_ParseTuple(args, "OnO!:take_ahead", &capsule, &index, &PyDict_Type, &known))
-        return NULL;
-    struct lb_ahead *ahead = PyCapsule_GetPointer(capsule, "ahead");
-    if (!ahead)
-        return NULL;
-    if (index < 0 || (size_t)index >= lb_ahead_count(ahead)) {
-        PyErr_SetString(PyExc_IndexError, "no such file is read ahead");
-        return NULL;
-    }
-    const struct lb_reading *reading;
-    Py_BEGIN_ALLOW_THREADS
-    reading = lb_ahead_take(ahead, (size_t)index);
-    Py_END_ALLOW_THREADS
     if (reading->outcome != LB_FILE_PLAIN)
         return Py_NewRef(reading->outcome == LB_FILE_ABSENT ? Py_False : Py_None);
     PyObject *result = known_file(known, &reading->identity);
@@ -194,11 +188,45 @@ static PyObject *take_ahead(PyObject *Py_UNUSED(module), PyObject *args)
     return tuple_of(reading->summary, reading->text, identity_of(&reading->identity));
 }
 
+static PyObject *take_ahead(PyObject *Py_UNUSED(module), PyObject *args)
+{
+    PyObject *capsule, *path, *known, *result;
+    if (!PyArg_ParseTuple(args, "OO&O!:take_ahead", &capsule, PyUnicode_FSConverter, &path, &PyDict_Type, &known))
+        return NULL;
+    struct lb_ahead *ahead = PyCapsule_GetPointer(capsule, "ahead");
+    struct lb_ahead_file *file = ahead ? lb_ahead_find(ahead, PyBytes_AsString(path)) : NULL;
+    const struct lb_reading *reading = file ? lb_ahead_peek(file) : NULL;
+    if (file && !reading) {
+        Py_BEGIN_ALLOW_THREADS
+        reading = lb_ahead_take(ahead, file);
+        Py_END_ALLOW_THREADS
+    }
+    if (!ahead)
+        result = NULL;
+    else
+        result = file ? taken(reading, known) : summarize_path(PyBytes_AsString(path), known);
+    Py_DECREF(path);
+    return result;
+}
+
+static PyObject *look_ahead_into(PyObject *Py_UNUSED(module), PyObject *args)
+{
+    PyObject *capsule, *folder;
+    if (!PyArg_ParseTuple(args, "OO&:look_ahead_into", &capsule, PyUnicode_FSConverter, &folder))
+        return NULL;
+    struct lb_ahead *ahead = PyCapsule_GetPointer(capsule, "ahead");
+    if (ahead)
+        lb_ahead_look_into(ahead, PyBytes_AsString(folder));
+    Py_DECREF(folder);
+    return ahead ? Py_NewRef(Py_None) : NULL;
+}
+
 static PyMethodDef functions[] = {
     {"summarize", summarize, METH_VARARGS, summarize_doc},
     {"summarize_bytes", summarize_bytes, METH_VARARGS, summarize_bytes_doc},
     {"read_ahead", read_ahead, METH_VARARGS, read_ahead_doc},
     {"take_ahead", take_ahead, METH_VARARGS, take_ahead_doc},
+    {"look_ahead_into", look_ahead_into, METH_VARARGS, look_ahead_into_doc},
     {NULL, NULL, 0, NULL},
 };
 

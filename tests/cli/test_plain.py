@@ -143,12 +143,15 @@ def test_a_reader_that_goes_away_is_no_news(extra: tuple[str, ...], unbuffered: 
 
 
 @pytest.mark.parametrize("extra", [(), THROUGH_CLICK])
-def test_a_full_disk_is_an_error(extra: tuple[str, ...]) -> None:
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize("count", [1, 30])
+def test_a_full_disk_is_an_error(extra: tuple[str, ...], unbuffered: str, count: int) -> None:
+    environment = {**os.environ, "PYTHONUNBUFFERED": unbuffered}
     with open("/dev/full", "w", encoding="ascii") as full:
-        command = [PROGRAM, "deps", *extra, "/bin/ls"]
-        run = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+        command = [PROGRAM, "deps", *extra, *["/bin/ls"] * count]
+        run = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False, env=environment)
     assert run.returncode == 1
-    assert "No space left on device" in run.stderr
+    assert run.stderr == "latebind: [Errno 28] No space left on device\n"
 
 
 @pytest.mark.parametrize("extra", [(), THROUGH_CLICK])

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from latebind._core import read_ahead, summarize, summarize_bytes, take_ahead
+from latebind._core import look_ahead_into, read_ahead, summarize, summarize_bytes, take_ahead
 from latebind.elf import dynamic as dyn
 from latebind.elf import read
-from latebind.elf.summary import Ahead, Summary, read_summary
+from latebind.elf.summary import Summary, read_summary
 from latebind.errors import LatebindError, MalformedElf, NotFound
 from support.image import Image
 
@@ -268,12 +268,12 @@ def test_files_that_are_read_ahead_are_what_they_are_when_read_one_by_one(tmp_pa
     os.mkfifo(tmp_path / "pipe")
     paths += [str(tmp_path / "absent"), str(tmp_path / "pipe"), str(tmp_path)]
     for order in (paths, paths[::-1]):  # behind the thread, and before it
-        ahead = Ahead(paths)
-        assert [ahead.summarize(path, {}) for path in order] == [summarize(path, {}) for path in order]
-        assert [ahead.summarize(path, {}) for path in order[:3]] == [summarize(path, {}) for path in order[:3]]
+        ahead = read_ahead(paths)
+        assert [take_ahead(ahead, path, {}) for path in order] == [summarize(path, {}) for path in order]
+        assert [take_ahead(ahead, path, {}) for path in order[:3]] == [summarize(path, {}) for path in order[:3]]
     other = tmp_path / "other"
     other.write_bytes(Image().build())
-    assert Ahead(paths).summarize(str(other), {}) == summarize(str(other), {})  # not one of them
+    assert take_ahead(read_ahead(paths), str(other), {}) == summarize(str(other), {})  # not one of them
 
 
 def test_a_file_that_is_known_is_not_taken_from_what_was_read_ahead(tmp_path: Path) -> None:
@@ -281,13 +281,44 @@ def test_a_file_that_is_known_is_not_taken_from_what_was_read_ahead(tmp_path: Pa
     path.write_bytes(Image().build())
     status = path.stat()
     marker: Any = object()
-    assert Ahead([str(path)]).summarize(str(path), {(status.st_dev, status.st_ino): marker}) is marker
+    assert take_ahead(read_ahead([str(path)]), str(path), {(status.st_dev, status.st_ino): marker}) is marker
+
+
+def test_a_file_under_two_names_is_read_ahead_once(tmp_path: Path) -> None:
+    path, link = tmp_path / "one", tmp_path / "two"
+    path.write_bytes(Image().build())
+    link.symlink_to(path)
+    for paths in ([path, link], [link, path], [path, path, link]):
+        ahead = read_ahead([str(p) for p in paths])
+        found = [take_ahead(ahead, str(p), {}) for p in (path, link)]
+        assert found == [summarize(str(path), {})] * 2
+
+
+def test_what_files_need_is_read_ahead_from_the_folders_that_are_named(tmp_path: Path) -> None:
+    image = Image()
+    image.tags.append((dyn.DT_NEEDED, image.string("libother.so")))
+    data = image.build()
+    paths = [tmp_path / f"{number}" for number in range(20)]
+    for path in paths:
+        path.write_bytes(data)
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / "libother.so").write_bytes(Image().build())
+    ahead = read_ahead([str(path) for path in paths])
+    for number in range(6):  # more than are looked into
+        look_ahead_into(ahead, str(folder) if number == 1 else f"{folder}{number}")
+    wanted = {str(p): summarize(str(p), {}) for p in (*paths, folder / "libother.so", folder / "absent.so")}
+    for _ in range(2):
+        assert {path: take_ahead(ahead, path, {}) for path in wanted} == wanted
 
 
 def test_reading_ahead_can_end_before_it_is_done() -> None:
     paths = [f"/usr/bin/{name}" for name in sorted(os.listdir("/usr/bin"))]
-    for _ in range(20):
-        assert Ahead(paths).summarize(paths[-1], {}) == summarize(paths[-1], {})
+    for number in range(20):
+        ahead = read_ahead(paths)
+        if number % 2:
+            look_ahead_into(ahead, "/lib/x86_64-linux-gnu")
+        assert take_ahead(ahead, paths[-1], {}) == summarize(paths[-1], {})
 
 
 def test_reading_ahead_refuses_what_is_no_list_of_paths() -> None:
@@ -295,7 +326,9 @@ def test_reading_ahead_refuses_what_is_no_list_of_paths() -> None:
         read_ahead([1])  # type: ignore[list-item]
     with pytest.raises(ValueError, match="null"):
         read_ahead(["a\0b"])
-    with pytest.raises(IndexError):
-        take_ahead(read_ahead([]), 0, {})
+    with pytest.raises(ValueError, match="null"):
+        look_ahead_into(read_ahead([]), "a\0b")
     with pytest.raises(ValueError, match="PyCapsule"):
-        take_ahead(None, 0, {})
+        take_ahead(None, "a", {})
+    with pytest.raises(ValueError, match="PyCapsule"):
+        look_ahead_into(None, "a")

@@ -37,8 +37,8 @@ class Folder:
 
     def shared(self, path: str) -> list[str] | None:
         """The tree of `path` from the graph; None where the graph leaves it alone."""
-        node = self.fresh.node(self.fresh.files.summary(path), path)
-        return None if node is None else Trees().text(node).decode("utf-8", "surrogateescape").splitlines()
+        below = self.fresh.below(self.fresh.files.summary(path), path)
+        return None if below is None else Trees().text(path, below).decode("utf-8", "surrogateescape").splitlines()
 
     def alone(self, path: str) -> list[str]:
         """The tree of `path` from its own closure, searched for afresh."""

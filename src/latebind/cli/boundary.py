@@ -31,10 +31,15 @@ def guarded(action: Callable[[], object]) -> int:
         print(file=sys.stderr)  # the prompt shall not stand behind ^C
         return INTERRUPTED
     except BrokenPipeError:
-        # Python would try to flush again at exit and complain; there is nobody left to write to.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()  # there is nobody left to write to
         return FINDING
     except (LatebindError, OSError) as error:
+        try:
+            sys.stdout.flush()
+        except OSError as unwritable:  # a full disk, for example; it may be `error` itself, met again
+            _drop_output()
+            if str(unwritable) != str(error):
+                complain(unwritable)
         complain(error)
         return FINDING
     return result if isinstance(result, int) else SUCCESS
@@ -44,6 +49,11 @@ def complain(error: Exception | str) -> None:
     """One message on standard error, after everything that was printed before."""
     sys.stdout.flush()
     print(f"latebind: {error}", file=sys.stderr)
+
+
+def _drop_output() -> None:
+    """Let standard output lead nowhere: what is left in its buffer would be written, and fail, again at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _accept_any_text() -> None:

@@ -43,9 +43,9 @@ def print_closures(
         else:
             file = open_summary(name, known, library_path)
             path = file.path
-        node = fresh.node(file, path) if shared else None
-        if node is not None:
-            print_utf8(trees.text(node))
+        below = fresh.below(file, path) if shared else None
+        if below is not None:
+            print_utf8(trees.text(path, below))
             return True
         closure = fresh.closure(file, path)
         optionals = None

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import stat
 
-from latebind._core import read_ahead, summarize, summarize_bytes, take_ahead
+from latebind._core import summarize, summarize_bytes, take_ahead
 from latebind.elf.numbers import ELFCLASS64
 from latebind.errors import MalformedElf, NotFound
 
@@ -116,34 +116,16 @@ def summarize_elf(elf: Elf) -> Summary:
     return Summary(elf.path, None, summarize_bytes(elf.data, elf.identity), elf)
 
 
-class Ahead:
-    """Files of which a thread reads what `read_summary` will be asked for; each of `places` is given once.
-
-    It reads while the search does other things, so that most are read already when the search comes to them.
-    """
-
-    def __init__(self, places: list[str]) -> None:
-        self._reading = read_ahead(places)
-        self._index = {place: index for index, place in enumerate(places)}
-
-    def summarize(self, place: str, known: dict[tuple[int, int], Any]) -> Any:
-        """What the core says of the file at `place`, whether it is one of them or not."""
-        index = self._index.get(place)
-        return summarize(place, known) if index is None else take_ahead(self._reading, index, known)
-
-
 def read_summary(
-    place: str, path: str, known: dict[tuple[int, int], Summary], ahead: Ahead | None = None
+    place: str, path: str, known: dict[tuple[int, int], Summary], ahead: object = None
 ) -> Summary | NotFound | MalformedElf:
     """The summary of the file at `place`, which errors call `path`.
 
     `known` has those read before, by device and inode; a new one is added. `NotFound` and `MalformedElf` are returned,
-    since a search tries many places; raises `SystemFailure` as `read` does. What `ahead` has read counts.
+    since a search tries many places; raises `SystemFailure` as `read` does. `ahead` is what `read_ahead` of the core
+    returned: what it has read, or is going to, is not read again.
     """
-    if ahead is None:  # noqa: SIM108  (mypy would take the other's Any for what is in `known`)
-        values = summarize(place, known)
-    else:
-        values = ahead.summarize(place, known)
+    values = summarize(place, known) if ahead is None else take_ahead(ahead, place, known)
     if isinstance(values, tuple):
         summary = Summary(path, place, values, None)
         known[values[0][:2]] = summary

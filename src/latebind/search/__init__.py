@@ -8,10 +8,11 @@ from latebind.search.closure import Closure, Found, Missing, Place, Resident, fi
 from latebind.search.environment import Environment
 from latebind.search.files import Files
 from latebind.search.fresh import fresh_closure
-from latebind.search.graph import Fresh, Node
+from latebind.search.graph import Below, Fresh, Node
 from latebind.search.rules import Via
 
 __all__ = [
+    "Below",
     "Closure",
     "Environment",
     "Files",

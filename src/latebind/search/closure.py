@@ -13,18 +13,19 @@ from __future__ import annotations
 from latebind.elf.numbers import DF_1_NODEFLIB, ET_DYN, ET_EXEC
 from latebind.elf.summary import summary_of
 from latebind.errors import MalformedElf, NotFound, Tried
-from latebind.search.rules import Rules, Via
+from latebind.search.rules import CACHE_SAYS_SO, Rules, Via
 from latebind.value import Value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
     from typing import Final, TypeAlias
 
     from latebind.elf import Elf
     from latebind.elf.summary import Summary
     from latebind.search.environment import Environment
     from latebind.search.files import Files
+    from latebind.search.rules import Candidate
 
     Owners: TypeAlias = tuple[tuple[str, Summary], ...]
     """The objects whose own search paths count, with the paths that $ORIGIN depends on."""
@@ -228,6 +229,7 @@ class Search:
         self._by_name: dict[str, Found] = {}
         self._by_file: dict[Summary, Found] = {}
         key = ("search", env, root.elf_class, root.machine, root.data)
+        self._is_plain = not (env.library_path or env.is_musl)
         self._rules, self._places = files.kept(key, lambda: _remembered(env, files))
 
     def run(self, path: str | None = None) -> Closure:
@@ -335,8 +337,18 @@ class Search:
         key = (name, owners) if owners else name
         known = self._places.get(key)
         if known is None:
-            known = self._places[key] = self._look_for(name, loader)
+            known = self._places[key] = self._look_for(name, loader, owners)
         return known
+
+    def cached(self, name: str) -> Place | None:
+        """Where the cache leads `name` for a loader without a search path of its own, where nothing comes before it."""
+        known = self._places.get(name)
+        if known is None and self._is_plain and "/" not in name and "$" not in name:
+            path = self.env.cache.lookup(name, self.env.cache_flags, self.env.hwcaps)
+            file = None if path is None else self._acceptable(path, [])
+            if path is not None and file is not None:
+                known = self._places[name] = Place(name, path, Via.CACHE, CACHE_SAYS_SO, file)
+        return known if isinstance(known, Place) else None
 
     def _owners_for(self, name: str, loader: Found) -> Owners:
         """The objects on which it depends where `name` leads when `loader` asks; rules.py says why these."""
@@ -362,17 +374,36 @@ class Search:
         """Who loaded it; at the end the root, whose DT_RPATH serves everyone."""
         return self.objects[found.loader or 0] if found.index else None
 
-    def _look_for(self, name: str, loader: Found) -> Place | tuple[Tried, ...]:
+    def _look_for(self, name: str, loader: Found, owners: Owners) -> Place | tuple[Tried, ...]:
+        place = self._own_or_cached(name, loader) if owners else self.cached(name)
+        if place is not None:
+            return place
+        tried: list[Tried] = []
+        return self._first(name, self._rules.candidates(name, self._chain(loader), tried), tried) or tuple(tried)
+
+    def _own_or_cached(self, name: str, loader: Found) -> Place | None:
+        """The same for a loader with search paths of its own or from above, where nothing lies between those and the cache."""
+        file, rules = loader.place.summary, self._rules
+        if not self._is_plain or "/" in name or "$" in name or file.flags_1 & DF_1_NODEFLIB:
+            return None
+        own = rules.inherited(name, self._chain(loader)) if file.runpath is None else rules.of_runpath(name, loader)
+        return self._first(name, own, []) or self.cached(name)
+
+    def _chain(self, loader: Found) -> list[Found]:
+        """`loader`, who loaded it, and so on up to the root."""
         chain, above = [loader], self._above(loader)
         while above is not None:
             chain.append(above)
             above = self._above(above)
-        tried: list[Tried] = []
-        for path, via, why in self._rules.candidates(name, chain, tried):
+        return chain
+
+    def _first(self, name: str, candidates: Iterable[Candidate], tried: list[Tried]) -> Place | None:
+        """The first place that will do; why the others will not is added to `tried`."""
+        for path, via, why in candidates:
             file = self._acceptable(path, tried)
             if file is not None:
                 return Place(name, path, via, why, file)
-        return tuple(tried)
+        return None
 
     def _acceptable(self, path: str, tried: list[Tried]) -> Summary | None:
         """The file at `path`, where it is one that ld.so would take; else the reason in `tried`."""

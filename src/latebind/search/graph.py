@@ -2,7 +2,7 @@
 
 Where a name leads depends on who asks: on the search paths of the loaders, and on what has come already under that
 name (closure.py). In most closures neither makes a difference: nothing in them has a DT_RPATH, which is inherited, and
-each name means one file. Those share one graph here. For any other file `Graph.root` is None: its closure stands alone.
+each name means one file. Those share one graph here. For any other file `Graph.below` is None: its closure stands alone.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 _ALONE: Final = 1
 """The bit in `Node.reach` of what must be searched for alone."""
 _DEEPEST: Final = 100
+_NOT_LOADED: Final = (ET_REL, ET_CORE)
 
 
 class Node:
@@ -44,6 +45,17 @@ class Node:
         """The bits of what must not be in one closure with it, or with one of those below it."""
 
 
+class Below:
+    """What hangs below a file: `children`, what they reach, and what must not be in one closure with them."""
+
+    __slots__ = ("children", "clash", "reach")
+
+    def __init__(self, children: tuple[Node, ...], reach: int, clash: int) -> None:
+        self.children = children
+        self.reach = reach
+        self.clash = clash
+
+
 class Graph:
     """The graph for files of the kind of `file` in one environment, whose own paths hold no $ORIGIN."""
 
@@ -53,26 +65,27 @@ class Graph:
         self._search = Search(file, files, env, self._residents)
         self._nodes: dict[object, Node] = {}  # by name, or by name and the object whose DT_RUNPATH counts
         self._by_place: dict[object, Node] = {}
-        self._below: dict[tuple[str, ...], tuple[tuple[Node, ...], int, int]] = {}  # of roots, by what they need
+        self._below: dict[tuple[str, ...], Below] = {}  # of roots without DT_RUNPATH, by what they need
         self._by_alias: dict[str, int] = {}  # the bits of the nodes that answer to a name
         self._by_file: dict[Summary, int] = {}
         self._next = _ALONE << 1
 
-    def root(self, file: Summary, path: str) -> Node | None:
-        """The closure of `file`, asked for by `path`, as a node, where nothing in it must be searched for alone."""
-        if not _is_plain(file) or file is self._linker_file or file.type in (ET_REL, ET_CORE):
+    def below(self, file: Summary, path: str) -> Below | None:
+        """The closure of `file`, asked for by `path`, without itself, where nothing in it must be searched for alone."""
+        below = self._below.get(file.needed) if file.runpath is None else None
+        if file is self._linker_file or file.type in _NOT_LOADED or not _is_plain(file):
             return None
-        node = Node(Place(path, path, Via.ROOT, "the file itself", file), 0)
-        known = self._below.get(file.needed) if file.runpath is None else None
-        if known is not None:
-            node.children, node.reach, node.clash = known
-        else:
+        if below is None:
+            node = Node(Place(path, path, Via.ROOT, "the file itself", file), 0)
             self._hang_below(node, 0)
+            below = Below(node.children, node.reach, node.clash)
             if file.runpath is None:
-                self._below[file.needed] = node.children, node.reach, node.clash
+                self._below[file.needed] = below
         # What asks for the root by its name gets it, not what the name leads to.
-        clash = node.clash | self._aliases(file, path)
-        return None if node.reach & (clash | _ALONE) else node
+        clash = below.clash | self._by_file.get(file, 0) | self._by_alias.get(path, 0) | _ALONE
+        if file.soname:
+            clash |= self._by_alias.get(file.soname, 0)
+        return None if below.reach & clash else below
 
     def _aliases(self, file: Summary, *names: str) -> int:
         """The bits of the nodes that share a name or the file with this one."""
@@ -127,7 +140,10 @@ class Graph:
         resident = self._residents.by_name.get(name)
         if resident is not None:
             return place_of_resident(name, resident)
-        place = self._search.place_of(name, Found(0, loader.place, None, None))
+        place = self._search.cached(name) if loader.place.summary.runpath is None else None
+        place = place or self._search.place_of(name, Found(0, loader.place, None, None))
+        if isinstance(place, Place) and place.via is Via.CACHE:
+            self._search.files.expect_in(place.path.rpartition("/")[0] or "/")
         return place if isinstance(place, Place) and self._residents.of_file(place.summary) is None else None
 
 
@@ -162,11 +178,11 @@ class Fresh:
         """The environment in which `file` is loaded."""
         return self._surroundings(file)[0]
 
-    def node(self, file: Summary, path: str) -> Node | None:
-        """The same as a node of a graph that many files share; None for a file that `closure` must be asked about."""
+    def below(self, file: Summary, path: str) -> Below | None:
+        """The same without the file itself, from a graph that many files share; None where `closure` must be asked."""
         try:
             graph = self._surroundings(file)[1] if file.is_dynamic else None
-            return None if graph is None else graph.root(file, path)
+            return None if graph is None else graph.below(file, path)
         except LatebindError:
             return None  # a broken file: `closure` comes to it in the order of its search, and says so
 

@@ -16,7 +16,7 @@ from latebind.errors import Tried
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from typing import ClassVar, Protocol, TypeAlias
+    from typing import ClassVar, Final, Protocol, TypeAlias
 
     from latebind.elf.summary import Summary
     from latebind.search.environment import Environment
@@ -34,6 +34,10 @@ if TYPE_CHECKING:
         def summary(self) -> Summary:
             """Its file."""
             ...
+
+
+CACHE_SAYS_SO: Final = "ld.so.cache says so"
+"""The reason in words for what the cache led to."""
 
 
 class Via(str):
@@ -92,26 +96,34 @@ class Rules:
     # glibc --------------------------------------------------------------------------------------------------
 
     def _glibc(self, name: str, chain: Sequence[Owner], tried: list[Tried]) -> Iterator[Candidate]:
+        if chain[0].summary.runpath is None:
+            yield from self.inherited(name, chain)
         loader = chain[0]
-        if loader.summary.runpath is None:
-            for owner in chain:
-                if owner.summary.rpath:
-                    yield from self._listed(name, owner, owner.summary.rpath, Via.RPATH, "DT_RPATH")
         if self.env.library_path:
             yield from self._library_path(name, loader)
-        if loader.summary.runpath:
-            yield from self._listed(name, loader, loader.summary.runpath, Via.RUNPATH, "DT_RUNPATH")
+        yield from self.of_runpath(name, loader)
         use_default = not loader.summary.flags_1 & DF_1_NODEFLIB
         cached = self.env.cache.lookup(name, self.env.cache_flags, self.env.hwcaps)
         if cached is None:
             tried.append(Tried("/etc/ld.so.cache", "has no entry for it"))
         elif use_default or os.path.dirname(cached) not in self.env.system_dirs:
-            yield cached, Via.CACHE, "ld.so.cache says so"
+            yield cached, Via.CACHE, CACHE_SAYS_SO
         else:
             tried.append(Tried(cached, "in a default folder, which DF_1_NODEFLIB excludes"))
         if use_default:
             for base, why in self._default:
                 yield base + name, Via.DEFAULT, why
+
+    def inherited(self, name: str, owners: Sequence[Owner]) -> Iterator[Candidate]:
+        """The places that glibc's linker owes to DT_RPATH of the loading object and those above it."""
+        for owner in owners:
+            if owner.summary.rpath:
+                yield from self._listed(name, owner, owner.summary.rpath, Via.RPATH, "DT_RPATH")
+
+    def of_runpath(self, name: str, loader: Owner) -> Iterator[Candidate]:
+        """The places that it owes to DT_RUNPATH of the loading object."""
+        if loader.summary.runpath:
+            yield from self._listed(name, loader, loader.summary.runpath, Via.RUNPATH, "DT_RUNPATH")
 
     # musl ---------------------------------------------------------------------------------------------------
 

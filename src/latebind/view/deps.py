@@ -10,12 +10,16 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Any, TypeAlias
 
-    from latebind.search import Closure, Node, Place
+    from latebind.search import Below, Closure, Node, Place
     from latebind.search.optional import BadNote, Optional, Optionals
 
     Parts: TypeAlias = tuple[tuple[str, str], ...]
     """Pieces of a line with their roles (view.look)."""
     Child: TypeAlias = Found | Missing | Optional | BadNote
+
+
+_BRANCH, _LAST, _BELOW, _BELOW_LAST = [f"\0{text}".encode() for text in ("├─ ", "└─ ", "│  ", "   ")]
+"""What stands before a line that is put together in UTF-8, and before those below it."""
 
 
 def tree(closure: Closure, look: Look = PLAIN, optionals: Optionals | None = None) -> list[str]:
@@ -35,7 +39,8 @@ class Trees:
         self._opened: dict[Place, Any] = {}  # the rest of a line behind its branches, as `_open` makes it
         self._named: dict[Place, Any] = {}
         self._chunks: dict[tuple[Node, int, bool], bytes] = {}
-        self._texts: dict[tuple[Node, ...], bytes] = {}
+        self._mentions: dict[tuple[Node, bool], bytes] = {}
+        self._texts: dict[Below, bytes] = {}
 
     def lines(self, closure: Closure, optionals: Optionals | None = None) -> list[str]:
         """The lines of one tree, as `tree` says."""
@@ -64,23 +69,26 @@ class Trees:
             lines.append(branch + rest if plain else fit(("dim", branch), *rest))
         return lines
 
-    def text(self, root: Node) -> bytes:
-        """The same tree with its last line's end, in UTF-8, from a graph that many files share.
+    def text(self, path: str, below: Below) -> bytes:
+        """The same tree with its last line's end, in UTF-8, of the file at `path`, from a graph that many files share.
 
         Only for a look that is plain. What hangs below a node depends on what has been met before; below most it is the
         same again and again.
         """
-        below = self._texts.get(root.children)
-        if below is None:
+        text = self._texts.get(below)
+        if text is None:
             # Lines are separated by zero bytes until here: no name can have one.
-            below = self._texts[root.children] = self._below(root, 0).replace(b"\0", b"\n") + b"\n"
-        return root.place.path.encode("utf-8", "surrogateescape") + below
+            text = self._texts[below] = self._lines_below(below.children, 0).replace(b"\0", b"\n") + b"\n"
+        return path.encode("utf-8", "surrogateescape") + text
 
-    def _below(self, node: Node, seen: int) -> bytes:
-        """The lines below `node`, each behind a separator; `seen` has the bits of the nodes that were met."""
+    def _lines_below(self, children: tuple[Node, ...], seen: int) -> bytes:
+        """The lines of `children` and below, each behind a separator; `seen` has the bits of the nodes that were met."""
         chunks = []
-        last = node.children[-1] if node.children else None
-        for child in node.children:
+        last = children[-1] if children else None
+        for child in children:
+            if child.bit & seen:
+                chunks.append(self._mentions.get((child, child is last)) or self._mention(child, last=child is last))
+                continue
             key = child, child.reach & seen, child is last
             chunk = self._chunks.get(key)
             if chunk is None:
@@ -90,13 +98,18 @@ class Trees:
         return b"".join(chunks)
 
     def _chunk(self, node: Node, seen: int, *, last: bool) -> bytes:
-        """The line of `node` and those below it."""
-        branch, deeper = ("\0└─ ", "\0   ") if last else ("\0├─ ", "\0│  ")
-        if node.bit & seen:
-            rest, below = self._name(node.place), b""
-        else:
-            rest, below = self._open(node.place), self._below(node, seen | node.bit).replace(b"\0", deeper.encode())
-        return f"{branch}{rest}".encode("utf-8", "surrogateescape") + below
+        """The line of `node`, which is met for the first time, and those below it."""
+        line = (_LAST if last else _BRANCH) + self._open(node.place).encode("utf-8", "surrogateescape")
+        if not node.children:
+            return line
+        deeper = _BELOW_LAST if last else _BELOW
+        return line + self._lines_below(node.children, seen | node.bit).replace(b"\0", deeper)
+
+    def _mention(self, node: Node, *, last: bool) -> bytes:
+        """The line of `node` where it was met before."""
+        text = (_LAST if last else _BRANCH) + self._name(node.place).encode("utf-8", "surrogateescape")
+        self._mentions[node, last] = text
+        return text
 
     def _open(self, place: Place) -> Any:
         """What `lines` puts behind the branches: parts, or their text where nothing will be coloured or cut."""
