@@ -117,6 +117,85 @@ void *look(void *unused) { (void)unused; return (void *)(intptr_t)failed(); }
             )
         },
     ),
+    "dlinfo: the search path": Scenario(
+        """
+        void *a = open_it("liba.so", RTLD_NOW), *b = open_it("libb.so", RTLD_NOW);
+        paths(a); paths(b); paths(open_it("libc_.so", RTLD_NOW));
+        """,
+        "here/one here/two / . here/env relative/env @\n"
+        "here/env relative/env here/one here/b @\n"
+        "here/env relative/env\n",
+        {
+            "b": Plugin("int b(void) { return 1; }", flags=("-Wl,-rpath,$ORIGIN/one//:$ORIGIN/b:${ORIGIN}/one",)),
+            "a": Plugin(
+                "int a(void) { return 1; }",
+                flags=("-Wl,--disable-new-dtags,-rpath,$ORIGIN/one:$ORIGIN/two/:/::$ORIGIN/one",),
+            ),
+            "c_": Plugin("int c(void) { return 1; }", flags=("-Wl,-z,nodefaultlib",)),
+        },
+        top=r"""
+void paths(void *handle)
+{
+    Dl_serinfo size, *info;
+    if (dlinfo(handle, RTLD_DI_SERINFOSIZE, &size)) { say("%s", dlerror()); return; }
+    info = malloc(size.dls_size); *info = size;
+    if (dlinfo(handle, RTLD_DI_SERINFO, info) || info->dls_cnt != size.dls_cnt) { say("%s", dlerror()); return; }
+    size_t used = (char *)&info->dls_serpath[info->dls_cnt] - (char *)info;
+    int defaults = 0;
+    for (unsigned i = 0; i < info->dls_cnt; i++) {
+        const char *name = info->dls_serpath[i].dls_name;
+        used += strlen(name) + 1;
+        if (!strncmp(name, folder, strlen(folder))) printf("%shere%s", i ? " " : "", name + strlen(folder));
+        else if (!strncmp(name, "/lib", 4) || !strncmp(name, "/usr/lib", 8)) defaults++;
+        else printf("%s%s", i ? " " : "", name);
+    }
+    /* The machine's own folders differ, but not their number here. */
+    say("%s", !defaults ? "" : defaults == 4 ? " @" : " ?");
+    if (used != size.dls_size) say("used %zu of %zu", used, (size_t)size.dls_size);
+}
+""",
+    ),
+    "dlinfo: the search path of what was needed": Scenario(
+        """
+        void *a = open_it("liba.so", RTLD_NOW), *b = open_it("libb.so", RTLD_NOW); tell2(first(a), first(b));
+        """,
+        "1 1 .\n",
+        {
+            "b": Plugin("int b(void) { return 1; }"),
+            "a": Plugin("int a(void) { return 1; }", ("b",), flags=("-Wl,--disable-new-dtags,-rpath,$ORIGIN/of_a",)),
+        },
+        top=r"""
+int first(void *handle)
+{
+    Dl_serinfo size, *info;
+    dlinfo(handle, RTLD_DI_SERINFOSIZE, &size);
+    info = malloc(size.dls_size); *info = size;
+    dlinfo(handle, RTLD_DI_SERINFO, info);
+    return strstr(info->dls_serpath[0].dls_name, "/of_a") != NULL;
+}
+""",
+    ),
+    "dlinfo: the program headers": Scenario(
+        """
+        void *a = open_it("liba.so", RTLD_NOW); const ElfW(Phdr) *headers; struct link_map *map;
+        int count = dlinfo(a, RTLD_DI_PHDR, &headers), dynamic = 0;
+        dlinfo(a, RTLD_DI_LINKMAP, &map);
+        for (int i = 0; i < count; i++)
+            dynamic += headers[i].p_type == PT_DYNAMIC && map->l_addr + headers[i].p_vaddr == (uintptr_t)map->l_ld;
+        tell2(count > 3, dynamic);
+        """,
+        "1 1 .\n",
+        {"a": Plugin("int a(void) { return 1; }")},
+    ),
+    "dlinfo: what no linker here answers": Scenario(
+        """
+        void *a = open_it("liba.so", RTLD_NOW); char room[4096];
+        int requests[] = {0, RTLD_DI_CONFIGADDR, RTLD_DI_PROFILENAME, RTLD_DI_PROFILEOUT, RTLD_DI_MAX + 1, -1};
+        for (int i = 0; i < 6; i++) tell2(dlinfo(a, requests[i], room), failed());
+        """,
+        "-1 1 .\n" * 6,
+        {"a": Plugin("int a(void) { return 1; }")},
+    ),
     "dlinfo": Scenario(
         """
         void *a = open_it("liba.so", RTLD_NOW); char origin[4096]; size_t module = 77; void *block; Lmid_t list = 77;

@@ -1,13 +1,14 @@
 """What dlopen(3) and its relatives do, told by C programs that run twice: under the system's linker and under ours.
 
 Each scenario (tests/linker/test_behaviour_*.py) is a driver that calls dlopen and the rest from C, and the plugins that
-it loads. The driver is loaded once by ctypes and once by latebind, each in a process of its own; what the two print must
+it loads. The driver is loaded once by ctypes and once by latebind, each in a process of its own; what they print must
 be the same, and is checked against what the documentation promises, so that both being wrong alike is seen too. The
 behaviours are those that glibc's and musl's manuals and test suites name; the sources are our own.
 """
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from dataclasses import dataclass, field
@@ -142,7 +143,12 @@ def prepare(cc: Compiler, scenario: Scenario) -> Path:
 def printed(by: str, driver: Path) -> str:
     """What the driver prints under one linker."""
     done = subprocess.run(
-        [sys.executable, "-c", RUN, by, str(driver)], capture_output=True, text=True, check=False, timeout=120
+        [sys.executable, "-c", RUN, by, str(driver)],
+        env={**os.environ, "LD_LIBRARY_PATH": f"{driver.parent}/env//:relative/env:{driver.parent}/env"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
     )
     assert done.returncode == 0, f"under {by}: {done.returncode}\n{done.stdout}\n{done.stderr}"
     return done.stdout

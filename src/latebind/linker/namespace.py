@@ -243,9 +243,10 @@ class Namespace:
             sweep_later(self)
 
     def take_unheld(self) -> tuple[list[LoadedObject], bool]:
-        """The objects that nobody holds any more, dependents last, which are no members from now on; and whether
-        others linger. Each is asked once: a thread may end at any time, and its object must not be forgotten then.
-        Under the lock.
+        """The objects that nobody holds any more, dependents last; and whether others linger. Under the lock.
+
+        The first are no members from now on. Each is asked once whether it lingers: a thread may end at any time, and
+        its object must not be forgotten then.
         """
         lingering = [o for o in self._own if o.lingers]
         kept = reachable([*(o for o in self._own if o.opened or o.pinned), *lingering, *remaining])
