@@ -17,7 +17,7 @@ SOURCES := $(shell find src -name __pycache__ -prune -o \( -type d -o -type f ! 
            meson.build pyproject.toml README.md LICENSE
 
 .DEFAULT_GOAL := help
-.PHONY: fuzz help setup system-packages all-packages core demo test test-all lint format bench docs wheel clean
+.PHONY: flips fuzz help setup system-packages all-packages core demo test test-all lint format bench docs wheel clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
@@ -85,6 +85,9 @@ $(VENV)/.fuzz: pyproject.toml $(VENV)/.tools
 
 fuzz: setup $(VENV)/.fuzz ## look for inputs that break the readers, SECONDS=60 for each
 	@tests/fuzz/run $(BIN)/python $(or $(SECONDS),60) $(RUNS)
+
+flips: setup ## damage libraries 100,000 times, plan all and load a part; goes on where it stopped
+	@$(BIN)/python tests/faults/campaign.py build/flips $(ARGS)
 
 $(VENV)/.bench: pyproject.toml $(VENV)/.tools
 	@$(BIN)/python tools/requirements.py bench > $(VENV)/requirements-bench.txt

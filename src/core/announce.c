@@ -1,8 +1,9 @@
 /* Tells the unwinder about an object's frames, so that C++ exceptions, thread cancellation and backtraces pass.
  *
  * Unwinders ask dl_iterate_phdr or _dl_find_object, which do not know our objects; but libgcc also takes tables that
- * are registered by hand (__register_frame, gcc/unwind-dw2-fde.c).  It wants the .eh_frame section itself, which must end
- * with a zero length, and offers no length of its own.  The section is found through the header that PT_GNU_EH_FRAME
+ * are registered by hand (__register_frame_info, libgcc/unwind-dw2-fde.c), as crtstuff.c does in static programs.  It
+ * wants the .eh_frame section itself, which must end with a zero length, and offers no length of its own; and room for
+ * its record.  (__register_frame makes the room itself, and writes to address 0 where there is no memory.)  The section is found through the header that PT_GNU_EH_FRAME
  * names (LSB core, 10.6.2) and walked once to see that it is sound and ends inside its segment.  Nothing is done when no
  * unwinder is in the process: announcements are made up for when one has come (execute.c). */
 #define _GNU_SOURCE
@@ -25,7 +26,8 @@ static void *find(void *scope, const char *name)
 
 static bool find_functions(void *scope, struct lb_unwinder *u)
 {
-    void *enlist = find(scope, "__register_frame"), *delist = enlist != NULL ? find(scope, "__deregister_frame") : NULL;
+    void *enlist = find(scope, "__register_frame_info");
+    void *delist = enlist != NULL ? find(scope, "__deregister_frame_info") : NULL;
     if (enlist == NULL || delist == NULL)
         return false;
     void *backtrace = find(scope, "_Unwind_Backtrace"), *address_of = find(scope, "_Unwind_GetIP");
@@ -170,13 +172,13 @@ void lb_announce(struct lb_image *image, const struct lb_unwinder *unwinder)
         return;
     }
     image->frames_are_sound = true;
-    image->frames = (struct lb_frames){image->base + eh_frame, unwinder->delist};
-    unwinder->enlist(lb_pointer(image->frames.address));
+    image->frames = (struct lb_frames){.address = image->base + eh_frame, .delist = unwinder->delist};
+    unwinder->enlist(lb_pointer(image->frames.address), image->frames.record);
 }
 
 void lb_renounce(struct lb_image *image)
 {
     if (image->frames.address != 0)
-        image->frames.delist(lb_pointer(image->frames.address));
+        (void)image->frames.delist(lb_pointer(image->frames.address)); /* returns the record, which is ours */
     image->frames = (struct lb_frames){0};
 }

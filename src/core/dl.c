@@ -135,6 +135,55 @@ static int origin_of(const struct lb_image *image, char *result)
     return 0;
 }
 
+/* The folder's name, to be dropped with the answer, and how many there are; NULL for none, or with `failure` noted. */
+static const char *search_folder(const struct lb_image *image, unsigned index, struct lb_answer *answer)
+{
+    if (!lb_ask(answer, "search_folder", "(KI)", (unsigned long long)image->base, index)) {
+        fail("the interpreter that links is not there any more");
+        return NULL;
+    }
+    if (answer->value == 0 && answer->text != NULL)
+        fail(answer->text);
+    return answer->value == 0 ? NULL : answer->text;
+}
+
+static int measure_search_path(const struct lb_image *image, Dl_serinfo *info)
+{
+    size_t text = 0;
+    unsigned count = 0;
+    for (const char *name = ""; name != NULL; count += name != NULL) {
+        struct lb_answer answer;
+        name = search_folder(image, count, &answer);
+        text += name != NULL ? strlen(name) + 1 : 0;
+        lb_answer_drop(&answer);
+    }
+    info->dls_cnt = count;
+    info->dls_size = offsetof(Dl_serinfo, dls_serpath) + count * sizeof(Dl_serpath) + text;
+    return failure.is_pending ? -1 : 0;
+}
+
+/* The caller has room for `dls_size` bytes and `dls_cnt` entries (dlinfo(3)): the names go behind those. */
+static int tell_search_path(const struct lb_image *image, Dl_serinfo *info)
+{
+    size_t used = offsetof(Dl_serinfo, dls_serpath) + info->dls_cnt * sizeof(Dl_serpath);
+    for (unsigned i = 0; i < info->dls_cnt && !failure.is_pending; i++) {
+        struct lb_answer answer;
+        const char *name = search_folder(image, i, &answer);
+        size_t size = name != NULL ? strlen(name) + 1 : 0;
+        if (name == NULL || used > info->dls_size || size > info->dls_size - used)
+            fail("dlinfo: the search path has changed since its size was told");
+        else
+            info->dls_serpath[i] = (Dl_serpath){memcpy((char *)info + used, name, size), 0};
+        used += size;
+        lb_answer_drop(&answer);
+    }
+    return failure.is_pending ? -1 : 0;
+}
+
+#ifndef RTLD_DI_PHDR /* since glibc 2.35 */
+#define RTLD_DI_PHDR 11
+#endif
+
 int lb_dlinfo(void *handle, int request, void *result)
 {
     struct lb_image *image = image_of_handle(handle);
@@ -156,6 +205,13 @@ int lb_dlinfo(void *handle, int request, void *result)
     case RTLD_DI_TLS_DATA:
         *(void **)result = NULL;
         return image->tls.carrier != NULL ? dlinfo(image->tls.carrier, RTLD_DI_TLS_DATA, result) : 0;
+    case RTLD_DI_SERINFOSIZE:
+        return measure_search_path(image, result);
+    case RTLD_DI_SERINFO:
+        return tell_search_path(image, result);
+    case RTLD_DI_PHDR:
+        *(const Elf64_Phdr **)result = image->program_headers;
+        return image->program_header_count;
     default:
         fail("dlinfo: unsupported request");
         return -1;

@@ -111,17 +111,18 @@ struct lb_tls {
 };
 
 struct lb_unwinder { /* the process's functions that take and drop an .eh_frame section */
-    void (*enlist)(void *);
-    void (*delist)(void *);
+    void (*enlist)(const void *section, void *record);
+    void *(*delist)(const void *section);
     /* NULL where one of them is missing; looked up, because linking to them would bring an unwinder along */
     _Unwind_Reason_Code (*backtrace)(_Unwind_Trace_Fn, void *);
     _Unwind_Ptr (*address_of)(struct _Unwind_Context *);
     _Unwind_Word (*frame_of)(struct _Unwind_Context *);
 };
 
-struct lb_frames { /* what the unwinder was told */
+struct lb_frames { /* what the unwinder was told; must not move meanwhile */
     uint64_t address; /* 0: nothing */
-    void (*delist)(void *);
+    void *(*delist)(const void *section);
+    void *record[16]; /* libgcc's struct object (unwind-dw2-fde.h): six words, seven where it notes an end; glibc gives 8 */
 };
 
 struct lb_lazy { /* what a call through an unbound PLT slot is bound with; all zero where the object is bound at once */

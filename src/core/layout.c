@@ -108,10 +108,10 @@ static bool read_headers(struct reader *r)
 }
 
 /* The segments to map.  In order and apart, as the gABI has them; nothing that could overflow below. */
-static bool read_loads(struct reader *r)
+static bool read_loads(struct reader *r, uint64_t largest_page)
 {
     struct lb_layout *out = r->out;
-    uint64_t end = 0, align = PAGE;
+    uint64_t start = 0, end = 0, align = PAGE;
     for (uint32_t i = 0; i < r->header_count; i++) {
         const Elf64_Phdr *p = &r->headers[i];
         if (p->p_type != PT_LOAD)
@@ -120,13 +120,16 @@ static bool read_loads(struct reader *r)
             p->p_filesz > p->p_memsz || p->p_offset >= UINT64_C(1) << 47)
             return false;
         if (out->segment_count == 0)
-            out->record.low = p->p_vaddr & -PAGE;
+            start = p->p_vaddr;
         end = p->p_vaddr + p->p_memsz;
         align = p->p_align > align ? p->p_align : align;
         out->segments[out->segment_count++] = (struct lb_plan_segment){
             p->p_vaddr, p->p_offset, p->p_filesz, p->p_memsz, p->p_flags & (PF_R | PF_W | PF_X), 0};
     }
-    out->record.span = ((end + PAGE - 1) & -PAGE) - out->record.low;
+    /* Whole pages, however large they are where it will be loaded: up to what the file was aligned for. */
+    uint64_t page = align < largest_page ? align : largest_page;
+    out->record.low = start & -page;
+    out->record.span = (end + page - 1) / page * page - out->record.low;
     out->record.align = align;
     return out->segment_count != 0;
 }
@@ -308,11 +311,11 @@ static bool read_relocations(struct reader *r)
     return add_relocations(r, start, calls);
 }
 
-bool lb_layout_read(const struct lb_view *view, struct lb_layout *layout)
+bool lb_layout_read(const struct lb_view *view, uint64_t largest_page, struct lb_layout *layout)
 {
     struct reader r = {.view = view, .out = layout};
     memset(layout, 0, sizeof *layout);
-    if (!view->is64 || view->swap || !read_headers(&r) || !read_loads(&r) || !read_dynamic(&r) || !read_symbols(&r) ||
+    if (!view->is64 || view->swap || !read_headers(&r) || !read_loads(&r, largest_page) || !read_dynamic(&r) || !read_symbols(&r) ||
         !read_relocations(&r))
         return false;
     read_others(&r);

@@ -29,8 +29,9 @@ struct lb_layout {
     uint32_t stack_flags;
 };
 
-/* Reads the file in `view`; false where it is not plain, and then `layout` means nothing. */
-bool lb_layout_read(const struct lb_view *view, struct lb_layout *layout);
+/* Reads the file in `view`, which is for a machine whose pages have at most `largest_page` bytes, not 0; false where it is
+ * not plain, and then `layout` means nothing. */
+bool lb_layout_read(const struct lb_view *view, uint64_t largest_page, struct lb_layout *layout);
 
 /* The GNU build-id among the notes in `size` bytes of a PT_NOTE segment aligned to 4: returns its size, 0 if none. */
 uint32_t lb_build_id(const void *notes, uint64_t size, uint8_t out[LB_LAYOUT_BUILD_ID]);

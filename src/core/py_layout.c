@@ -45,16 +45,21 @@ static PyObject *layout(PyObject *module, PyObject *args)
 {
     Py_buffer buffer;
     int is64, little;
+    unsigned largest_page;
     const uint16_t one = 1;
     (void)module;
-    if (!PyArg_ParseTuple(args, "y*pp:layout", &buffer, &is64, &little))
+    if (!PyArg_ParseTuple(args, "y*ppI:layout", &buffer, &is64, &little, &largest_page))
         return NULL;
+    if (largest_page == 0) {
+        PyBuffer_Release(&buffer);
+        return PyErr_Format(PyExc_ValueError, "a page has bytes");
+    }
     struct lb_view view = {buffer.buf, (uint64_t)buffer.len, is64, little != *(const uint8_t *)&one};
     struct lb_layout *found = malloc(sizeof *found);
     PyObject *result = NULL;
     if (!found)
         PyErr_NoMemory();
-    else if (lb_layout_read(&view, found))
+    else if (lb_layout_read(&view, largest_page, found))
         result = layout_to_python(found);
     else
         result = Py_NewRef(Py_None);
@@ -65,8 +70,8 @@ static PyObject *layout(PyObject *module, PyObject *args)
 
 static PyMethodDef functions[] = {
     {"layout", layout, METH_VARARGS,
-     "layout(data, is64, little, /)\n--\n\n"
-     "Where the tables of a plain shared object are, or None where it is not plain: a tuple of what SymbolTable takes as\n"
+     "layout(data, is64, little, largest_page, /)\n--\n\n"
+     "Where the tables of a plain shared object, for a machine with pages up to that size, are, or None where it is not plain: a tuple of what SymbolTable takes as\n"
      "tables; what its bind takes as tables; the packed plan's record of it (struct lb_plan_object: mapping and tables,\n"
      "the rest zero); the records of its segments; its build-id (b'' if none); the flags of PT_GNU_STACK, -1 if none."},
     {NULL, NULL, 0, NULL},

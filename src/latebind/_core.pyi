@@ -51,7 +51,7 @@ _Layout: TypeAlias = tuple[
     tuple[int, int, int, int, int, int, int, int, int, int], tuple[tuple[int, int, bool], ...], bytes, bytes, bytes, int
 ]
 
-def layout(data: _Buffer, is64: bool, little: bool, /) -> _Layout | None: ...
+def layout(data: _Buffer, is64: bool, little: bool, largest_page: int, /) -> _Layout | None: ...
 
 @final
 class Bindings:

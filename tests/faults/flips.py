@@ -13,9 +13,11 @@ import ctypes
 import mmap
 import os
 import random
+import resource
 import signal
 import struct
 import sys
+import tempfile
 from pathlib import Path
 from typing import Final
 
@@ -27,6 +29,7 @@ REPORT: Final = struct.Struct("qQQq")  # struct report of crash.c
 NOBODY, LINKER, C_LIBRARY = range(3)
 SECONDS: Final = 1.0  # of processor time, for one load
 PATIENCE: Final = 20  # seconds of any time
+ROOM: Final = 1 << 30  # bytes of memory, for planning: a size in a damaged file is no reason to ask for more
 SHF_ALLOC: Final = 2
 SHF_EXECINSTR: Final = 4
 SHT_NOBITS: Final = 8
@@ -74,8 +77,11 @@ def plan_all(count: int, damage: Damage) -> tuple[int, int, int]:
     """Every damaged file planned, in this process."""
     planned = refused = 0
     files = Files()
+    room = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize() + ROOM
+    resource.setrlimit(resource.RLIMIT_AS, (room, resource.getrlimit(resource.RLIMIT_AS)[1]))
     for _ in range(count):
-        data, _, _ = damage.next()
+        data, done, _ = damage.next()
+        signal.alarm(PATIENCE)
         try:
             plan = make_plan(lb.read(data), files)
             _ = plan.bindings, plan.init_order, plan.unresolved, plan.missing
@@ -83,6 +89,9 @@ def plan_all(count: int, damage: Damage) -> tuple[int, int, int]:
         except lb.LatebindError as e:
             assert str(e)
             refused += 1
+        except BaseException as e:
+            e.add_note(done)
+            raise
     return planned, refused, 0
 
 
@@ -108,7 +117,7 @@ def watch(shim: ctypes.CDLL) -> None:
         shim.crash_range(ctypes.c_uint64(start), ctypes.c_uint64(end), owner)
 
 
-def load_all(count: int, damage: Damage, shim: ctypes.CDLL, folder: Path) -> tuple[int, int, int]:
+def load_all(count: int, damage: Damage, shim: ctypes.CDLL, damaged: Path) -> tuple[int, int, int]:
     """Every damaged file loaded and closed, each in a child."""
     watch(shim)
     shared = mmap.mmap(-1, 4096)
@@ -119,7 +128,7 @@ def load_all(count: int, damage: Damage, shim: ctypes.CDLL, folder: Path) -> tup
         shared[:] = bytes(4096)
         child = os.fork()
         if child == 0:
-            load_in_child(data, folder / "damaged.so" if number % 2 else None, shim, address)
+            load_in_child(data, damaged if number % 2 else None, shim, address)
         status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
         number_of_signal, pc, blamed, is_ours = REPORT.unpack_from(shared)
         planned = bool(shared[REPORT.size])
@@ -155,13 +164,14 @@ def load_in_child(data: bytes, path: Path | None, shim: ctypes.CDLL, shared: int
 
 def main(what: str, count: int, seed: int, library: str, paths: list[str]) -> None:
     """Do it, and print the three numbers."""
-    damage, folder = Damage(paths, seed), Path(library).parent
+    damage = Damage(paths, seed)
     for path in paths:
         lb.load(path, namespace=lb.Namespace()).close()  # imports what a load needs
     if what == "plan":
         print(*plan_all(count, damage))
     else:
-        print(*load_all(count, damage, ctypes.CDLL(library), folder))
+        with tempfile.TemporaryDirectory() as folder:
+            print(*load_all(count, damage, ctypes.CDLL(library), Path(folder, "damaged.so")))
 
 
 if __name__ == "__main__":

@@ -216,22 +216,22 @@ void free(void *block)
 
 static long frames;
 
-void __register_frame(void *frame)
+void __register_frame_info(const void *section, void *record)
 {
-    static void (*real)(void *);
+    static void (*real)(const void *, void *);
     if (real == NULL)
-        real = (void (*)(void *))next("__register_frame");
+        real = (void (*)(const void *, void *))next("__register_frame_info");
     __atomic_add_fetch(&frames, 1, __ATOMIC_RELAXED);
-    real(frame);
+    real(section, record);
 }
 
-void __deregister_frame(void *frame)
+void *__deregister_frame_info(const void *section)
 {
-    static void (*real)(void *);
+    static void *(*real)(const void *);
     if (real == NULL)
-        real = (void (*)(void *))next("__deregister_frame");
+        real = (void *(*)(const void *))next("__deregister_frame_info");
     __atomic_sub_fetch(&frames, 1, __ATOMIC_RELAXED);
-    real(frame);
+    return real(section);
 }
 
 long faults_frames(void) { return frames; }

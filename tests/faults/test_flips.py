@@ -2,69 +2,59 @@
 
 from __future__ import annotations
 
-import subprocess
+import fcntl
+import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from cases import CASES  # type: ignore[import-not-found]  # beside this test
-
-from latebind import NotFound, plan
-from support import needs
-from support.compiler import Compiler
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-HERE = Path(__file__).parent
-KINDS = ("tls", "tls-static", "tls-descriptor", "ifunc", "plain", "lazy", "textrel", "c++")
-REAL = ("libz.so.1", "libexpat.so.1", "libgomp.so.1", "libsqlite3.so.0")
+from campaign import Campaign, Outcome  # type: ignore[import-not-found]  # beside this test
 
 
-def flips(cc: Compiler, what: str, count: int, seed: int, real: Sequence[str] = ()) -> tuple[int, int, int]:
-    """(loaded or planned, refused, ended by the library's own code) of `count` damaged files."""
-    crash, paths = cc.folder / "crash.so", []
-    compiler = needs.program("cc", "gcc libc6-dev")
-    command = [compiler, "-shared", "-fPIC", "-O1", "-Wall", "-Wextra", "-o", str(crash), str(HERE / "crash.c")]
-    subprocess.run(command, check=True)
-    for kind in KINDS:
-        CASES[kind].prepare(Compiler(cc.folder / kind))
-        paths.append(str(cc.folder / kind / "libcase.so"))
-    for name in real:
-        try:
-            paths.append(plan(name).root.path)
-        except NotFound:
-            continue  # a machine without it has the others
-    program = [sys.executable, "-X", "faulthandler", str(HERE / "flips.py"), what, str(count), str(seed), str(crash)]
-    done = subprocess.run([*program, *paths], capture_output=True, text=True, check=False, timeout=3000)
-    assert done.returncode == 0, done.stderr[-3000:]
-    well, refused, ended = map(int, done.stdout.split())
-    assert well + refused + ended == count
-    return well, refused, ended
-
-
-@pytest.mark.parametrize("what", ["plan", "load"])
-def test_damage_is_refused_or_harmless(cc: Compiler, what: str) -> None:
-    well, refused, _ = flips(cc, what, {"plan": 600, "load": 200}[what], 1)
-    assert well > 0
-    assert refused > 0
+@pytest.mark.parametrize(("what", "count"), [("plan", 600), ("load", 200)])
+def test_damage_is_refused_or_harmless(tmp_path: Path, what: str, count: int) -> None:
+    outcome = Campaign(tmp_path, real=()).batch(what, count, 1)
+    assert outcome.finding == ""
+    assert outcome.count == count
+    assert outcome.well > 0
+    assert outcome.refused > 0
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", range(2, 6))
-def test_a_hundred_thousand_plans_of_damaged_files(cc: Compiler, seed: int) -> None:
-    well, refused, _ = flips(cc, "plan", 25_000, seed, REAL)
-    assert well > 1000
-    assert refused > 1000
+@pytest.mark.parametrize(("what", "count", "seed"), [
+    *(("plan", 25_000, seed) for seed in range(2, 6)),
+    *(("load", 4000, seed) for seed in range(6, 10)),
+])  # fmt: skip
+def test_a_hundred_thousand_damaged_files(tmp_path: Path, what: str, count: int, seed: int) -> None:
+    total = Outcome(0, 0, 0)
+    for outcome in Campaign(tmp_path).all(what, count, seed, 1):
+        assert outcome.finding == ""
+        total += outcome
+    assert total.count == count
+    assert total.well > count / 20
+    assert total.refused > count / 50
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("seed", range(6, 10))
-def test_loads_of_damaged_files(cc: Compiler, seed: int) -> None:
-    well, refused, _ = flips(cc, "load", 4000, seed, REAL)
-    assert well > 400
-    assert refused > 400
+def test_a_campaign_goes_on_where_it_stopped(tmp_path: Path) -> None:
+    campaign = Campaign(tmp_path, real=())
+    (campaign.outcomes / "plan-2000-3000000.json").write_text(json.dumps([1990, 10, 0, ""]))
+    assert list(campaign.all("plan", 2000, 3, 1)) == [Outcome(1990, 10, 0)]
+
+
+def test_a_batch_that_another_campaign_runs_is_left_to_it(tmp_path: Path) -> None:
+    campaign = Campaign(tmp_path, real=())
+    with (campaign.outcomes / "plan-10-1.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        assert campaign.batch("plan", 10, 1) is None
+    assert campaign.batch("plan", 10, 1).count == 10
+
+
+def test_a_finding_is_kept_with_what_to_repeat_it_by(tmp_path: Path) -> None:
+    campaign = Campaign(tmp_path, real=())
+    campaign.paths = [str(tmp_path / "none.so")]
+    outcome = campaign.batch("plan", 10, 7)
+    assert "plan, seed 7: status 1" in outcome.finding
+    assert campaign.batch("plan", 10, 7) == outcome

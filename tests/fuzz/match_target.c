@@ -70,7 +70,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         bind_all(&symbols, &list);
     }
     struct lb_layout layout;
-    if (lb_layout_read(&symbols.view, &layout) && layout.segment_count == 0)
+    if (lb_layout_read(&symbols.view, 65536, &layout) && layout.segment_count == 0)
         abort(); /* what is plain has something to map */
     lb_references_release(&list);
     lb_symbols_release(&symbols);

@@ -233,6 +233,7 @@ def test_the_python_side_has_the_same_flags(cc: Compiler) -> None:
     assert dl.dlinfo(library, dl.RTLD_DI_ORIGIN) == str(cc.folder)
     assert dl.dlinfo(library, dl.RTLD_DI_LMID) is lb.this_process()
     assert dl.dlinfo(library, dl.RTLD_DI_TLS_MODID) == 0
+    assert dl.dlinfo(library, dl.RTLD_DI_PHDR) == lb.read(path).segments
     assert dl.dlinfo(library, 99) is None
     assert "99" in str(dl.dlerror())
     assert dl.dlsym(dl.RTLD_DEFAULT, "next") is None
@@ -249,3 +250,32 @@ def test_the_python_side_has_the_same_flags(cc: Compiler) -> None:
 def test_default_and_next_are_no_libraries(where: int) -> None:
     assert lb.dl.dlsym(where, "no_such_symbol_anywhere") is None
     assert "no_such_symbol_anywhere" in str(lb.dl.dlerror())
+
+
+def test_a_search_path_that_does_not_fit_is_refused(cc: Compiler) -> None:
+    """As C must: the room is what RTLD_DI_SERINFOSIZE said before, and LD_LIBRARY_PATH may have grown since."""
+    text = """
+        #define _GNU_SOURCE
+        #include <dlfcn.h>
+        #include <stdlib.h>
+        long path(void *handle, int less, int fewer)
+        {
+            Dl_serinfo size, *info;
+            if (dlinfo(handle, RTLD_DI_SERINFOSIZE, &size)) return -2;
+            info = malloc(size.dls_size);
+            info->dls_size = size.dls_size - less, info->dls_cnt = size.dls_cnt + fewer;
+            int result = dlinfo(handle, RTLD_DI_SERINFO, info);
+            free(info);
+            return result < 0 ? -1 : (long)size.dls_size;
+        }
+    """
+    path = str(cc.shared(PLUGIN, name="libplugin.so"))
+    with lb.load(cc.shared(text, name="libasks.so")) as asks, lb.load(path) as library:
+        ask = asks.function("long path(void *, int, int)")
+        told = lb.dl.dlinfo(library, lb.dl.RTLD_DI_SERINFO)
+        assert isinstance(told, lb.dl.SearchInfo)
+        assert told.count == len(told.path) > 3
+        assert ask(library.handle, 0, 0) == told.size
+        assert ask(library.handle, 1, 0) == -1
+        assert ask(library.handle, 0, 1) == -1
+        assert lb.dl.dlinfo(library, lb.dl.RTLD_DI_SERINFOSIZE) == lb.dl.SearchInfo(told.size, told.count, ())

@@ -11,6 +11,7 @@ import pytest
 
 import latebind as lb
 from latebind.linker.lasting import Reason
+from latebind.linker.loaded import LoadedObject
 from support.machine import HERE
 
 if TYPE_CHECKING:
@@ -154,6 +155,19 @@ def test_code_stays_until_the_threads_destructors_have_run(cc: Compiler) -> None
             break
     assert not executable(path)
     assert space.objects == ()
+
+
+def test_a_thread_that_ends_while_its_library_is_closed_does_not_keep_it(
+    cc: Compiler, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its destructors have not run at the first question, and have at the next."""
+    path = cc.shared_cpp(LIVELY, name="liblively.so")
+    answers = iter([True])
+    library = lb.load(path, namespace=lb.Namespace())
+    monkeypatch.setattr(LoadedObject, "lingers", property(lambda o: o.path == str(path) and next(answers, False)))
+    library.close()
+    lb.load("libm.so.6").close()
+    assert not executable(path)
 
 
 def test_without_live_objects_it_is_unloaded_at_once(cc: Compiler) -> None:

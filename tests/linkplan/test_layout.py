@@ -46,7 +46,7 @@ def by_python(elf: Elf, monkeypatch: pytest.MonkeyPatch) -> tuple[object, ...]:
 def check(path: str | Path, monkeypatch: pytest.MonkeyPatch) -> bool:
     """Compare on one file; whether the core read it."""
     elf = read(path)
-    found = layout(elf.data, elf.source.is64, elf.source.little)
+    found = table.layout_of(elf)
     assert found is None or found == by_python(elf, monkeypatch)
     return found is not None
 
@@ -85,9 +85,25 @@ def test_every_library_of_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_foreign_file_is_not_plain(cc: Compiler) -> None:
     data = cc.shared(SOURCE).read_bytes()
     is64 = little = True
-    assert layout(data, is64, little) is not None
-    assert layout(data, not is64, little) is None
-    assert layout(data, is64, not little) is None
+    assert layout(data, is64, little, 4096) is not None
+    assert layout(data, not is64, little, 4096) is None
+    assert layout(data, is64, not little, 4096) is None
+
+
+@pytest.mark.parametrize("flags", [(), ("-Wl,-z,max-page-size=65536",), ("-Wl,-z,max-page-size=0x200000",)])
+def test_a_machine_with_larger_pages(cc: Compiler, flags: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The span is in its pages, or in smaller ones that the file was linked for."""
+    changed = bytearray(cc.shared(SOURCE, flags=flags).read_bytes())
+    struct.pack_into("<H", changed, 18, 183)  # e_machine: aarch64
+    elf = read(bytes(changed))
+    found = table.layout_of(elf)
+    assert found is not None
+    assert found == by_python(elf, monkeypatch)
+
+
+def test_a_page_has_bytes(cc: Compiler) -> None:
+    with pytest.raises(ValueError, match="a page has bytes"):
+        layout(cc.shared(SOURCE).read_bytes(), True, True, 0)  # noqa: FBT003
 
 
 def test_damaged_files_are_read_alike_or_not_at_all(cc: Compiler, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -104,7 +120,7 @@ def test_damaged_files_are_read_alike_or_not_at_all(cc: Compiler, monkeypatch: p
         for value in (0, 1, 0xFFFF, dice.randrange(1 << 16)):
             changed = bytearray(good)
             struct.pack_into("<H", changed, place, value)
-            found = layout(bytes(changed), is64, little)
+            found = layout(bytes(changed), is64, little, 4096)
             if found is None:
                 continue
             try:

@@ -17,6 +17,7 @@ from latebind.linker.lifetime import lock
 from latebind.linker.lookup import address_of, find_symbol
 from latebind.linker.modes import open_plan, plan_for
 from latebind.linker.namespace import Namespace, this_process, whose
+from latebind.linker.searching import search_path
 from latebind.linkplan import Kind, Role
 from latebind.linkplan.near import near_names
 from latebind.linkplan.resolve import bind_call
@@ -146,6 +147,21 @@ class Desk:
         if not opened:
             raise UnresolvedSymbol("dlsym", None, "a library that is not open through this handle")
         return opened[-1]
+
+    def search_folder(self, base: int, index: int) -> type_of_answer:
+        """(How many folders what the object at `base` needs is looked for in, the name of one) for RTLD_DI_SERINFO.
+
+        (0, why) where that cannot be told.
+        """
+        try:
+            found = whose(base)
+            if found is None:
+                return 0, "dlinfo: the library is not there any more"
+            with lock:
+                folders = search_path(*found)
+        except _REFUSALS as e:
+            return 0, _text(e)
+        return len(folders), folders[index] if index < len(folders) else None
 
     def namespace_id(self, base: int) -> type_of_answer:
         """The number of the namespace of the object at `base` (dlinfo's RTLD_DI_LMID)."""

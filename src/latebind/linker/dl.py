@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import os
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from latebind import _core
 from latebind.elf.bytesource import RuntimeAddress
-from latebind.elf.segment import PT_DYNAMIC
-from latebind.errors import LatebindError, UnresolvedSymbol, Unsupported
+from latebind.elf.segment import PT_DYNAMIC, Segment
+from latebind.errors import ClosedLibrary, LatebindError, UnresolvedSymbol, Unsupported
 from latebind.linker.desk import open_desk
 from latebind.linker.lifetime import lock
 from latebind.linker.lookup import address_of, find_symbol
@@ -32,8 +32,11 @@ from latebind.linker.modes import (
 )
 from latebind.linker.namespace import Namespace, this_process
 from latebind.linker.process import tls_of
+from latebind.linker.searching import search_path
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from latebind.linker.library import Library
 
 __all__ = [
@@ -44,6 +47,9 @@ __all__ = [
     "RTLD_DI_LINKMAP",
     "RTLD_DI_LMID",
     "RTLD_DI_ORIGIN",
+    "RTLD_DI_PHDR",
+    "RTLD_DI_SERINFO",
+    "RTLD_DI_SERINFOSIZE",
     "RTLD_DI_TLS_DATA",
     "RTLD_DI_TLS_MODID",
     "RTLD_GLOBAL",
@@ -55,6 +61,7 @@ __all__ = [
     "RTLD_NOW",
     "DlInfo",
     "LinkMap",
+    "SearchInfo",
     "dladdr",
     "dlclose",
     "dlerror",
@@ -71,7 +78,9 @@ RTLD_NEXT: Final = -1
 """For `dlsym`: the global scope behind its first object, the program, which is the caller."""
 LM_ID_BASE: Final = 0
 LM_ID_NEWLM: Final = -1
-RTLD_DI_LMID, RTLD_DI_LINKMAP, RTLD_DI_ORIGIN, RTLD_DI_TLS_MODID, RTLD_DI_TLS_DATA = 1, 2, 6, 9, 10
+RTLD_DI_LMID, RTLD_DI_LINKMAP, RTLD_DI_SERINFO, RTLD_DI_SERINFOSIZE, RTLD_DI_ORIGIN = 1, 2, 4, 5, 6
+RTLD_DI_TLS_MODID, RTLD_DI_TLS_DATA, RTLD_DI_PHDR = 9, 10, 11
+_HEAD, _ENTRY = 16, 16  # bytes of a Dl_serinfo before its entries, and of a Dl_serpath (<dlfcn.h>, 64 bits)
 
 _last = threading.local()
 
@@ -93,6 +102,15 @@ class LinkMap:
     addr: RuntimeAddress
     name: str
     ld: RuntimeAddress
+
+
+@dataclass(frozen=True, slots=True)
+class SearchInfo:
+    """A Dl_serinfo: the bytes that C needs for it, how many folders there are, and their names in order."""
+
+    size: int
+    count: int
+    path: tuple[str, ...]
 
 
 def _failed(error: Exception) -> None:
@@ -184,11 +202,16 @@ def dladdr(address: int) -> DlInfo | None:
     return DlInfo(path, RuntimeAddress(start), symbol, RuntimeAddress(at) if symbol is not None else None)
 
 
-def dlinfo(handle: Library, request: int) -> Namespace | LinkMap | str | int | None:
+type_of_information = Namespace | LinkMap | SearchInfo | tuple[Segment, ...] | str | int
+
+
+def dlinfo(handle: Library, request: int) -> type_of_information | None:
     """What `request` asks about a library; None, and `dlerror` says why.
 
     RTLD_DI_LMID: its `Namespace`. RTLD_DI_LINKMAP: a `LinkMap`. RTLD_DI_ORIGIN: its folder. RTLD_DI_TLS_MODID: its TLS
-    module id, 0 without TLS. RTLD_DI_TLS_DATA: the address of its TLS block in this thread, 0 without.
+    module id, 0 without TLS. RTLD_DI_TLS_DATA: the address of its TLS block in this thread, 0 without. RTLD_DI_SERINFO:
+    a `SearchInfo`, where what it needs and opens is looked for; RTLD_DI_SERINFOSIZE: the same without the names.
+    RTLD_DI_PHDR: its program headers.
     """
     try:
         return _information(handle, request)
@@ -197,21 +220,47 @@ def dlinfo(handle: Library, request: int) -> Namespace | LinkMap | str | int | N
         return None
 
 
-def _information(handle: Library, request: int) -> Namespace | LinkMap | str | int:
+def _information(handle: Library, request: int) -> type_of_information:
+    if handle.closed:
+        raise ClosedLibrary(handle.path)
+    if request not in _ANSWERS:
+        raise Unsupported(f"dlinfo request {request}", "is not answered here")
+    return _ANSWERS[request](handle)
+
+
+def _link_map(handle: Library) -> LinkMap:
     root = handle.closure[0]
-    if request == RTLD_DI_LMID:
-        return handle.namespace
-    if request == RTLD_DI_LINKMAP:
-        dynamic = root.elf.segment(PT_DYNAMIC)
-        return LinkMap(root.base, handle.path, RuntimeAddress(root.base + dynamic.vaddr if dynamic is not None else 0))
-    if request == RTLD_DI_ORIGIN:
-        return os.path.dirname(handle.path)
-    module = root.image.tls_module if root.image is not None else tls_of(root.base, handle.path)[0]
-    if request == RTLD_DI_TLS_MODID:
-        return module
-    if request == RTLD_DI_TLS_DATA:
-        return _core.tls_address(module, 0) if module else 0
-    raise Unsupported(f"dlinfo request {request}", "is not answered here")
+    dynamic = root.elf.segment(PT_DYNAMIC)
+    return LinkMap(root.base, handle.path, RuntimeAddress(root.base + dynamic.vaddr if dynamic is not None else 0))
+
+
+def _search_info(handle: Library) -> SearchInfo:
+    with lock:
+        path = tuple(search_path(handle.closure[0], handle.namespace))
+    size = _HEAD + sum(_ENTRY + len(os.fsencode(folder)) + 1 for folder in path)
+    return SearchInfo(size, len(path), path)
+
+
+def _tls_module(handle: Library) -> int:
+    root = handle.closure[0]
+    return root.image.tls_module if root.image is not None else tls_of(root.base, handle.path)[0]
+
+
+def _tls_data(handle: Library) -> int:
+    module = _tls_module(handle)
+    return _core.tls_address(module, 0) if module else 0
+
+
+_ANSWERS: Final[dict[int, Callable[[Library], type_of_information]]] = {
+    RTLD_DI_LMID: lambda handle: handle.namespace,
+    RTLD_DI_LINKMAP: _link_map,
+    RTLD_DI_SERINFO: _search_info,
+    RTLD_DI_SERINFOSIZE: lambda handle: replace(_search_info(handle), path=()),
+    RTLD_DI_ORIGIN: lambda handle: os.path.dirname(handle.path),
+    RTLD_DI_TLS_MODID: _tls_module,
+    RTLD_DI_TLS_DATA: _tls_data,
+    RTLD_DI_PHDR: lambda handle: handle.closure[0].elf.segments,
+}
 
 
 open_desk()

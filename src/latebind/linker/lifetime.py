@@ -90,8 +90,9 @@ def _sweep_one() -> None:
         _dispose()
         return
     at = _waiting[-1]
-    _leaving.extend(at.take_unheld())
-    (_lingering.add if any(o.lingers for o in at.members) else _lingering.discard)(at)
+    unheld, lingers = at.take_unheld()
+    _leaving.extend(unheld)
+    (_lingering.add if lingers else _lingering.discard)(at)
     if _waiting[-1] is at:
         del _waiting[-1]
 

@@ -242,12 +242,19 @@ class Namespace:
             root.opened -= 1
             sweep_later(self)
 
-    def take_unheld(self) -> list[LoadedObject]:
-        """The objects that nobody holds any more, dependents last; they are no members from now on. Under the lock."""
-        kept = reachable([*(o for o in self._own if o.opened or o.pinned or o.lingers), *remaining])
+    def take_unheld(self) -> tuple[list[LoadedObject], bool]:
+        """The objects that nobody holds any more, dependents last; and whether others linger. Under the lock.
+
+        The first are no members from now on. Each is asked once whether it lingers: a thread may end at any time, and
+        its object must not be forgotten then.
+        """
+        lingering = [o for o in self._own if o.lingers]
+        kept = reachable([*(o for o in self._own if o.opened or o.pinned), *lingering, *remaining])
         gone = [o for o in self._own if id(o) not in kept]
-        self._own = [o for o in self._own if id(o) in kept]
-        return gone if len(gone) < 2 else _dependents_last(gone)
+        left = [o for o in self._own if id(o) in kept]
+        leaving = gone if len(gone) < 2 else _dependents_last(gone)
+        self._own = left  # the last step, with no place for an interrupt behind it
+        return leaving, lingering != []
 
     def pin(self, root: LoadedObject) -> None:
         """Never unload `root` (RTLD_NODELETE)."""

@@ -175,8 +175,7 @@ def _build_id(elf: Elf) -> str | None:
 def _layout(elf: Elf) -> tuple[bytes, bytes]:
     """The record of an object that is mapped, as far as its file says, and those of its segments."""
     plain = layout_of(elf)
-    # The core's layouts are in pages of 4 KiB: not for machines that have larger ones.
-    if plain is not None and MACHINES.get(elf.header.machine, UNKNOWN).largest_page == PAGE:
+    if plain is not None:
         return plain.record, plain.segments
     loads = [s for s in elf.segments if s.type == PT_LOAD]
     return _record("lb_plan_object", _mapping(elf, loads) | _tables(elf)), b"".join([_segment(s) for s in loads])

@@ -9,6 +9,7 @@ from latebind._core import SymbolTable, layout
 from latebind.elf import Elf
 from latebind.elf import dynamic as dyn
 from latebind.errors import MalformedElf
+from latebind.linkplan.machines import MACHINES, UNKNOWN
 
 _tables: WeakKeyDictionary[Elf, SymbolTable] = WeakKeyDictionary()
 
@@ -32,7 +33,8 @@ _layouts: WeakKeyDictionary[Elf, Layout | None] = WeakKeyDictionary()
 def layout_of(elf: Elf) -> Layout | None:
     """The layout of `elf`, read once; None where the file is not plain, and `elf` itself has to be asked."""
     if elf not in _layouts:
-        found = layout(elf.data, elf.source.is64, elf.source.little)
+        largest_page = MACHINES.get(elf.header.machine, UNKNOWN).largest_page
+        found = layout(elf.data, elf.source.is64, elf.source.little, largest_page)
         _layouts[elf] = None if found is None else Layout(*found)
     return _layouts[elf]
 

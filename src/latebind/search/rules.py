@@ -93,6 +93,27 @@ class Rules:
         else:
             yield from self._glibc(name, chain, tried)
 
+    def folders(self, chain: Sequence[Owner]) -> list[str]:
+        """The folders where glibc looks for a bare name, in order: what dlinfo(3) tells for RTLD_DI_SERINFO.
+
+        As there, without the cache, which is no folder, and without the glibc-hwcaps subfolders; and each once in its
+        list (elf/dl-load.c, `_dl_rtld_di_serinfo` and `fillin_rpath`).
+        """
+        loader = chain[0]
+        found: list[str] = []
+        for owner in chain if loader.summary.runpath is None else ():
+            found += self._named(owner.summary.rpath, owner)
+        found += dict.fromkeys(folder for text in self.env.library_path for folder in self._named(text, loader))
+        found += self._named(loader.summary.runpath, loader)
+        if not loader.summary.flags_1 & DF_1_NODEFLIB:
+            found += [_bare(folder) for folder in self.env.system_dirs]
+        return found
+
+    def _named(self, folders: str | None, owner: Owner) -> dict[str, None]:
+        """Those that a search path names; an empty one is the current folder."""
+        places = [self.substitute(folder, owner) for folder in (folders.split(":") if folders else ())]
+        return dict.fromkeys([_bare(place) for place in places if place is not None])
+
     # glibc --------------------------------------------------------------------------------------------------
 
     def _glibc(self, name: str, chain: Sequence[Owner], tried: list[Tried]) -> Iterator[Candidate]:
@@ -192,3 +213,8 @@ class Rules:
             return os.path.dirname(self.files.canonical(owner.path))
         path = owner.path if os.path.isabs(owner.path) else f"{os.getcwd()}/{owner.path}"
         return path.rpartition("/")[0] or "/"
+
+
+def _bare(folder: str) -> str:
+    """Without slashes at its end; ``.`` for nothing."""
+    return folder.rstrip("/") or folder[:1] or "."
