@@ -20,7 +20,7 @@ PyDoc_STRVAR(stubs_doc,
     "They stay mapped until close(), even when nobody holds this object: native code may hold their addresses.\n\n"
     "observer(number, time_ns, thread, caller, frame, stack) is called for each call of an observed stub, before its\n"
     "target is: the stub's number, CLOCK_MONOTONIC, the kernel's thread id, the return address, the argument registers\n"
-    "(STUB_INTEGERS integers, then floating point, each 8 bytes) and the stack words asked for.  What it raises is reported as\n"
+    "(STUB_INTEGERS integers of 8 bytes, then the vectors, each 16 bytes) and the stack words asked for.  What it raises is reported as\n"
     "unraisable.  Calls made while the observer runs, in the same thread, are not observed.\n"
     "Raises ExecuteError where the system refuses the memory.");
 

@@ -15,12 +15,12 @@
 
 #define SHOWN         16                /* struct lb_stub_frame: */
 #define SHOWN_X       SHOWN             /* integers, */
-#define SHOWN_D       (SHOWN + 64)      /* floats: the low halves of the vector registers, */
-#define SHOWN_CALLER  (SHOWN + 128)     /* caller */
-#define SAVED_TARGET  152
-#define SAVED_X       160               /* x8 to x15, x18 */
-#define SAVED_V       240
-#define FRAME         752
+#define SHOWN_V       (SHOWN + 64)      /* the vector registers, */
+#define SHOWN_CALLER  (SHOWN + 192)     /* caller */
+#define SAVED_TARGET  216
+#define SAVED_X       224               /* x8 to x15, x18 */
+#define SAVED_V       304
+#define FRAME         816
 
         .text
         .globl  lb_stub_observe
@@ -40,10 +40,10 @@ lb_stub_observe:
         stp     x2, x3, [sp, #SHOWN_X + 16]
         stp     x4, x5, [sp, #SHOWN_X + 32]
         stp     x6, x7, [sp, #SHOWN_X + 48]
-        stp     d0, d1, [sp, #SHOWN_D]
-        stp     d2, d3, [sp, #SHOWN_D + 16]
-        stp     d4, d5, [sp, #SHOWN_D + 32]
-        stp     d6, d7, [sp, #SHOWN_D + 48]
+        stp     q0, q1, [sp, #SHOWN_V]
+        stp     q2, q3, [sp, #SHOWN_V + 32]
+        stp     q4, q5, [sp, #SHOWN_V + 64]
+        stp     q6, q7, [sp, #SHOWN_V + 96]
         ldr     x16, [x17, #8]                  /* the target now: the record may be gone after the report */
         stp     x30, x16, [sp, #SHOWN_CALLER]   /* and SAVED_TARGET */
         stp     x8, x9, [sp, #SAVED_X]

@@ -4,12 +4,12 @@
  * them.  Out: a jump to the record's target with everything but r11 unchanged, vectors included, so that the callee
  * returns straight to its caller and exceptions pass. */
 #define FRAME_INTEGERS 0
-#define FRAME_FLOATS   48
-#define FRAME_CALLER   112
-#define SAVED_RAX      120
-#define SAVED_R10      128
-#define SAVED_TARGET   136
-#define FRAME_SIZE     144
+#define FRAME_VECTORS  48
+#define FRAME_CALLER   176
+#define SAVED_RAX      184
+#define SAVED_R10      192
+#define SAVED_TARGET   200
+#define FRAME_SIZE     208
 
     .text
     .globl  lb_stub_observe
@@ -31,14 +31,14 @@ lb_stub_observe:
     movq    %rcx, FRAME_INTEGERS+24(%rsp)
     movq    %r8, FRAME_INTEGERS+32(%rsp)
     movq    %r9, FRAME_INTEGERS+40(%rsp)
-    movq    %xmm0, FRAME_FLOATS+0(%rsp)      /* and the low halves of the vector registers */
-    movq    %xmm1, FRAME_FLOATS+8(%rsp)
-    movq    %xmm2, FRAME_FLOATS+16(%rsp)
-    movq    %xmm3, FRAME_FLOATS+24(%rsp)
-    movq    %xmm4, FRAME_FLOATS+32(%rsp)
-    movq    %xmm5, FRAME_FLOATS+40(%rsp)
-    movq    %xmm6, FRAME_FLOATS+48(%rsp)
-    movq    %xmm7, FRAME_FLOATS+56(%rsp)
+    movups  %xmm0, FRAME_VECTORS+0(%rsp)    /* and the vector registers */
+    movups  %xmm1, FRAME_VECTORS+16(%rsp)
+    movups  %xmm2, FRAME_VECTORS+32(%rsp)
+    movups  %xmm3, FRAME_VECTORS+48(%rsp)
+    movups  %xmm4, FRAME_VECTORS+64(%rsp)
+    movups  %xmm5, FRAME_VECTORS+80(%rsp)
+    movups  %xmm6, FRAME_VECTORS+96(%rsp)
+    movups  %xmm7, FRAME_VECTORS+112(%rsp)
     movq    %rax, SAVED_RAX(%rsp)            /* al: the number of vector registers of a variadic call */
     movq    %r10, SAVED_R10(%rsp)            /* the static chain */
     movq    8(%rbp), %rax                    /* the return address */

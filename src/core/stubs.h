@@ -14,13 +14,13 @@
 
 #include "image.h"
 
-/* Argument registers that an observer sees: integers and addresses, and floating point. */
+/* Argument registers that an observer sees, as a call of ours fills them (call.h): integers and addresses, vectors. */
 #if defined(__x86_64__)
 #define LB_STUB_INTEGERS 6u /* psABI 3.2.3 */
 #else
 #define LB_STUB_INTEGERS 8u /* AAPCS64 6.4 */
 #endif
-#define LB_STUB_FLOATS 8u
+#define LB_STUB_VECTORS 8u
 
 struct lb_stubs;
 
@@ -34,8 +34,8 @@ struct lb_stub { /* a record; the stub's code and lb_stub_observe know the first
 
 struct lb_stub_frame { /* the state at the call, as stub_<machine>.S lays it out */
     uint64_t integers[LB_STUB_INTEGERS];
-    uint64_t floats[LB_STUB_FLOATS]; /* the low eight bytes of each vector register */
-    uint64_t caller;                 /* where the call returns to */
+    uint64_t vectors[LB_STUB_VECTORS][2];
+    uint64_t caller; /* where the call returns to */
 };
 
 /* Called in the calling thread before the target is.  `stack` holds the arguments that found no register. */

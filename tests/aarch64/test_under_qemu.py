@@ -17,7 +17,9 @@ PARTS = {
     "linker": ["tests/linker"],
     "machine": ["tests/aarch64", "tests/linkplan/static"],
     "libraries": ["tests/real"],
-    "calls": [f"tests/ffi/test_{name}.py" for name in ("callback", "find", "gnu", "leaks", "lock", "records", "values")],
+    "calls": [
+        f"tests/ffi/test_{name}.py" for name in ("callback", "find", "gnu", "leaks", "lock", "records", "values")
+    ],
 }
 
 

@@ -60,7 +60,7 @@ def test_an_observer_sees_the_call_and_the_target_is_called() -> None:
     ((number, frame),) = seen
     assert number == 2
     assert struct.unpack_from("<q", frame)[0] == -5
-    assert len(frame) == (HERE.integers + 8) * 8
+    assert len(frame) == (HERE.integers + 2 * 8) * 8
     stubs.close()
 
 

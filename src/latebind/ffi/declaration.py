@@ -244,7 +244,9 @@ class Reader:
         declared = [d for d in node.decls if isinstance(d, c_ast.Decl)]
         members = []
         for one, attributes in zip(declared, self.plain.of_declarators(node.coord, declared), strict=True):
-            made = self.with_attributes(self.type(one.type), [a for a in attributes if a.name in {"mode", "vector_size"}])
+            made = self.with_attributes(
+                self.type(one.type), [a for a in attributes if a.name in {"mode", "vector_size"}]
+            )
             width = self.constant(one.bitsize) if one.bitsize is not None else None
             if made.kind in {Kind.VOID, Kind.FUNCTION} or (
                 made.kind is Kind.RECORD and (made.record is None or made.record.fields is None)
