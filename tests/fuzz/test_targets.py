@@ -42,7 +42,7 @@ def test_every_seed_is_read(name: str) -> None:
 
 
 def test_every_action_has_its_seeds() -> None:
-    assert len(tools.ACTIONS) == seeds._ACTIONS  # noqa: SLF001
+    assert len(tools.ACTIONS) == seeds._ACTIONS
 
 
 def test_the_seeds_hold_every_kind_of_table() -> None:

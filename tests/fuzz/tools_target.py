@@ -73,16 +73,31 @@ def _tool(run: Callable[[str], int], path: str, _data: bytes) -> None:
     assert isinstance(run(path), int)  # the rule: a status, no exception
 
 
+def _readelf(arguments: str, path: str) -> int:
+    return show_files(parse_readelf([*arguments.split(), path]), _output("readelf"))
+
+
+def _nm(arguments: str, path: str) -> int:
+    return nm([path], parse_nm(arguments.split())[0], _output("nm"))
+
+
+def _objdump(arguments: str, path: str) -> int:
+    return objdump([path], parse_objdump(arguments.split())[0], _output("objdump"))
+
+
+def _ldd(asked: LddOptions, path: str) -> int:
+    return ldd([path], _output("ldd"), {}, asked)
+
+
 def _tools() -> Iterator[Callable[[str], int]]:
     """Every tool with options that make it look at everything."""
-    for arguments in EVERYTHING:
-        yield lambda path, a=arguments: show_files(parse_readelf([*a.split(), path]), _output("readelf"))
-    for arguments in ("-aSAC", "-D", "-fs --size-sort", "-l -s"):
-        yield lambda path, a=arguments: nm([path], parse_nm(a.split())[0], _output("nm"))
-    for arguments in ("-xsC", "-pTR"):
-        yield lambda path, a=arguments: objdump([path], parse_objdump(a.split())[0], _output("objdump"))
-    for asked in (LddOptions(verbose=True, relocate=True, bind_now=True), LddOptions(unused=True)):
-        yield lambda path, a=asked: ldd([path], _output("ldd"), {}, a)
+    yield from [partial(_readelf, arguments) for arguments in EVERYTHING]
+    yield from [partial(_nm, arguments) for arguments in ("-aSAC", "-D", "-fs --size-sort", "-l -s")]
+    yield from [partial(_objdump, arguments) for arguments in ("-xsC", "-pTR")]
+    yield from [
+        partial(_ldd, LddOptions(verbose=True, relocate=True, bind_now=True)),
+        partial(_ldd, LddOptions(unused=True)),
+    ]
 
 
 def _output(tool: str) -> Output:
