@@ -31,7 +31,7 @@ MEMORY = 2 << 30
 
 def instrument(package: str, modules: Sequence[str]) -> None:
     """Import `modules` of `package` so that atheris sees what they cover; without it they are imported as usual."""
-    if atheris is None:
+    if atheris is None or "--plain" in sys.argv:
         return
     with atheris.instrument_imports(include=[package]):
         for module in modules:
@@ -94,8 +94,8 @@ def plainly(name: str, target: Callable[[bytes], None], corpus: Path, seconds: f
     return count
 
 
-def main(name: str, target: Callable[[bytes], None]) -> None:
-    """The command line: `CORPUS [--seconds N] [--runs N] [--plain]`."""
+def main(name: str, target: Callable[[bytes], None], longest: int = 65536) -> None:
+    """The command line: `CORPUS [--seconds N] [--runs N] [--plain]`; inputs have up to `longest` bytes."""
     parser = argparse.ArgumentParser(description=f"Fuzz {name}.")
     parser.add_argument("corpus", type=Path)
     parser.add_argument("--seconds", type=int, default=0)
@@ -110,7 +110,7 @@ def main(name: str, target: Callable[[bytes], None]) -> None:
     atheris.Setup(
         [
             sys.argv[0], str(options.corpus), f"-max_total_time={options.seconds}", f"-runs={options.runs or -1}",
-            f"-artifact_prefix={options.corpus.parent}/finding-{name}-", "-rss_limit_mb=2048", "-max_len=65536",
+            f"-artifact_prefix={options.corpus.parent}/finding-{name}-", "-rss_limit_mb=2048", f"-max_len={longest}",
             "-print_final_stats=1", "-verbosity=0",
         ],
         target,

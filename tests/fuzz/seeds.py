@@ -1,7 +1,8 @@
 """What the fuzzers start from: small files, made by hand, that together hold every table that latebind reads.
 
 `seeds.py FOLDER` writes them to FOLDER/elf, and to FOLDER/match the same files as the C target takes them: behind a
-header that says where their tables are (tests/fuzz/match_target.c).
+header that says where their tables are (tests/fuzz/match_target.c). FOLDER/tools has the small ones behind each byte
+that stands for an action of tools_target.py.
 """
 
 from __future__ import annotations
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from latebind.elf import Elf
+
+_ACTIONS = 14  # as many as tools_target.py has; test_targets.py compares
+_SMALL = 16384
 
 _REAL = (
     "/usr/lib/x86_64-linux-gnu/crti.o",
@@ -153,10 +157,12 @@ def match_seed(elf: Elf) -> bytes:
 
 def main(folder: Path) -> None:
     """Write all seeds."""
-    for kind in ("elf", "match"):
+    for kind in ("elf", "match", "tools"):
         (folder / kind).mkdir(parents=True, exist_ok=True)
     for name, data in elf_seeds():
         (folder / "elf" / name).write_bytes(data)
+        for action in range(_ACTIONS if len(data) < _SMALL else 0):
+            (folder / "tools" / f"{name}-{action}").write_bytes(bytes([action]) + data)
         if not data.startswith(b"!<arch>"):
             elf = read(data, name=name)
             if elf.is_dynamic:

@@ -37,7 +37,12 @@ SEEDS: dict[str, bytes] = dict(seeds.elf_seeds())
 @pytest.mark.parametrize("name", SEEDS)
 def test_every_seed_is_read(name: str) -> None:
     target.test_one_input(SEEDS[name])
-    tools.test_one_input(SEEDS[name])
+    for action in range(len(tools.ACTIONS)):
+        tools.test_one_input(bytes([action]) + SEEDS[name])
+
+
+def test_every_action_has_its_seeds() -> None:
+    assert len(tools.ACTIONS) == seeds._ACTIONS
 
 
 def test_the_seeds_hold_every_kind_of_table() -> None:
@@ -76,7 +81,8 @@ def test_mutated_files_are_shown_by_every_tool_and_planned(seed: int) -> None:
     for _ in range(20):
         data = bytearray(dice.choice(files))
         tools.harness.mutate(data, dice)
-        tools.test_one_input(bytes(data))
+        for action in range(len(tools.ACTIONS)):
+            tools.test_one_input(bytes([action]) + data)
 
 
 CORE_TARGETS = {

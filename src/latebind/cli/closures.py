@@ -5,8 +5,9 @@ from __future__ import annotations
 import gc
 import os
 
-from latebind.cli.files import for_each, is_path, open_summary, print_document, print_lines, utf8_printer
+from latebind.cli.files import for_each, is_path, open_summary, print_document, print_lines, utf8_printer, widen_output
 from latebind.search import Files, Fresh
+from latebind.view.alike import AlikeTrees
 from latebind.view.deps import Trees, document, listing
 
 TYPE_CHECKING = False
@@ -30,15 +31,18 @@ def print_closures(
     """
     gc.disable()  # what is remembered about files stays until the end, and is walked over again and again for nothing
     known = Files(root)  # shared by all files, so that each object is read once
-    if len(files) >= _MANY:
+    many = len(files) >= _MANY
+    if many:
         known.read_ahead(name for name in files if "/" in name)
+        widen_output()
     fresh = Fresh(known, dict(os.environ) if known.is_native else {}, library_path)
     trees = Trees(look)
+    alike = AlikeTrees(fresh, trees)
     shared = style == "tree" and look.is_plain
     print_utf8 = utf8_printer()
 
     def report(name: str) -> bool:
-        if is_path(name, known):
+        if "/" in name or is_path(name, known):
             file, path = known.summary(name), name
         else:
             file = open_summary(name, known, library_path)
@@ -47,6 +51,10 @@ def print_closures(
         if below is not None:
             print_utf8(trees.text(path, below))
             return True
+        known_tree = alike.text(file, path) if shared else None
+        if known_tree is not None:
+            print_utf8(known_tree[0])
+            return known_tree[1]
         closure = fresh.closure(file, path)
         optionals = None
         if any(o.summary.may_have_dlopen_note for o in closure.objects):
@@ -56,6 +64,8 @@ def print_closures(
         if style == "json":
             print_document(document(closure, optionals))
         elif style == "tree":
+            if shared and many and optionals is None:
+                alike.remember(closure)
             print_utf8(("\n".join(trees.lines(closure, optionals)) + "\n").encode("utf-8", "surrogateescape"))
         else:
             print_lines(listing(closure, look, optionals))

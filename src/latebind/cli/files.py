@@ -12,11 +12,15 @@ from latebind.errors import LatebindError, SystemFailure
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
-    from typing import Any
+    from typing import Any, Final
 
     from latebind.elf import Elf
     from latebind.elf.summary import Summary
     from latebind.search import Files
+
+
+_WIDE: Final = 1 << 16
+"""Bytes: as much as a pipe holds (pipe(7)); Python's own buffer has an eighth of that."""
 
 
 def open_file(name: str, files: Files, library_path: tuple[str, ...] = ()) -> Elf:
@@ -60,6 +64,18 @@ def for_each(files: Sequence[str], report: Callable[[str], bool]) -> int:
 def print_lines(lines: Iterable[str]) -> None:
     """Print text, all of it at once: half a report of a broken file would be worse than none."""
     print("\n".join(lines))
+
+
+def widen_output() -> None:
+    """Give standard output a larger buffer where no person watches: many files' reports are then fewer writes."""
+    out = sys.stdout
+    raw = getattr(getattr(out, "buffer", None), "raw", None)
+    if raw is None or out.line_buffering or raw.isatty():
+        return  # `python -u`, a terminal, or what a test has put there
+    out.flush()
+    sys.stdout = open(  # noqa: SIM115  (open until the process ends)
+        out.fileno(), "w", _WIDE, encoding=out.encoding, errors=out.errors, newline="\n", closefd=False
+    )
 
 
 def utf8_printer() -> Callable[[bytes], object]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import stat
 
-from latebind._core import summarize, summarize_bytes, take_ahead
+from latebind._core import look_ahead_into, read_ahead, summarize, summarize_bytes, take_ahead
 from latebind.elf.numbers import ELFCLASS64
 from latebind.errors import MalformedElf, NotFound
 
@@ -116,23 +116,42 @@ def summarize_elf(elf: Elf) -> Summary:
     return Summary(elf.path, None, summarize_bytes(elf.data, elf.identity), elf)
 
 
+class Ahead:
+    """A thread that reads, in this order, the files at `places`, of which `read_summary` will be asked.
+
+    It reads while the search does other things, so that most are read already when the search comes to them.
+    """
+
+    __slots__ = ("reading",)
+
+    def __init__(self, places: list[str]) -> None:
+        self.reading = read_ahead(places)
+        """What the core has of it."""
+
+    def look_into(self, folder: str) -> None:
+        """Read also what the files need, where it is in `folder`; this counts for the first few folders."""
+        look_ahead_into(self.reading, folder)
+
+
 def read_summary(
-    place: str, path: str, known: dict[tuple[int, int], Summary], ahead: object = None
+    place: str, path: str, known: dict[tuple[int, int], Summary], ahead: Ahead | None = None
 ) -> Summary | NotFound | MalformedElf:
     """The summary of the file at `place`, which errors call `path`.
 
     `known` has those read before, by device and inode; a new one is added. `NotFound` and `MalformedElf` are returned,
-    since a search tries many places; raises `SystemFailure` as `read` does. `ahead` is what `read_ahead` of the core
-    returned: what it has read, or is going to, is not read again.
+    since a search tries many places; raises `SystemFailure` as `read` does. What `ahead` has read, or is
+    going to, is not read again.
     """
-    values = summarize(place, known) if ahead is None else take_ahead(ahead, place, known)
+    values: Any  # a tuple, one of `known`, False or None
+    values = summarize(place, known) if ahead is None else take_ahead(ahead.reading, place, known)
     if isinstance(values, tuple):
         summary = Summary(path, place, values, None)
         known[values[0][:2]] = summary
         return summary
     if values is False:
         return NotFound(path)
-    return _read_odd(place, path, known) if values is None else values
+    found: Summary | None = values
+    return _read_odd(place, path, known) if found is None else found
 
 
 def _read_odd(place: str, path: str, known: dict[tuple[int, int], Summary]) -> Summary | NotFound | MalformedElf:

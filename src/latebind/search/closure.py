@@ -119,6 +119,12 @@ class Found:
         """Its whole file, opened when it is first asked for."""
         return self.place.summary.elf
 
+    def at(self, place: Place) -> Found:
+        """The same object at another place."""
+        other = Found(self.index, place, self.loader, self.resident)
+        other.needed_by, other.needs = self.needed_by, self.needs
+        return other
+
     def __repr__(self) -> str:
         return f"<Found {self.index}: {self.name} at {self.path}>"
 
@@ -382,7 +388,7 @@ class Search:
         return self._first(name, self._rules.candidates(name, self._chain(loader), tried), tried) or tuple(tried)
 
     def _own_or_cached(self, name: str, loader: Found) -> Place | None:
-        """The same for a loader with search paths of its own or from above, where nothing lies between those and the cache."""
+        """The same for a loader with search paths of its own or from above, with nothing between them and the cache."""
         file, rules = loader.place.summary, self._rules
         if not self._is_plain or "/" in name or "$" in name or file.flags_1 & DF_1_NODEFLIB:
             return None

@@ -9,8 +9,7 @@ from __future__ import annotations
 import os
 import stat
 
-from latebind._core import look_ahead_into, read_ahead
-from latebind.elf.summary import Summary, read_summary
+from latebind.elf.summary import Ahead, Summary, read_summary
 from latebind.errors import NotFound
 
 TYPE_CHECKING = False
@@ -37,7 +36,7 @@ class Files:
         self._folders: dict[str, bool] = {}
         self._settings: dict[str, bytes | None] = {}
         self._looked_at: dict[str, os.stat_result | None] = {}
-        self._ahead: object = None
+        self._ahead: Ahead | None = None
         self._ahead_into: set[str] = set()
 
     @property
@@ -92,13 +91,13 @@ class Files:
 
     def read_ahead(self, paths: Iterable[str]) -> None:
         """Have a thread begin to read what `look` will be asked for; worth it for many files."""
-        self._ahead = read_ahead([self.real(path) for path in paths])
+        self._ahead = Ahead([self.real(path) for path in paths])
 
     def expect_in(self, folder: str) -> None:
         """Names that files need lead to this folder: have the thread read what others need from there, too."""
         if self._ahead is not None and folder not in self._ahead_into:
             self._ahead_into.add(folder)
-            look_ahead_into(self._ahead, self.real(folder))
+            self._ahead.look_into(self.real(folder))
 
     def elf(self, path: str) -> Elf:
         """The whole ELF file at `path`; raises what `summary` does."""

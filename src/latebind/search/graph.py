@@ -2,7 +2,8 @@
 
 Where a name leads depends on who asks: on the search paths of the loaders, and on what has come already under that
 name (closure.py). In most closures neither makes a difference: nothing in them has a DT_RPATH, which is inherited, and
-each name means one file. Those share one graph here. For any other file `Graph.below` is None: its closure stands alone.
+each name means one file. Those share one graph here. For any other file `Graph.below` is None: its closure stands
+alone.
 """
 
 from __future__ import annotations
@@ -71,7 +72,7 @@ class Graph:
         self._next = _ALONE << 1
 
     def below(self, file: Summary, path: str) -> Below | None:
-        """The closure of `file`, asked for by `path`, without itself, where nothing in it must be searched for alone."""
+        """The closure of `file`, asked for by `path`, without itself; None where it must be searched for alone."""
         below = self._below.get(file.needed) if file.runpath is None else None
         if file is self._linker_file or file.type in _NOT_LOADED or not _is_plain(file):
             return None
@@ -140,8 +141,8 @@ class Graph:
         resident = self._residents.by_name.get(name)
         if resident is not None:
             return place_of_resident(name, resident)
-        place = self._search.cached(name) if loader.place.summary.runpath is None else None
-        place = place or self._search.place_of(name, Found(0, loader.place, None, None))
+        known = self._search.cached(name) if loader.place.summary.runpath is None else None
+        place = known or self._search.place_of(name, Found(0, loader.place, None, None))
         if isinstance(place, Place) and place.via is Via.CACHE:
             self._search.files.expect_in(place.path.rpartition("/")[0] or "/")
         return place if isinstance(place, Place) and self._residents.of_file(place.summary) is None else None

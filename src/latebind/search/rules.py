@@ -67,6 +67,11 @@ if TYPE_CHECKING:
     """One place to try: the path, the rule that leads there and the reason in words."""
 
 
+def reason_of_rpath(folder: str, path: str, tag: str = "DT_RPATH") -> str:
+    """The reason in words for what was found in `folder`, which `tag` of the object at `path` lists."""
+    return f"{tag} {folder} of {path}"
+
+
 class Rules:
     """The search order in one environment. `chain` in the methods is the loading object first, the root last."""
 
@@ -177,7 +182,7 @@ class Rules:
         for folder in folders.split(":") if folders else ():
             place = self.substitute(folder or ".", owner)
             for base in self._in(place) if place is not None else ():
-                yield base, f"{tag} {folder} of {owner.path}"
+                yield base, reason_of_rpath(folder, owner.path, tag)
 
     def _in(self, folder: str) -> list[str]:
         """Where a name in `folder` may be, best first: the glibc-hwcaps subfolders that are there, and itself."""

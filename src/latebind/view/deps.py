@@ -82,7 +82,7 @@ class Trees:
         return path.encode("utf-8", "surrogateescape") + text
 
     def _lines_below(self, children: tuple[Node, ...], seen: int) -> bytes:
-        """The lines of `children` and below, each behind a separator; `seen` has the bits of the nodes that were met."""
+        """The lines of `children` and below, each behind a separator; `seen` has the bits of the nodes met before."""
         chunks = []
         last = children[-1] if children else None
         for child in children:
@@ -99,7 +99,8 @@ class Trees:
 
     def _chunk(self, node: Node, seen: int, *, last: bool) -> bytes:
         """The line of `node`, which is met for the first time, and those below it."""
-        line = (_LAST if last else _BRANCH) + self._open(node.place).encode("utf-8", "surrogateescape")
+        rest: bytes = self._open(node.place).encode("utf-8", "surrogateescape")
+        line = (_LAST if last else _BRANCH) + rest
         if not node.children:
             return line
         deeper = _BELOW_LAST if last else _BELOW
@@ -107,7 +108,8 @@ class Trees:
 
     def _mention(self, node: Node, *, last: bool) -> bytes:
         """The line of `node` where it was met before."""
-        text = (_LAST if last else _BRANCH) + self._name(node.place).encode("utf-8", "surrogateescape")
+        rest: bytes = self._name(node.place).encode("utf-8", "surrogateescape")
+        text = (_LAST if last else _BRANCH) + rest
         self._mentions[node, last] = text
         return text
 
