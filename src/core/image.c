@@ -99,7 +99,7 @@ static int reserve_around(struct lb_execution *run, struct lb_member *member)
     bool is_cut = behind == 0 || munmap(lb_pointer(end), behind) == 0;
     if (!is_cut || (start != first && munmap(got, start - first) < 0)) { /* cutting takes one more mapping */
         lb_fail_errno(run->error, member->index, o->low, "aligning its address range");
-        munmap(got, is_cut ? end - first : size);
+        lb_unmap(first, is_cut ? end - first : size);
         return -1;
     }
     image->start = start;
@@ -356,6 +356,7 @@ static char *copy_name(const struct lb_execution *run, const struct lb_plan_obje
 int lb_image_map(struct lb_execution *run, struct lb_member *member)
 {
     const struct lb_plan_object *o = member->record;
+    lb_unmap_rest();
     struct lb_image *image = calloc(1, sizeof *image);
     if (image == NULL)
         return lb_fail_errno(run->error, member->index, 0, "allocating");
@@ -392,7 +393,7 @@ int lb_image_map(struct lb_execution *run, struct lb_member *member)
 void lb_image_unmap(struct lb_image *image)
 {
     if (image->span != 0)
-        munmap(lb_pointer(image->start), image->span);
+        lb_unmap(image->start, image->span);
     image->span = 0;
 }
 

@@ -262,6 +262,8 @@ void lb_leftovers_in_child(void); /* of fork(2): it has one thread */
 
 int lb_image_map(struct lb_execution *run, struct lb_member *member);
 void lb_image_unmap(struct lb_image *image);
+void lb_unmap(uint64_t start, uint64_t size); /* now, or later where the system refuses (unmap.c) */
+void lb_unmap_rest(void);                     /* what was refused before */
 /* Makes non-writable segments of a TEXTREL object writable (and not executable), and back. */
 int lb_image_open_text(struct lb_execution *run, struct lb_member *member);
 int lb_image_close_text(struct lb_execution *run, struct lb_member *member);
@@ -316,6 +318,7 @@ struct lb_process { /* the core's only mutable state; see execute.c */
     uint64_t adds, subs;     /* how many came and went; under the lock */
     struct lb_unwinder unwinder; /* once found; under the lock */
     uint64_t turns;          /* how many objects were initialised; atomic */
+    struct lb_unmapped *unmapped; /* ranges that munmap has refused so far; atomic */
     uint64_t carriers;       /* how many TLS carriers were made; atomic */
     struct lb_static_carrier *static_carriers; /* the newest first; under the lock */
     /* A symbol that the plan had no definition for, at the call: its address, or 0 and a hint in words.  May be NULL. */

@@ -4,6 +4,7 @@
  * machine would run out of them.  The mapping goes with the last buffer that looks into it. */
 #define _GNU_SOURCE
 #include "checksum.h"
+#include "image.h"
 #include "module.h"
 #include "shrunk.h"
 
@@ -45,7 +46,7 @@ static PyObject *mapping_new(PyTypeObject *type, PyObject *args, PyObject *kwarg
     allocfunc alloc = (allocfunc)PyType_GetSlot(type, Py_tp_alloc);
     FileMapping *self = (FileMapping *)alloc(type, 0);
     if (!self) {
-        munmap(start, (size_t)status.st_size);
+        lb_unmap((uint64_t)(uintptr_t)start, (uint64_t)status.st_size);
         return NULL;
     }
     self->start = start;
@@ -61,7 +62,7 @@ static void mapping_free(PyObject *object)
     PyTypeObject *type = Py_TYPE(object);
     if (self->start) {
         lb_unguard(&self->guarded); /* first: another mapping may take its place at once */
-        munmap(self->start, (size_t)self->size);
+        lb_unmap((uint64_t)(uintptr_t)self->start, (uint64_t)self->size);
     }
     ((freefunc)PyType_GetSlot(type, Py_tp_free))(object);
     Py_DECREF(type);

@@ -61,7 +61,7 @@ int lb_stubs_make(struct lb_stubs *stubs, uint32_t count, lb_observer *observer,
 void lb_stubs_free(struct lb_stubs *stubs)
 {
     if (stubs->size != 0)
-        munmap(stubs->code, stubs->size);
+        lb_unmap((uint64_t)(uintptr_t)stubs->code, stubs->size);
     stubs->size = 0;
     stubs->count = 0;
 }
