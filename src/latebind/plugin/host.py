@@ -24,6 +24,7 @@ from latebind.errors import (
     VersionConflict,
 )
 from latebind.plugin.check import Surroundings, check_native
+from latebind.plugin.events import Events
 from latebind.plugin.manifest import Limits, Manifest, read_manifest
 from latebind.plugin.native import load_native
 from latebind.plugin.proxy import make_proxy
@@ -84,6 +85,8 @@ class Host:
     ) -> None:
         self.policy = policy or Policy()
         self.audit = audit or AuditLog()
+        self.events = Events()
+        self.subscribe = self.events.subscribe
         self._services = host_services(services or {})
         self._contracts: list[Contract] = []
         for contract in [*(contract_of(c) for c in contracts), *(s.contract for s in self._services.values())]:
