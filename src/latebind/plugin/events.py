@@ -12,7 +12,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Final, Self, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -211,6 +211,17 @@ class WatchFailed(Event):
     """A watch could not do what it was to do after a change; it goes on. A failed reload is `RolledBack` as well."""
 
     error: BaseException
+
+
+E = TypeVar("E", bound=BaseException)
+
+
+def detached(error: E) -> E:
+    """An error as an event keeps it: the same, without its traceback, whose frames would keep code in memory."""
+    made = type(error).__new__(type(error), *error.args)
+    vars(made).update(vars(error))
+    made.__cause__ = detached(error.__cause__) if error.__cause__ is not None else None
+    return made
 
 
 class Subscription:
