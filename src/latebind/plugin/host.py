@@ -13,18 +13,17 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
 
 from latebind.contracts import Contract, Range, contract_of
 from latebind.errors import (
-    DependencyCycle,
     LatebindError,
     LifecycleError,
     ManifestError,
     NotFound,
     Tried,
-    VersionConflict,
 )
 from latebind.plugin.breaker import BackOff
 from latebind.plugin.check import Surroundings
 from latebind.plugin.degrade import cannot_do_without
 from latebind.plugin.events import Events, State, Step
+from latebind.plugin.fingerprint import fingerprint
 from latebind.plugin.generate import check_same, checked_config, generate, stage
 from latebind.plugin.lifecycle import Lifecycle
 from latebind.plugin.manifest import Manifest, read_manifest
@@ -35,6 +34,7 @@ from latebind.plugin.resolve import Known, left_out, resolve
 from latebind.plugin.services import Service, host_services
 from latebind.plugin.slot import Slot
 from latebind.plugin.store import Store
+from latebind.plugin.succession import check_circle, check_succession
 from latebind.plugin.timelimit import TimeLimits, Watchdog
 from latebind.sandbox import AuditLog, Policy
 
@@ -45,6 +45,7 @@ if TYPE_CHECKING:
 
     from latebind.plugin.generation import Generation
     from latebind.plugin.resolve import Resolution
+    from latebind.plugin.watch import SignalReload, Watch
 
 T = TypeVar("T")
 
@@ -101,6 +102,7 @@ class Host:
         self.events = Events()
         self.subscribe = self.events.subscribe
         self._life = Lifecycle(self.events, self.audit, back_off or BackOff())
+        self._watches: list[Watch | SignalReload] = []
         self._limits = limits or TimeLimits()
         self._watchdog = Watchdog(self._limits)
         self._services = host_services(services or {})
@@ -183,9 +185,11 @@ class Host:
             slot, old = self._loaded(plugin, "reload")
             journal = Journal(lambda step: self._life.step(old.manifest, old.number, step))
             manifest, providers = old.manifest, self._providers[plugin]
+            files = self._life.tried(manifest)
             try:
                 journal.at(Step.READ)
                 manifest = read_manifest(old.manifest.path)
+                files = fingerprint(manifest)
                 providers = self._successor(old, manifest, journal)
                 self._preflight(old, journal, must_unload=must_unload)
                 tried = self._probation(manifest, providers, old, journal) if probation else None
@@ -201,8 +205,57 @@ class Host:
                 if slot.generation is not old:  # also when an interrupt came after the switch
                     self._providers[plugin] = providers
                     self._adopt(manifest)
+                    self._life.tried(manifest, files)
             self._life.reloaded(manifest, report)
             return report
+
+    def changed(self, plugin: str) -> bool:
+        """Whether a loaded plugin's files have changed since they were last loaded, or tried in vain."""
+        with self._lock:
+            generation = self._generation(plugin)
+            return generation is not None and self._life.changed(generation.manifest)
+
+    def reload_changed(self, **options: Any) -> tuple[ReloadReport | LatebindError, ...]:
+        """Reload every plugin whose files changed, those that others require first; `options` are `reload`'s.
+
+        A reload that fails is rolled back, its error is in the answer, and the others are reloaded all the same.
+        """
+        done: list[ReloadReport | LatebindError] = []
+        with self._lock:
+            for plugin in self._in_order():
+                if self.changed(plugin):
+                    try:
+                        done.append(self.reload(plugin, **options))
+                    except LatebindError as e:
+                        done.append(e.with_traceback(None))
+        return tuple(done)
+
+    def watch(
+        self, *plugins: str, builds: Mapping[str, str] | None = None, settle: float = 0.05, probation: bool = True
+    ) -> Watch:
+        """Reload plugins by themselves when their files change, from another thread, until the answer is closed.
+
+        `plugins` are their ids; without any, all that are loaded, now or later. `builds` maps ids to shell commands,
+        such as `make`, that are run in a plugin's folder when a file in it changes: the host serves on meanwhile, and
+        a build that fails is told (`Built`) and changes nothing. Files count as written when they have not changed for
+        `settle` seconds. With `probation` each new code is tried out in a process of its own first.
+        """
+        from latebind.plugin.watch import Watch
+
+        made = Watch(self, plugins, builds=builds or {}, settle=settle, probation=probation)
+        self._watches = [*(w for w in self._watches if not w.closed), made]
+        return made
+
+    def reload_on(self, signal: int, **options: Any) -> SignalReload:
+        """`reload_changed(**options)` whenever a signal comes, such as SIGHUP, until the answer is closed.
+
+        To be called in the main thread (ValueError); the reloads are made in another one.
+        """
+        from latebind.plugin.watch import SignalReload
+
+        made = SignalReload(signal, lambda: self.reload_changed(**options))
+        self._watches = [*(w for w in self._watches if not w.closed), made]
+        return made
 
     def unload(self, plugin: str, *, timeout: float = DRAIN_TIMEOUT) -> tuple[LatebindError, ...]:
         """Stop a plugin and unload it. Returns what went wrong on the way; it is unloaded all the same.
@@ -245,11 +298,12 @@ class Host:
             return tuple(self._status(m) for _, m in sorted({**newest, **current}.items()))
 
     def close(self) -> None:
-        """Unload every plugin, those that others require last. More than once does no harm."""
+        """End all watches and unload every plugin, those that others require last. More than once does no harm."""
+        while self._watches:
+            self._watches.pop().close()  # not under the lock, which their threads may wait for
         with self._lock:
-            while loaded := [p for p, s in self._slots.items() if s.generation is not None]:
-                free = [p for p in loaded if not self._users(p)]
-                self.unload(free[-1])
+            for plugin in reversed(self._in_order()):
+                self.unload(plugin)
             self._store.close()
 
     def __enter__(self) -> Self:
@@ -324,6 +378,7 @@ class Host:
         self._life.may_start(manifest)
         try:
             self._life.move(manifest, State.RESOLVED)
+            self._life.tried(manifest)
             generation = self._generate(manifest, self._services_for(providers), config or {}, slot.numbers + 1)
         except BaseException as e:
             self._life.load_failed(manifest, e)
@@ -382,30 +437,11 @@ class Host:
         slot.generation.check_contract(contract)
         return slot
 
-    def _check_succession(self, old: Generation, new: Manifest) -> None:
-        """The next generation must be the same plugin, and still be what others require of it."""
-        if new.id != old.manifest.id:
-            raise LifecycleError(old.manifest.id, "reload", f"{new.path} is now the manifest of {new.id}")
-        for user in self._users(new.id):
-            generation = self._generation(user)
-            for required in generation.manifest.requires if generation is not None else ():
-                provided = {p.contract: p.version for p in new.provides}
-                version = (
-                    new.version if required.kind == "plugin" and required.id == new.id else provided.get(required.id)
-                )
-                if version is not None and not required.range.accepts(version):
-                    raise VersionConflict(f"{new} does not fit {user}", (f"{user} requires {required}",))
-                if version is None and self._providers[user].get(required.id) == new.id:
-                    raise VersionConflict(f"{new} no longer provides {required.id}", (f"{user} requires {required}",))
-        before, after = ({p.contract for p in m.provides} for m in (old.manifest, new))
-        lost = sorted(c.id for c in self._contracts if c.id in before - after)
-        if lost:
-            raise VersionConflict(f"{new} no longer provides {', '.join(lost)}", (f"the host uses {lost[0]}",))
-
     def _successor(self, old: Generation, manifest: Manifest, journal: Journal) -> Mapping[str, str]:
         """Who meets the requirements of the next generation's manifest: only what is loaded already."""
         journal.at(Step.RESOLVE)
-        self._check_succession(old, manifest)
+        users = [g.manifest for user in self._users(manifest.id) if (g := self._generation(user)) is not None]
+        check_succession(old.manifest, manifest, users, self._providers, self._contracts)
         known = self._known()
         others = {p: m for p, m in known.loaded.items() if p != manifest.id}
         found = resolve(manifest, Known(known.registry, others, known.services, known.rejected))
@@ -413,17 +449,8 @@ class Host:
             if other.id != manifest.id:
                 why = f"it now requires {other}, which is not loaded; load that first"
                 raise LifecycleError(manifest.id, "reload", why)
-        self._check_circle(manifest.id, found.providers[manifest.id].values())
+        check_circle(manifest.id, found.providers[manifest.id].values(), self._providers)
         return found.providers[manifest.id]
-
-    def _check_circle(self, plugin: str, required: Iterable[str]) -> None:
-        for start in required:
-            pending = [[plugin, start]]
-            while pending:
-                path = pending.pop()
-                if path[-1] == plugin:
-                    raise DependencyCycle(tuple(path))
-                pending += [[*path, p] for p in self._providers.get(path[-1], {}).values()]
 
     def _preflight(self, old: Generation, journal: Journal, *, must_unload: bool) -> None:
         """Name what of the old code cannot be unloaded."""
@@ -459,6 +486,17 @@ class Host:
             self._registry.add(manifest)
         except ManifestError as e:
             self.audit.record("rejected", manifest.id, path=manifest.path, error=str(e))
+
+    def _in_order(self) -> list[str]:
+        """The loaded plugins, each after those that it requires."""
+        waiting = [p for p, s in self._slots.items() if s.generation is not None]
+        users = {p: set(self._users(p)) for p in waiting}
+        order: list[str] = []
+        while waiting:
+            order[:0] = free = [p for p in waiting if users[p] <= set(order)]
+            assert free, "a circle is refused when it would be closed"
+            waiting = [p for p in waiting if p not in free]
+        return order
 
     def _users(self, plugin: str) -> list[str]:
         """The loaded plugins that require `plugin`."""

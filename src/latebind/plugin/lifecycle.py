@@ -31,7 +31,7 @@ from latebind.plugin.events import (
     Unloaded,
     detached,
 )
-from latebind.plugin.fingerprint import fingerprint
+from latebind.plugin.fingerprint import Fingerprint, fingerprint
 from latebind.plugin.manifest import Limits, Manifest
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ class Lifecycle:
         self._standings: dict[str, Standing] = {}
         self._starts: dict[str, Breaker] = {}
         self._calls: dict[str, Breaker] = {}
-        self._tried: dict[str, object] = {}  # the fingerprint of what last failed to start
+        self._tried: dict[str, Fingerprint] = {}  # what was last loaded, or tried in vain
 
     def standing(self, plugin: str) -> Standing:
         """Where a plugin stands, with what the breakers say."""
@@ -109,12 +109,20 @@ class Lifecycle:
     def may_start(self, manifest: Manifest) -> None:
         """Raise `PluginSuspended` for a plugin that failed to start too often; new files are a new chance."""
         breaker = self._starts.get(manifest.id)
-        if breaker is None:
-            return
-        if self._tried.get(manifest.id) != fingerprint(manifest):
-            breaker.worked()
-            return
-        breaker.enter("start it")
+        if breaker is not None and breaker.failures:
+            if self.changed(manifest):
+                breaker.worked()
+            else:
+                breaker.enter("start it")
+
+    def tried(self, manifest: Manifest, files: Fingerprint | None = None) -> Fingerprint:
+        """A plugin's files are about to be read, or were read when they were `files`."""
+        self._tried[manifest.id] = found = files if files is not None else fingerprint(manifest)
+        return found
+
+    def changed(self, manifest: Manifest) -> bool:
+        """Whether they have changed since."""
+        return self._tried.get(manifest.id) != fingerprint(manifest)
 
     def started(self, manifest: Manifest, generation: int, without: str = "") -> None:
         """A plugin serves; `without` says what it has to do without."""
@@ -144,7 +152,6 @@ class Lifecycle:
         if not isinstance(error, (PluginError, PluginTimeout)):
             breaker.left()
             return
-        self._tried[manifest.id] = fingerprint(manifest)
         seconds = breaker.failed(error)
         if seconds:
             self.suspended(manifest, breaker.failures, seconds, error)

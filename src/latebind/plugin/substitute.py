@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from latebind.contracts import Contract, Method
 
 
-class StandInService:
+class Substitute:
     """Has the methods of a contract. `asked` is told the name of each method that had to invent an answer."""
 
     def __init__(self, contract: Contract, asked: Callable[[str], object]) -> None:
@@ -57,7 +57,7 @@ def invent(kind: ResultKind, asked: Callable[[str], object]) -> object:
         case Record():
             return kind.make([invent(f.kind, asked) for f in kind.fields])
         case HandleTo():
-            return StandInService(kind.contract, asked)
+            return Substitute(kind.contract, asked)
         case IteratorOf():
             return iter(())
     return _EMPTY.get(type(kind), lambda: None)()  # nothing, and what may be absent: None
