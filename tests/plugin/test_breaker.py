@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING
 
 import pytest
 
@@ -13,9 +12,6 @@ from latebind.plugin.breaker import Breaker
 from latebind.plugin.events import Resumed, Suspended
 from latebind.testing import everything_allowed
 from support.plugins import PluginFolder, Words
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 WORDS = [{"contract": "test.words", "version": "1.0.0"}]
 CODE = """
@@ -47,13 +43,13 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def flag(plugins: PluginFolder) -> Iterator[str]:
+def flag(plugins: PluginFolder) -> str:
     """While this file is there, p.a fails to start."""
     path = str(plugins.root / "fails")
     plugins.python("p.a", CODE.format(flag=path), provides=WORDS)
     with open(path, "w"):
         pass
-    yield path
+    return path
 
 
 def host_with(plugins: PluginFolder, policy: BackOff) -> tuple[Host, list[Event]]:
@@ -68,9 +64,8 @@ def fail(host: Host, error: type[Exception] = PluginError) -> None:
         host.load("p.a")
 
 
-def test_after_three_failed_starts_it_is_left_alone_with_growing_delays(
-    plugins: PluginFolder, flag: str, clock: Clock
-) -> None:
+@pytest.mark.usefixtures("flag")
+def test_after_three_failed_starts_it_is_left_alone_with_growing_delays(plugins: PluginFolder, clock: Clock) -> None:
     host, events = host_with(plugins, BackOff(clock=clock, delay=1, factor=3, longest=5))
     with host:
         fail(host)
@@ -100,7 +95,8 @@ def test_one_that_works_again_is_forgiven(plugins: PluginFolder, flag: str, cloc
         assert host.plugins()[0].reason == ""
 
 
-def test_new_files_are_a_new_chance(plugins: PluginFolder, flag: str, clock: Clock) -> None:
+@pytest.mark.usefixtures("flag")
+def test_new_files_are_a_new_chance(plugins: PluginFolder, clock: Clock) -> None:
     host, _ = host_with(plugins, BackOff(clock=clock, starts=1))
     with host:
         fail(host)
@@ -109,7 +105,8 @@ def test_new_files_are_a_new_chance(plugins: PluginFolder, flag: str, clock: Clo
         host.load("p.a")
 
 
-def test_an_operator_can_resume_it(plugins: PluginFolder, flag: str, clock: Clock) -> None:
+@pytest.mark.usefixtures("flag")
+def test_an_operator_can_resume_it(plugins: PluginFolder, clock: Clock) -> None:
     host, _ = host_with(plugins, BackOff(clock=clock, starts=1))
     with host:
         fail(host)
@@ -128,9 +125,8 @@ def test_what_is_refused_before_it_runs_is_not_counted(plugins: PluginFolder, cl
         assert not [e for e in events if isinstance(e, Suspended)]
 
 
-def test_a_suspended_plugin_that_is_only_optional_is_gone_without(
-    plugins: PluginFolder, flag: str, clock: Clock
-) -> None:
+@pytest.mark.usefixtures("flag")
+def test_a_suspended_plugin_that_is_only_optional_is_gone_without(plugins: PluginFolder, clock: Clock) -> None:
     user = "class Plugin:\n    def __init__(self, context): pass\n"
     plugins.python("p.user", user, requires=[{"plugin": "p.a", "optional": True}])
     host, _ = host_with(plugins, BackOff(clock=clock, starts=1))

@@ -14,15 +14,13 @@ import subprocess
 import tempfile
 import threading
 import time
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Final
 
 from latebind.errors import BuildFailed, SystemFailure
+from latebind.plugin.fingerprint import Snapshot, snapshot
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-Snapshot: TypeAlias = dict[str, tuple[int, int, int]]
-"""(inode, size, time of the last change in nanoseconds) of each file, by its path."""
 
 _POLL: Final = 0.05  # seconds between two looks at whether the build is to be given up
 _SHOWN: Final = 200_000  # characters of what it printed that are kept: the last ones
@@ -99,20 +97,6 @@ def _end(child: subprocess.Popen[bytes]) -> None:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(child.pid, signal.SIGKILL)
         child.wait()
-
-
-def snapshot(folder: str) -> Snapshot:
-    """The facts of every file in a folder and below; hidden ones and byte code are left out."""
-    found: Snapshot = {}
-    for place, folders, names in os.walk(folder):
-        folders[:] = [name for name in folders if name != "__pycache__" and not name.startswith(".")]
-        for name in names:
-            if not name.startswith(".") and not name.endswith(".pyc"):
-                path = os.path.join(place, name)
-                with contextlib.suppress(OSError):  # it has just gone
-                    facts = os.stat(path)
-                    found[path] = facts.st_ino, facts.st_size, facts.st_mtime_ns
-    return found
 
 
 def differences(before: Snapshot, after: Snapshot) -> set[str]:

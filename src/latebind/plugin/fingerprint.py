@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -12,6 +13,8 @@ if TYPE_CHECKING:
 
 Fingerprint: TypeAlias = frozenset[tuple[str, int, int, int]]
 """(path, inode, size, time of the last change in nanoseconds) of each file."""
+Snapshot: TypeAlias = dict[str, tuple[int, int, int]]
+"""(inode, size, time of the last change in nanoseconds) of each file, by its path."""
 
 
 def fingerprint(manifest: Manifest) -> Fingerprint:
@@ -38,6 +41,20 @@ def files_of(manifest: Manifest) -> Iterator[str]:
 def is_library(name: str) -> bool:
     """Whether a file's name is that of a shared object: `libx.so`, `libx.so.1.2`."""
     return name.endswith(".so") or ".so." in name
+
+
+def snapshot(folder: str) -> Snapshot:
+    """The facts of every file in a folder and below; hidden ones and byte code are left out."""
+    found: Snapshot = {}
+    for place, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if name != "__pycache__" and not name.startswith(".")]
+        for name in names:
+            if not name.startswith(".") and not name.endswith(".pyc"):
+                path = os.path.join(place, name)
+                with contextlib.suppress(OSError):  # it has just gone
+                    facts = os.stat(path)
+                    found[path] = facts.st_ino, facts.st_size, facts.st_mtime_ns
+    return found
 
 
 def _facts(path: str) -> tuple[str, int, int, int]:

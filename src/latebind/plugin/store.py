@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from latebind.errors import NotFound, SystemFailure, Tried
-from latebind.plugin.fingerprint import is_library
+from latebind.plugin.fingerprint import is_library, snapshot
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -30,6 +30,7 @@ _CHUNK: Final = 1 << 20
 _DRAFT: Final = "draft-"
 _TRIES: Final = 3
 """How often a file is read that changes while it is read."""
+_ALWAYS_WRITTEN: Final = "copy to the store: it is being written all the time"
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +96,6 @@ class Store:
         try:
             with self._at_work():
                 return self._put_tree(folder)
-        except shutil.Error as e:  # a list of (from, to, why), each why being the text of an OSError
-            raise SystemFailure(f"copy to the store failed: {e.args[0][0][2]}", 0, e.args[0][0][0]) from e
         except OSError as e:
             raise SystemFailure("copy to the store", e.errno or 0, folder) from e
 
@@ -194,7 +193,14 @@ class Store:
     def _put_tree(self, folder: str) -> Stored:
         with self._draft() as draft:
             copy = os.path.join(draft, "tree")
-            shutil.copytree(folder, copy, ignore=shutil.ignore_patterns("__pycache__", "*.pyc"))
+            for _ in range(_TRIES):
+                before = snapshot(folder)
+                _copy_tree(folder, copy)
+                if snapshot(folder) == before:
+                    break
+                shutil.rmtree(copy)
+            else:
+                raise SystemFailure(_ALWAYS_WRITTEN, 0, folder)
             sha256 = _tree_digest(copy)
             final = os.path.join(self.root, "tree-" + sha256)
             _settle(copy, final, lambda: _tree_digest(final) == sha256)
@@ -233,7 +239,17 @@ def _copy(source: int, target: int, path: str) -> str:
         after = os.fstat(source)
         if (before.st_size, before.st_mtime_ns) == (after.st_size, after.st_mtime_ns):
             return digest.hexdigest()
-    raise SystemFailure("copy to the store: it is being written all the time", 0, path)
+    raise SystemFailure(_ALWAYS_WRITTEN, 0, path)
+
+
+def _copy_tree(source: str, target: str) -> None:
+    """A folder and what is below, without byte code; `shutil.copytree` would hide which error it was."""
+    os.mkdir(target)
+    with os.scandir(source) as entries:
+        for entry in entries:
+            if entry.name == "__pycache__" or entry.name.endswith(".pyc"):
+                continue
+            (_copy_tree if entry.is_dir() else shutil.copy2)(entry.path, os.path.join(target, entry.name))
 
 
 def _settle(copy: str, final: str, is_whole: Callable[[], bool]) -> None:
