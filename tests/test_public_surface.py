@@ -39,6 +39,7 @@ PUBLIC = [
     "NotProvided",
     "NotTrusted",
     "PluginError",
+    "PluginSuspended",
     "PluginTimeout",
     "Policy",
     "Problem",

@@ -236,19 +236,39 @@ class NotTrusted(LatebindError):
 
 
 class PluginTimeout(LatebindError):
-    """A plugin's running calls did not end in the time that an operation on it may take.
+    """A plugin did not do `what` (such as end its running calls) in the time that an operation on it may take.
 
-    `seconds` is that time. Nothing was changed: the plugin goes on serving. A plugin that answers with a failure
-    raises `PluginError`.
+    `seconds` is that time. Nothing was changed: what served before goes on serving. A plugin that answers with a
+    failure raises `PluginError`.
     """
 
-    def __init__(self, plugin: str, operation: str, seconds: float) -> None:
+    def __init__(self, plugin: str, operation: str, seconds: float, what: str = "its running calls to end") -> None:
         self.plugin = plugin
         self.operation = operation
         self.seconds = seconds
+        self.what = what
 
     def __str__(self) -> str:
-        return f"plugin {self.plugin}: {self.operation} waited {self.seconds:g} s for its running calls to end"
+        return f"plugin {self.plugin}: {self.operation} waited {self.seconds:g} s for {self.what}"
+
+
+class PluginSuspended(LatebindError):
+    """A plugin failed `failures` times in a row, and is left alone for another `seconds`; `last` is its last failure.
+
+    Raised in place of one more `PluginError`. When the time is over, the next attempt is let through.
+    """
+
+    def __init__(self, plugin: str, operation: str, failures: int, seconds: float, last: str) -> None:
+        self.plugin = plugin
+        self.operation = operation
+        self.failures = failures
+        self.seconds = seconds
+        self.last = last
+
+    def __str__(self) -> str:
+        times = f"{self.failures} time{'s' if self.failures != 1 else ''} in a row"
+        head = f"plugin {self.plugin}: cannot {self.operation}: it failed {times}"
+        return f"{head} and is left alone for {self.seconds:.3g} s; the last time: {self.last}"
 
 
 class LifecycleError(LatebindError):

@@ -101,7 +101,7 @@ def check(place: str, contracts: tuple[type, ...]) -> int:
     store = Store()
     try:
         around = Surroundings([contract_of(c) for c in contracts], {}, _as_declared(manifest))
-        checked = check_native(manifest, store.put_file(manifest.entry_path), around)
+        checked = check_native(manifest, store.put_plugin(manifest.folder, manifest.entry), around)
     finally:
         store.close()
     print_lines([

@@ -1,5 +1,7 @@
 """Plugins: manifests, registry, dependency resolution, services, life cycle, hot reload. The `Host` is all of it."""
 
+from latebind.plugin.breaker import BackOff
+from latebind.plugin.events import Event, Events, State, Step, Subscription
 from latebind.plugin.host import Host, PluginStatus
 from latebind.plugin.index import Index, Published, read_index
 from latebind.plugin.manifest import (
@@ -16,9 +18,13 @@ from latebind.plugin.pykind import PluginContext
 from latebind.plugin.registry import Discovery, Registry, Rejected
 from latebind.plugin.reload import ReloadReport
 from latebind.plugin.signing import Signature, is_signed, read_signature, sign_plugin, verify_plugin
+from latebind.plugin.timelimit import TimeLimits
 
 __all__ = [
+    "BackOff",
     "Discovery",
+    "Event",
+    "Events",
     "Host",
     "Index",
     "Limits",
@@ -32,6 +38,10 @@ __all__ = [
     "ReloadReport",
     "Required",
     "Signature",
+    "State",
+    "Step",
+    "Subscription",
+    "TimeLimits",
     "install",
     "is_signed",
     "manifest_schema",

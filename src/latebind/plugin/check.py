@@ -21,6 +21,7 @@ from latebind.contracts import (
     read_note,
     symbol_prefix,
 )
+from latebind.elf import read
 from latebind.elf.symbol import STT_FUNC, STT_GNU_IFUNC
 from latebind.errors import ContractError, UnresolvedSymbol, VersionConflict
 from latebind.linker import Namespace
@@ -70,7 +71,7 @@ def check_native(manifest: Manifest, stored: Stored, around: Surroundings) -> Ch
     check_sum(manifest, stored, around.policy)
     # A namespace of its own: two generations side by side share no symbol and no data, and neither sees the host's.
     namespace = Namespace(f"plugin {manifest}")
-    plan = make_plan(stored.path, into=namespace, library_path=(os.path.dirname(manifest.entry_path),))
+    plan = make_plan(stored.path, into=namespace, library_path=_library_path(manifest, stored))
     elf = plan.root.elf
     note = check_note(manifest, read_note(elf.notes, manifest.entry_path))
     exports = frozenset(s.name for s in elf.symbols if s.exported and s.type in {STT_FUNC, STT_GNU_IFUNC})
@@ -78,8 +79,22 @@ def check_native(manifest: Manifest, stored: Stored, around: Surroundings) -> Ch
     check_contracts(manifest, note, around.contracts)
     imports = match_imports(manifest, note, plan, around)
     check_required(manifest, note, around.services)
-    check(manifest.id, imported_symbols(plan, manifest, imports), manifest.capabilities, around.policy)
+    check(manifest.id, imported_symbols(plan, manifest, stored, imports), manifest.capabilities, around.policy)
     return CheckedPlugin(manifest, stored, plan, namespace, note, exports, imports)
+
+
+def _library_path(manifest: Manifest, stored: Stored) -> tuple[str, ...]:
+    """Where the libraries of a copied entry are: beside the copy, and where its $ORIGIN leads out of the plugin.
+
+    What leads out is not copied; it is the operator's, as the system's libraries are.
+    """
+    origin = os.path.dirname(manifest.entry_path)
+    dynamic = read(stored.path).dynamic
+    written = (dynamic.runpath or dynamic.rpath or "").split(":")
+    named = [os.path.normpath(p.replace("${ORIGIN}", "$ORIGIN").replace("$ORIGIN", origin))
+             for p in written if "ORIGIN" in p]  # fmt: skip
+    outside = [p for p in named if not (p + os.sep).startswith(os.path.join(manifest.folder, ""))]
+    return (os.path.dirname(stored.path), *outside, origin)
 
 
 def check_sum(manifest: Manifest, stored: Stored, policy: Policy) -> None:
@@ -192,13 +207,13 @@ def accepts(required: Required, service: Service) -> bool:
     return required.range.accepts(service.contract.version)
 
 
-def imported_symbols(plan: LinkPlan, manifest: Manifest, bound: Iterable[str]) -> set[str]:
+def imported_symbols(plan: LinkPlan, manifest: Manifest, stored: Stored, bound: Iterable[str]) -> set[str]:
     """What the plugin's own files take from outside: the entry, and the libraries that lie in its folder.
 
     `bound` are the symbols that go to services: what those may do is the host's business.
     """
     names = {item.symbol for item in plan.imports}
-    inside = os.path.join(manifest.folder, "")
+    inside = tuple(os.path.join(folder, "") for folder in (manifest.folder, stored.folder))
     for item in plan.loaded:
         if item.index != 0 and item.path.startswith(inside):
             names |= {s.name for s in item.elf.symbols if not s.defined and s.name}

@@ -103,6 +103,10 @@ class Generation(Protocol):
         """Why parts of it stay in memory after `close`; empty where nothing does."""
         ...
 
+    def stop(self) -> list[LatebindError]:
+        """Close what is open and let the plugin end (lb_fini), whatever happens; what went wrong. Idempotent."""
+        ...
+
     def close(self) -> list[LatebindError]:
-        """Stop the plugin and unload it, whatever happens; what went wrong on the way. Idempotent."""
+        """Stop the plugin, unless that was done, and unload it, whatever happens; what went wrong. Idempotent."""
         ...

@@ -13,30 +13,30 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
 
 from latebind.contracts import Contract, Range, contract_of
 from latebind.errors import (
-    CapabilityDenied,
-    ContractError,
-    DependencyCycle,
     LatebindError,
     LifecycleError,
     ManifestError,
     NotFound,
     Tried,
-    VersionConflict,
 )
-from latebind.plugin.check import Surroundings, check_native
-from latebind.plugin.manifest import Limits, Manifest, read_manifest
-from latebind.plugin.native import load_native
+from latebind.plugin.breaker import BackOff
+from latebind.plugin.check import Surroundings
+from latebind.plugin.degrade import cannot_do_without
+from latebind.plugin.events import Events, State, Step
+from latebind.plugin.fingerprint import fingerprint
+from latebind.plugin.generate import check_same, checked_config, generate, stage
+from latebind.plugin.lifecycle import Lifecycle
+from latebind.plugin.manifest import Manifest, read_manifest
 from latebind.plugin.proxy import make_proxy
-from latebind.plugin.pykind import check_claim, load_python
 from latebind.plugin.registry import Discovery, Registry, Rejected
-from latebind.plugin.reload import DRAIN_TIMEOUT, ReloadReport, exchange
+from latebind.plugin.reload import DRAIN_TIMEOUT, Journal, ReloadReport, exchange
 from latebind.plugin.resolve import Known, left_out, resolve
-from latebind.plugin.schema import problems, with_defaults
 from latebind.plugin.services import Service, host_services
-from latebind.plugin.signing import check_signature
 from latebind.plugin.slot import Slot
 from latebind.plugin.store import Store
-from latebind.sandbox import AuditLog, Policy, check_declared, require_inline
+from latebind.plugin.succession import check_circle, check_succession
+from latebind.plugin.timelimit import TimeLimits, Watchdog
+from latebind.sandbox import AuditLog, Policy
 
 if TYPE_CHECKING:
     import os
@@ -44,19 +44,31 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from latebind.plugin.generation import Generation
-    from latebind.sandbox import TrustedKey
+    from latebind.plugin.resolve import Resolution
+    from latebind.plugin.watch import SignalReload, Watch
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class PluginStatus:
-    """One plugin as `Host.plugins` reports it. `generation` is 0 while it is not loaded."""
+    """One plugin as `Host.plugins` reports it. `generation` is 0 while it is not loaded.
+
+    `state` is where it stands; `reason` why not further (how it failed, for how long it is suspended), what it goes
+    without, or what went wrong last; empty where all is well.
+    """
 
     manifest: Manifest
     loaded: bool
     generation: int
     required_by: tuple[str, ...]
+    state: State = State.DISCOVERED
+    reason: str = ""
+
+    @property
+    def version(self) -> str:
+        """The plugin's version."""
+        return str(self.manifest.version)
 
     @property
     def id(self) -> str:
@@ -70,7 +82,8 @@ class Host:
     `policy` says what plugins may do (nothing, unless it is given); `services` maps contract classes to the objects
     that serve plugins; `contracts` are further contract classes that the host will ask for, so that a plugin of the
     wrong version is refused when it is loaded and not when it is got. `audit` is the audit log; `store` a folder for
-    copies of plugins, private and temporary unless given.
+    copies of plugins, private and temporary unless given. `limits` says how long the parts of a plugin's life may take,
+    `back_off` when a plugin that fails again and again is left alone. `events` tells all that happens: `subscribe(f)`.
     """
 
     def __init__(
@@ -81,9 +94,17 @@ class Host:
         contracts: Iterable[object] = (),
         audit: AuditLog | None = None,
         store: str | os.PathLike[str] | None = None,
+        limits: TimeLimits | None = None,
+        back_off: BackOff | None = None,
     ) -> None:
         self.policy = policy or Policy()
         self.audit = audit or AuditLog()
+        self.events = Events()
+        self.subscribe = self.events.subscribe
+        self._life = Lifecycle(self.events, self.audit, back_off or BackOff())
+        self._watches: list[Watch | SignalReload] = []
+        self._limits = limits or TimeLimits()
+        self._watchdog = Watchdog(self._limits)
         self._services = host_services(services or {})
         self._contracts: list[Contract] = []
         for contract in [*(contract_of(c) for c in contracts), *(s.contract for s in self._services.values())]:
@@ -104,9 +125,10 @@ class Host:
             found = self._registry.discover(*places, installed=installed)
             for manifest in found.found:
                 self._rejected.pop(manifest.path, None)
+                self._life.discovered(manifest)
             for rejected in found.rejected:
                 self._rejected[rejected.path] = rejected
-                self.audit.record("rejected", "", path=rejected.path, error=str(rejected.error))
+                self._life.rejected(rejected)
             return found
 
     def load(self, plugin: str, *, version: str = "*", config: Mapping[str, object] | None = None) -> PluginStatus:
@@ -114,28 +136,28 @@ class Host:
 
         The newest version within the range `version` is taken. `config` is checked against the manifest's schema and
         handed to lb_init. Loading what is loaded already changes nothing (`LifecycleError` if it has another version).
+
+        A plugin that is only required as optional, and fails, is left out, and what it fails with is the `reason` in
+        `plugins()`. Raises `PluginSuspended` for one that failed to start too often (`BackOff`).
         """
         with self._lock:
             current = self._generation(plugin)
             if current is not None:
                 if not Range.parse(version).accepts(current.manifest.version):
                     raise LifecycleError(plugin, f"load version {version}", f"{current.manifest} is loaded; use reload")
-                if config is not None and _checked_config(current.manifest, config) != current.config:
+                if config is not None and checked_config(current.manifest, config) != current.config:
                     raise LifecycleError(
                         plugin, "configure", "it is loaded with another configuration; unload it first"
                     )
                 return self._status(current.manifest)
             wanted = self._wanted(plugin, Range.parse(version))
-            resolution = resolve(wanted, self._known())
-            for text in resolution.skipped:
-                self.audit.record("skipped", plugin, why=text)
-            with ExitStack() as undo:
-                for manifest in resolution.order:
-                    given = config if manifest.id == plugin else None
-                    self._load_one(manifest, resolution.providers[manifest.id], given)
-                    undo.callback(self._drop, manifest.id, "rolled back")
-                undo.pop_all()
-            return self._status(wanted)
+            out: dict[str, Rejected] = {}
+            while True:
+                resolution = resolve(wanted, self._known(out))
+                more = self._load_all(wanted, resolution, config)
+                if not more:
+                    return self._status(wanted)
+                out |= more
 
     def get(self, contract: Callable[..., T], *, plugin: str | None = None) -> T:
         """A proxy with the contract's methods, answered by a loaded plugin; it stays good across reloads.
@@ -149,41 +171,103 @@ class Host:
             self._learn(wanted)
             return cast("T", make_proxy(slot, wanted))
 
-    def reload(self, plugin: str, *, timeout: float = DRAIN_TIMEOUT) -> ReloadReport:
+    def reload(
+        self, plugin: str, *, timeout: float = DRAIN_TIMEOUT, probation: bool = False, must_unload: bool = False
+    ) -> ReloadReport:
         """Replace a loaded plugin's code by what lies at its place now, keeping its state (reload.py has the steps).
 
         The manifest is read again too. Calls that come in while the state is moved wait; none is lost. `timeout` are
-        the seconds to wait for running calls. Whatever goes wrong is raised, and the old code serves on.
+        the seconds to wait for running calls. With `probation` the new code is first loaded, started and tested in a
+        process of its own. With `must_unload` nothing is done where some of the old code would stay in memory.
+        Whatever goes wrong is raised, and the old code serves on.
         """
         with self._lock:
             slot, old = self._loaded(plugin, "reload")
-            journal = _Journal()
+            journal = Journal(lambda step: self._life.step(old.manifest, old.number, step))
+            manifest, providers = old.manifest, self._providers[plugin]
+            files = self._life.tried(manifest)
             try:
+                journal.at(Step.READ)
                 manifest = read_manifest(old.manifest.path)
+                files = fingerprint(manifest)
                 providers = self._successor(old, manifest, journal)
+                self._preflight(old, journal, must_unload=must_unload)
+                tried = self._probation(manifest, providers, old, journal) if probation else None
                 report = exchange(
-                    slot, old, lambda: self._next(slot, old, manifest, providers, journal), journal, timeout
-                )
+                    slot, old, lambda: self._next(slot, old, manifest, providers, tried), journal, timeout,
+                    self._watchdog,
+                )  # fmt: skip
             except BaseException as e:
-                self.audit.record(
-                    "rollback", plugin, step=journal.step, error=str(e), version=str(old.manifest.version)
-                )
+                if slot.generation is old:
+                    self._life.rolled_back(old.manifest, old.number, journal.step, e)
                 raise
-            self._providers[plugin] = providers
-            self._adopt(manifest)
-            self.audit.record(
-                "reload", plugin, old=report.old, new=report.new, generation=report.generation, state=report.state,
-                held=report.held, lasting=report.lasting, problems=[str(p) for p in report.problems],
-            )  # fmt: skip
+            finally:
+                if slot.generation is not old:  # also when an interrupt came after the switch
+                    self._providers[plugin] = providers
+                    self._adopt(manifest)
+                    self._life.tried(manifest, files)
+            self._life.reloaded(manifest, report)
             return report
+
+    def changed(self, plugin: str) -> bool:
+        """Whether a loaded plugin's files have changed since they were last loaded, or tried in vain."""
+        with self._lock:
+            generation = self._generation(plugin)
+            return generation is not None and self._life.changed(generation.manifest)
+
+    def reload_changed(self, **options: Any) -> tuple[ReloadReport | LatebindError, ...]:
+        """Reload every plugin whose files changed, those that others require first; `options` are `reload`'s.
+
+        A reload that fails is rolled back, its error is in the answer, and the others are reloaded all the same.
+        """
+        done: list[ReloadReport | LatebindError] = []
+        with self._lock:
+            for plugin in self._in_order():
+                if self.changed(plugin):
+                    try:
+                        done.append(self.reload(plugin, **options))
+                    except LatebindError as e:
+                        done.append(e.with_traceback(None))
+        return tuple(done)
+
+    def watch(
+        self, *plugins: str, builds: Mapping[str, str] | None = None, settle: float = 0.05, probation: bool = True
+    ) -> Watch:
+        """Reload plugins by themselves when their files change, from another thread, until the answer is closed.
+
+        `plugins` are their ids; without any, all that are loaded, now or later. `builds` maps ids to shell commands,
+        such as `make`, that are run in a plugin's folder when a file in it changes: the host serves on meanwhile, and
+        a build that fails is told (`Built`) and changes nothing. Files count as written when they have not changed for
+        `settle` seconds. With `probation` each new code is tried out in a process of its own first.
+        """
+        from latebind.plugin.watch import Watch
+
+        made = Watch(self, plugins, builds=builds or {}, settle=settle, probation=probation)
+        self._watches = [*(w for w in self._watches if not w.closed), made]
+        return made
+
+    def reload_on(self, signal: int, **options: Any) -> SignalReload:
+        """`reload_changed(**options)` whenever a signal comes, such as SIGHUP, until the answer is closed.
+
+        To be called in the main thread (ValueError); the reloads are made in another one.
+        """
+        from latebind.plugin.watch import SignalReload
+
+        made = SignalReload(signal, lambda: self.reload_changed(**options))
+        self._watches = [*(w for w in self._watches if not w.closed), made]
+        return made
 
     def unload(self, plugin: str, *, timeout: float = DRAIN_TIMEOUT) -> tuple[LatebindError, ...]:
         """Stop a plugin and unload it. Returns what went wrong on the way; it is unloaded all the same.
+
+        Unloading what was unloaded already changes nothing.
 
         Raises `LifecycleError` while another loaded plugin requires it, and `PluginTimeout` if its running calls do
         not end within `timeout` seconds; then it serves on.
         """
         with self._lock:
+            if self._generation(plugin) is None and self._life.standing(plugin).state is State.UNLOADED:
+                return ()
             slot, _ = self._loaded(plugin, "unload")
             users = self._users(plugin)
             if users:
@@ -197,9 +281,14 @@ class Host:
             slot, generation = self._loaded(plugin, "test")
             slot.gate.enter()
             try:
-                return generation.selftest()
+                return self._watchdog.selftest(generation)
             finally:
                 slot.gate.leave()
+
+    def resume(self, plugin: str) -> None:
+        """Forget the failures of a plugin that is suspended: the next attempt is made at once."""
+        with self._lock:
+            self._life.forgive(plugin)
 
     def plugins(self) -> tuple[PluginStatus, ...]:
         """Every known plugin by id, a loaded one in its loaded version, any other in its newest."""
@@ -209,11 +298,12 @@ class Host:
             return tuple(self._status(m) for _, m in sorted({**newest, **current}.items()))
 
     def close(self) -> None:
-        """Unload every plugin, those that others require last. More than once does no harm."""
+        """End all watches and unload every plugin, those that others require last. More than once does no harm."""
+        while self._watches:
+            self._watches.pop().close()  # not under the lock, which their threads may wait for
         with self._lock:
-            while loaded := [p for p, s in self._slots.items() if s.generation is not None]:
-                free = [p for p in loaded if not self._users(p)]
-                self.unload(free[-1])
+            for plugin in reversed(self._in_order()):
+                self.unload(plugin)
             self._store.close()
 
     def __enter__(self) -> Self:
@@ -234,10 +324,12 @@ class Host:
         slot = self._slots.get(plugin)
         return slot.generation if slot is not None else None
 
-    def _known(self) -> Known:
+    def _known(self, out: Mapping[str, Rejected] | None = None) -> Known:
+        """What there is to choose from, without the plugins `out`."""
         loaded = {p: g.manifest for p in self._slots if (g := self._generation(p)) is not None}
         services = {s.contract.id: s.contract.version for s in self._services.values()}
-        return Known(self._registry, loaded, services, tuple(self._rejected.values()))
+        registry = self._registry.without(out) if out else self._registry
+        return Known(registry, loaded, services, (*self._rejected.values(), *(out or {}).values()))
 
     def _wanted(self, plugin: str, versions: Range) -> Manifest:
         known = self._registry.versions(plugin)
@@ -253,22 +345,48 @@ class Host:
             raise LifecycleError(plugin, operation, "it is not loaded")
         return slot, slot.generation
 
-    def _load_one(self, manifest: Manifest, providers: Mapping[str, str], config: Mapping[str, object] | None) -> None:
+    def _load_all(
+        self, wanted: Manifest, resolution: Resolution, config: Mapping[str, object] | None
+    ) -> dict[str, Rejected]:
+        """Load all of a resolution or none of it.
+
+        Where what fails is only optional, that is no error: the answer is what to resolve without, and why.
+        """
+        without: dict[str, list[str]] = {}
+        for text in resolution.skipped:
+            without.setdefault(text.partition(" goes without ")[0], []).append(text)
+        with ExitStack() as undo:
+            for manifest in resolution.order:
+                given = config if manifest.id == wanted.id else None
+                lacks = without.get(str(manifest), [])
+                self._life.skipped(manifest, lacks)
+                try:
+                    self._load_one(manifest, resolution.providers[manifest.id], given, "; ".join(lacks))
+                except LatebindError as e:
+                    others = cannot_do_without(manifest.id, resolution)
+                    if wanted.id in others:
+                        raise
+                    return {m.id: Rejected(m.path, e) for m in resolution.order if m.id in others}
+                undo.callback(self._drop, manifest.id, "rolled back")
+            undo.pop_all()
+        return {}
+
+    def _load_one(
+        self, manifest: Manifest, providers: Mapping[str, str], config: Mapping[str, object] | None, without: str
+    ) -> None:
         slot = self._slots.setdefault(manifest.id, Slot(manifest.id))
+        self._life.may_start(manifest)
         try:
+            self._life.move(manifest, State.RESOLVED)
+            self._life.tried(manifest)
             generation = self._generate(manifest, self._services_for(providers), config or {}, slot.numbers + 1)
         except BaseException as e:
-            event = "denied" if isinstance(e, CapabilityDenied) else "refused"
-            self.audit.record(event, manifest.id, version=str(manifest.version), error=str(e))
+            self._life.load_failed(manifest, e)
             raise
         slot.numbers = generation.number
         slot.generation = generation
         self._providers[manifest.id] = providers
-        granted = [str(c) for c in manifest.capabilities]
-        # Limits need an isolation with a boundary; the log must not let anyone believe otherwise.
-        limits = {"unenforced": ["limits"]} if manifest.limits != Limits() else {}
-        version = str(manifest.version)
-        self.audit.record("load", manifest.id, version=version, capabilities=granted, isolation="inline", **limits)
+        self._life.started(manifest, generation.number, without)
 
     def _services_for(self, providers: Mapping[str, str]) -> dict[str, Service]:
         """The host's services, and a proxy for each contract that another plugin answers to."""
@@ -282,34 +400,26 @@ class Host:
         return services
 
     def _generate(
-        self, manifest: Manifest, services: Mapping[str, Service], config: Mapping[str, object], number: int
+        self,
+        manifest: Manifest,
+        services: Mapping[str, Service],
+        config: Mapping[str, object],
+        number: int,
+        tried: str | None = None,
     ) -> Generation:
-        """Check and load one generation of a plugin, native or Python."""
-        require_inline(manifest.id, self.policy)
-        filled = _checked_config(manifest, config)
-        if manifest.is_python:
-            check_declared(manifest.id, manifest.capabilities, self.policy)
-            for contract in self._contracts:
-                check_claim(manifest, contract)
-            copied = self._store.put_tree(manifest.folder)
-            signer = self._check_signer(manifest, copy=copied.path)
-            if self.policy.require_sha256 and signer is None:  # a signature holds the sha256 of every file
-                what = "the policy requires a sha256, which a Python plugin can only have in a trusted signature"
-                raise ContractError(manifest.id, what)
-            return load_python(manifest, copied, services, self._contracts, filled, number)
-        stored = self._store.put_file(manifest.entry_path)
-        self._check_signer(manifest, sha256=stored.sha256)
-        checked = check_native(manifest, stored, Surroundings(self._contracts, services, self.policy))
-        return load_native(checked, services, filled, number)
+        """Check and load one generation of a plugin, within the limits. `tried` is the copy that was on probation."""
+        staged = stage(manifest, self.policy, self._store)
+        if staged.signer is not None:
+            self._life.verified(manifest, staged.signer)
+        check_same(manifest, staged, tried)
+        around = Surroundings(self._contracts, services, self.policy)
 
-    def _check_signer(
-        self, manifest: Manifest, *, copy: str | None = None, sha256: str | None = None
-    ) -> TrustedKey | None:
-        signer = check_signature(manifest, self.policy, copy, sha256)
-        if signer is not None:
-            version = str(manifest.version)
-            self.audit.record("verified", manifest.id, version=version, key=signer.key, signer=signer.comment)
-        return signer
+        def loaded() -> None:
+            if self._generation(manifest.id) is None:
+                self._life.move(manifest, State.LOADED, number)
+
+        made = self._watchdog.start(manifest.id, lambda: generate(manifest, staged, around, config, number, loaded))
+        return self._life.guard(made)
 
     def _provider(self, contract: Contract, plugin: str | None) -> Slot:
         offers = []
@@ -327,30 +437,11 @@ class Host:
         slot.generation.check_contract(contract)
         return slot
 
-    def _check_succession(self, old: Generation, new: Manifest) -> None:
-        """The next generation must be the same plugin, and still be what others require of it."""
-        if new.id != old.manifest.id:
-            raise LifecycleError(old.manifest.id, "reload", f"{new.path} is now the manifest of {new.id}")
-        for user in self._users(new.id):
-            generation = self._generation(user)
-            for required in generation.manifest.requires if generation is not None else ():
-                provided = {p.contract: p.version for p in new.provides}
-                version = (
-                    new.version if required.kind == "plugin" and required.id == new.id else provided.get(required.id)
-                )
-                if version is not None and not required.range.accepts(version):
-                    raise VersionConflict(f"{new} does not fit {user}", (f"{user} requires {required}",))
-                if version is None and self._providers[user].get(required.id) == new.id:
-                    raise VersionConflict(f"{new} no longer provides {required.id}", (f"{user} requires {required}",))
-        before, after = ({p.contract for p in m.provides} for m in (old.manifest, new))
-        lost = sorted(c.id for c in self._contracts if c.id in before - after)
-        if lost:
-            raise VersionConflict(f"{new} no longer provides {', '.join(lost)}", (f"the host uses {lost[0]}",))
-
-    def _successor(self, old: Generation, manifest: Manifest, journal: _Journal) -> Mapping[str, str]:
+    def _successor(self, old: Generation, manifest: Manifest, journal: Journal) -> Mapping[str, str]:
         """Who meets the requirements of the next generation's manifest: only what is loaded already."""
-        journal.step = "resolve"
-        self._check_succession(old, manifest)
+        journal.at(Step.RESOLVE)
+        users = [g.manifest for user in self._users(manifest.id) if (g := self._generation(user)) is not None]
+        check_succession(old.manifest, manifest, users, self._providers, self._contracts)
         known = self._known()
         others = {p: m for p, m in known.loaded.items() if p != manifest.id}
         found = resolve(manifest, Known(known.registry, others, known.services, known.rejected))
@@ -358,23 +449,34 @@ class Host:
             if other.id != manifest.id:
                 why = f"it now requires {other}, which is not loaded; load that first"
                 raise LifecycleError(manifest.id, "reload", why)
-        self._check_circle(manifest.id, found.providers[manifest.id].values())
+        check_circle(manifest.id, found.providers[manifest.id].values(), self._providers)
         return found.providers[manifest.id]
 
-    def _check_circle(self, plugin: str, required: Iterable[str]) -> None:
-        for start in required:
-            pending = [[plugin, start]]
-            while pending:
-                path = pending.pop()
-                if path[-1] == plugin:
-                    raise DependencyCycle(tuple(path))
-                pending += [[*path, p] for p in self._providers.get(path[-1], {}).values()]
+    def _preflight(self, old: Generation, journal: Journal, *, must_unload: bool) -> None:
+        """Name what of the old code cannot be unloaded."""
+        journal.at(Step.PREFLIGHT)
+        lasting = old.lasting()
+        if lasting:
+            self._life.cannot_unload(old.manifest, old.number, lasting)
+            if must_unload:
+                why = f"its old code would stay in memory: {'; '.join(lasting)}"
+                raise LifecycleError(old.manifest.id, "reload", why)
+
+    def _probation(self, manifest: Manifest, providers: Mapping[str, str], old: Generation, journal: Journal) -> str:
+        """Try the next generation out in a process of its own; which copy of it that was."""
+        from latebind.plugin.probation import try_out
+
+        journal.at(Step.PROBATION)
+        around = Surroundings(self._contracts, self._services_for(providers), self.policy)
+        result = try_out(manifest, around, old.config, self._store.root, self._limits.probation)
+        self._life.passed_probation(manifest, old.number, result)
+        return result.whole
 
     def _next(
-        self, slot: Slot, old: Generation, manifest: Manifest, providers: Mapping[str, str], journal: _Journal
+        self, slot: Slot, old: Generation, manifest: Manifest, providers: Mapping[str, str], tried: str | None
     ) -> Generation:
-        journal.step = "check and load beside"
-        generation = self._generate(manifest, self._services_for(providers), old.config, slot.numbers + 1)
+        services = self._services_for(providers)
+        generation = self._generate(manifest, services, old.config, slot.numbers + 1, tried)
         slot.numbers = generation.number
         return generation
 
@@ -384,6 +486,17 @@ class Host:
             self._registry.add(manifest)
         except ManifestError as e:
             self.audit.record("rejected", manifest.id, path=manifest.path, error=str(e))
+
+    def _in_order(self) -> list[str]:
+        """The loaded plugins, each after those that it requires."""
+        waiting = [p for p, s in self._slots.items() if s.generation is not None]
+        users = {p: set(self._users(p)) for p in waiting}
+        order: list[str] = []
+        while waiting:
+            order[:0] = free = [p for p in waiting if users[p] <= set(order)]
+            assert free, "a circle is refused when it would be closed"
+            waiting = [p for p in waiting if p not in free]
+        return order
 
     def _users(self, plugin: str) -> list[str]:
         """The loaded plugins that require `plugin`."""
@@ -401,31 +514,14 @@ class Host:
         generation, slot.generation = slot.generation, None
         if generation is None:
             return ()
-        lasting = generation.lasting()
-        problems = tuple(generation.close())
-        version = str(generation.manifest.version)
-        self.audit.record(event, plugin, version=version, lasting=lasting, problems=[str(p) for p in problems])
+        manifest, number, lasting = generation.manifest, generation.number, generation.lasting()
+        problems = tuple(self._watchdog.close(generation, lambda: self._life.stopped(manifest, number)))
+        self._life.unloaded(manifest, number, event, lasting, problems)
         return problems
 
     def _status(self, manifest: Manifest) -> PluginStatus:
         current = self._generation(manifest.id)
         number = current.number if current is not None else 0
-        return PluginStatus(manifest, current is not None, number, tuple(self._users(manifest.id)))
-
-
-class _Journal:
-    """Where a reload stands."""
-
-    def __init__(self) -> None:
-        self.step = "read the manifest"
-
-
-def _checked_config(manifest: Manifest, config: Mapping[str, object]) -> dict[str, object]:
-    """The configuration with its defaults. Raises `ManifestError` with every problem."""
-    schema = manifest.config if manifest.config is not None else {"type": "object", "additionalProperties": False}
-    found = problems(dict(config), schema)
-    if found:
-        raise ManifestError(f"the configuration of {manifest}", tuple(found))
-    filled = with_defaults(dict(config), schema)
-    assert isinstance(filled, dict)
-    return filled
+        standing = self._life.standing(manifest.id)
+        users = tuple(self._users(manifest.id))
+        return PluginStatus(manifest, current is not None, number, users, standing.state, standing.reason)

@@ -64,11 +64,14 @@ class NativeGeneration:
             there = {entry for symbol, entry in contract.symbols().items() if symbol in checked.exports}
             self._exports.provide(contract.id, there)
 
-    def start(self, services: Mapping[str, Service]) -> None:
-        """Map and bind the file, run its constructors, then lb_init."""
+    def load(self, services: Mapping[str, Service]) -> None:
+        """Map and bind the file, and run its constructors."""
         self._callbacks = self._bind_services(services)
         hooks = {symbol: callback.address for symbol, callback in self._callbacks.items()}
         self._library = load(self._checked.plan, namespace=self._checked.namespace, hooks=hooks)
+
+    def start(self) -> None:
+        """Run lb_init."""
         if "lb_init" in self._checked.exports:
             config = json.dumps(dict(self.config), ensure_ascii=False).encode()
             self._lifecycle("lb_init", [SPAN], [config, len(config)], keep_state=True)
@@ -115,20 +118,26 @@ class NativeGeneration:
         reasons = self._library.lasting() if self._library is not None else will_last(self._checked.plan)
         return tuple(str(reason) for reason in reasons)
 
-    def close(self) -> list[LatebindError]:
-        """Run lb_fini if lb_init went well, then unload."""
+    def stop(self) -> list[LatebindError]:
+        """Close what is open, while everything that it needs is there, and run lb_fini if lb_init went well."""
         problems: list[LatebindError] = []
-        library = self._library
-        if library is None:
+        if not self._started:
             return problems
-        if self._started:
-            problems += self._exports.close_all()  # what is still open, while everything that it needs is there
-        self._library = None
-        if self._started and "lb_fini" in self._checked.exports:
+        problems += self._exports.close_all()
+        self._started = False
+        if "lb_fini" in self._checked.exports:
             try:
-                self._lifecycle("lb_fini", [], [], library=library)
+                self._lifecycle("lb_fini", [], [])
             except LatebindError as e:
                 problems.append(e.with_traceback(None))  # whose frames would keep the library
+        return problems
+
+    def close(self) -> list[LatebindError]:
+        """Stop, then unload."""
+        if self._library is None:
+            return []
+        problems = self.stop()
+        library, self._library = self._library, None
         try:
             library.close()
         except LatebindError as e:
@@ -171,12 +180,9 @@ class NativeGeneration:
         read: Callable[[Callable[[int, int], bytes]], object] | None = None,
         *,
         keep_state: bool = False,
-        library: Library | None = None,
     ) -> object:
         """Call one of the lb_… functions; `read` takes its answer over before the call's memory ends."""
-        where = library or self._library
-        assert where is not None
-        function = bind(prototype(name, *types), where.symbol(name), self._owner.plugin)
+        function = bind(prototype(name, *types), self._address(name), self._owner.plugin)
         with self._serial:
             call = self._calls.begin()
             try:
@@ -191,15 +197,22 @@ class NativeGeneration:
 
 
 def load_native(
-    checked: CheckedPlugin, services: Mapping[str, Service], config: Mapping[str, object], number: int
+    checked: CheckedPlugin,
+    services: Mapping[str, Service],
+    config: Mapping[str, object],
+    number: int,
+    loaded: Callable[[], object] = lambda: None,
 ) -> NativeGeneration:
     """Load a checked plugin and start it; whole or not at all.
 
-    `services` are those that are there, by contract id; `config` has passed the manifest's schema.
+    `services` are those that are there, by contract id; `config` has passed the manifest's schema; `loaded` is called
+    when its code is there, before it is started.
     """
     generation = NativeGeneration(checked, number, config)
     try:
-        generation.start(services)
+        generation.load(services)
+        loaded()
+        generation.start()
     except BaseException:
         generation.close()
         raise

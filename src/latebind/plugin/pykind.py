@@ -66,9 +66,17 @@ class PythonGeneration:
         serial: AbstractContextManager[Any] = nullcontext() if manifest.parallel else threading.RLock()
         self._calls = PythonCalls(self._owner, serial)
 
-    def start(self, folder: str, services: Mapping[str, Service], contracts: Sequence[Contract]) -> None:
-        """Import the module from `folder` and make the class."""
-        cls = self._import(folder)
+    def load(self, folder: str) -> Callable[[PluginContext], object]:
+        """Import the module from `folder`; the class that the entry names."""
+        return self._import(folder)
+
+    def start(
+        self,
+        cls: Callable[[PluginContext], object],
+        services: Mapping[str, Service],
+        contracts: Sequence[Contract],
+    ) -> None:
+        """Make the class."""
         required = {r.id for r in self.manifest.requires}
         context = PluginContext(self.manifest.id, self.config, {k: v for k, v in services.items() if k in required})
         self._instance = self._run("__init__", lambda: cls(context))
@@ -114,8 +122,8 @@ class PythonGeneration:
         """Nothing that latebind knows of: modules go when nobody refers to them."""
         return ()
 
-    def close(self) -> list[LatebindError]:
-        """Run the plugin's lb_fini and forget its modules."""
+    def stop(self) -> list[LatebindError]:
+        """Close what is open and run the plugin's lb_fini."""
         problems = self._calls.close_all()
         instance, self._instance = self._instance, None
         finish = getattr(instance, "lb_fini", None)
@@ -124,6 +132,11 @@ class PythonGeneration:
                 self._run("lb_fini", finish)
             except PluginError as e:
                 problems.append(e)
+        return problems
+
+    def close(self) -> list[LatebindError]:
+        """Stop, then forget its modules."""
+        problems = self.stop()
         for name in [n for n in sys.modules if n == self._package or n.startswith(self._package + ".")]:
             del sys.modules[name]
         return problems
@@ -166,11 +179,17 @@ def load_python(
     contracts: Sequence[Contract],
     config: Mapping[str, object],
     number: int,
+    loaded: Callable[[], object] = lambda: None,
 ) -> PythonGeneration:
-    """Import a Python plugin from its copy in the store and make its class; whole or not at all."""
+    """Import a Python plugin from its copy in the store and make its class; whole or not at all.
+
+    `loaded` is called when its code is there, before the class is made.
+    """
     generation = PythonGeneration(manifest, number, config)
     try:
-        generation.start(stored.path, services, contracts)
+        cls = generation.load(stored.path)
+        loaded()
+        generation.start(cls, services, contracts)
     except BaseException:
         generation.close()
         raise

@@ -17,7 +17,7 @@ from latebind.plugin.installed import installed_manifests
 from latebind.plugin.manifest import Manifest, find_manifest, read_manifest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Container, Iterable, Iterator
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +82,13 @@ class Registry:
     def providers(self, contract: str) -> tuple[Manifest, ...]:
         """The plugins that provide a contract, by id, newest version first."""
         return tuple(m for m in self if any(p.contract == contract for p in m.provides))
+
+    def without(self, plugins: Container[str]) -> Registry:
+        """A registry of all others."""
+        made = Registry()
+        made._plugins = {plugin: versions for plugin, versions in self._plugins.items() if plugin not in plugins}
+        made._ids = {path: plugin for path, plugin in self._ids.items() if plugin not in plugins}
+        return made
 
     def __iter__(self) -> Iterator[Manifest]:
         return (m for plugin in sorted(self._plugins) for m in self._plugins[plugin])

@@ -125,11 +125,12 @@ def verify_plugin(manifest: Manifest, trust: TrustStore, folder: str | None = No
 
 
 def check_signature(
-    manifest: Manifest, policy: Policy, copy: str | None = None, sha256: str | None = None
+    manifest: Manifest, policy: Policy, copy: str | None = None, copied: Mapping[str, str] | None = None
 ) -> TrustedKey | None:
     """Who signed a plugin that is to be loaded; None where it is not signed and the policy does not mind.
 
-    `copy` is the folder that is loaded, where that is a copy of the plugin's own; `sha256` that of a copied entry.
+    `copy` is the folder that is loaded, where that is a copy of the plugin's own; `copied` the SHA-256 of each file
+    that was copied out of it, by its path there.
     Without trusted keys a signature says nothing and is not looked at, unless the policy requires one. Raises as
     `verify_plugin`.
     """
@@ -137,8 +138,9 @@ def check_signature(
     if not policy.require_signature and not (policy.trust.keys and is_signed(folder)):
         return None
     signature, trusted = verify_plugin(manifest, policy.trust, folder)
-    if sha256 is not None and signature.files.get(os.path.normpath(manifest.entry)) != sha256:
-        raise NotTrusted(manifest.id, (Problem(manifest.entry, "is not the file that was signed"),))
+    other = [name for name, sha256 in (copied or {}).items() if signature.files.get(name) != sha256]
+    if other:
+        raise NotTrusted(manifest.id, tuple(Problem(name, "is not the file that was signed") for name in other))
     return trusted
 
 
