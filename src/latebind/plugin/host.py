@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from latebind.plugin.generation import Generation
+    from latebind.plugin.statistics import MethodStatistics
     from latebind.sandbox import TrustedKey
 
 T = TypeVar("T")
@@ -51,12 +52,13 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class PluginStatus:
-    """One plugin as `Host.plugins` reports it. `generation` is 0 while it is not loaded."""
+    """One plugin as `Host.plugins` reports it. `generation` is 0 while it is not loaded; `methods` counts calls."""
 
     manifest: Manifest
     loaded: bool
     generation: int
     required_by: tuple[str, ...]
+    methods: tuple[MethodStatistics, ...] = ()
 
     @property
     def id(self) -> str:
@@ -410,7 +412,9 @@ class Host:
     def _status(self, manifest: Manifest) -> PluginStatus:
         current = self._generation(manifest.id)
         number = current.number if current is not None else 0
-        return PluginStatus(manifest, current is not None, number, tuple(self._users(manifest.id)))
+        slot = self._slots.get(manifest.id)
+        methods = slot.statistics() if slot is not None else ()
+        return PluginStatus(manifest, current is not None, number, tuple(self._users(manifest.id)), methods)
 
 
 class _Journal:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from latebind.contracts.types import IteratorOf, handle_in
 from latebind.errors import LifecycleError
 from latebind.plugin.gate import Gate
+from latebind.plugin.statistics import Meter, MethodStatistics
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -28,6 +29,16 @@ class Slot:
         self.generation: Generation | None = None
         self.numbers = 0
         """How many generations there were: the number of the last one."""
+        self._meters: dict[tuple[str, str], Meter] = {}
+
+    def meter(self, contract: Contract, method: Method) -> Meter:
+        """What counts a method's calls, through whichever proxy."""
+        name = contract.id, method.name
+        return self._meters.setdefault(name, Meter(*name))
+
+    def statistics(self) -> tuple[MethodStatistics, ...]:
+        """The counts of every method that a proxy was made for, by contract and method."""
+        return tuple(meter.read() for _, meter in sorted(self._meters.items()))
 
     def hand_out(self, generation: Generation, opened: Opened | None) -> object:
         """A handle or an iterator of the generation, for the caller. It goes through the gate and ends with it."""
@@ -46,7 +57,7 @@ def bound_method(slot: Slot, contract: Contract, method: Method, proxy: object) 
     """
     # Generation and function in one tuple, so that another thread never sees one without the other.
     known: tuple[Generation, Invoke] | None = None
-    hands_out = opens(method)
+    hands_out, meter = opens(method), slot.meter(contract, method)
 
     def bind() -> tuple[Generation, Invoke]:
         nonlocal known
@@ -62,7 +73,12 @@ def bound_method(slot: Slot, contract: Contract, method: Method, proxy: object) 
         if found is None or found[0] is not slot.generation:
             found = bind()
         generation, invoke = found
-        answer = invoke(arguments)
+        begun, failed = meter.begin(), True
+        try:
+            answer = invoke(arguments)
+            failed = False
+        finally:
+            meter.end(begun, failed=failed)
         return slot.hand_out(generation, answer) if hands_out else answer  # type: ignore[arg-type]
 
     return slot.gate.around(call)
