@@ -9,35 +9,13 @@
 #include <string.h>
 
 #include "call.h"
+#include "py_call.h"
 #include "py_lifetime.h"
 #include "py_running.h"
 #include "py_value.h"
 
-/* Vectorcall is in the limited API since 3.12; 3.11 knows the same flag (bit 11 since 3.8) and the same member. */
-#ifndef Py_TPFLAGS_HAVE_VECTORCALL
-#define Py_TPFLAGS_HAVE_VECTORCALL (1UL << 11)
-#endif
-#define ARGUMENTS_OFFSET ((size_t)1 << (8 * sizeof(size_t) - 1)) /* PY_VECTORCALL_ARGUMENTS_OFFSET */
-
 #define SMALL_WORDS (LB_CALL_STACK + 18) /* a call with more, or with more pointers, takes memory from the heap */
 #define SMALL_KEPT 6
-#define MOST_STACK_WORDS 8192u /* 64 KiB: a guard page must not be jumped over */
-
-typedef PyObject *vectorcall(PyObject *callable, PyObject *const *arguments, size_t nargsf, PyObject *names);
-
-typedef struct {
-    PyObject_HEAD
-    vectorcall *call;
-    uint64_t target;
-    PyObject *prototype, *library, *convert;
-    lb_lifetime *lifetime; /* NULL: its code stays for good */
-    struct lb_slot result, *slots;
-    uint32_t slot_count, given; /* parameters, and how many of them the caller passes */
-    uint32_t integers, vectors; /* registers in use */
-    uint32_t stack_words;
-    uint32_t pointers, outs; /* what `struct lb_kept` must have room for */
-    bool is_variadic, releases_lock;
-} Function;
 
 static PyTypeObject *function_type; /* owned; the module is loaded once in a process */
 static __thread struct lb_thread this_thread;
@@ -54,7 +32,7 @@ bool lb_is_function(PyObject *value)
 
 int lb_function_address(PyObject *value, uint64_t *address)
 {
-    const Function *function = (const Function *)value;
+    const lb_function *function = (const lb_function *)value;
     if (function->lifetime != NULL && function->lifetime->is_over)
         return lb_lifetime_refuse(function->lifetime);
     *address = function->target;
@@ -63,14 +41,14 @@ int lb_function_address(PyObject *value, uint64_t *address)
 
 /* errors -------------------------------------------------------------------------------------------------------------- */
 
-static PyObject *wrong_count(const Function *self, Py_ssize_t count)
+static PyObject *wrong_count(const lb_function *self, Py_ssize_t count)
 {
     return PyErr_Format(PyExc_TypeError, "%S: %S takes %s%u argument%s, not %zd", self->library, self->prototype,
                         self->is_variadic ? "at least " : "", (unsigned)self->given, self->given == 1 ? "" : "s", count);
 }
 
 /* Put library, function and parameter before the message about the value: `index` counts from 0. */
-static void place_error(const Function *self, uint32_t index)
+static void place_error(const lb_function *self, uint32_t index)
 {
     PyObject *type, *value, *trace, *name, *parameter = NULL;
     if (!PyErr_ExceptionMatches(PyExc_TypeError) && !PyErr_ExceptionMatches(PyExc_ValueError) &&
@@ -100,14 +78,6 @@ static void place_error(const Function *self, uint32_t index)
 
 /* arguments ----------------------------------------------------------------------------------------------------------- */
 
-/* The words of one call, and what it keeps. */
-struct frame {
-    uint64_t *words;
-    uint64_t *outs; /* LB_VALUE_WORDS for each out-parameter */
-    struct lb_kept kept;
-    uint32_t integers, vectors, stack_words;
-};
-
 static void spread(const struct lb_slot *slot, const uint8_t *bytes, uint64_t *words)
 {
     for (uint32_t i = 0; i < slot->piece_count; i++)
@@ -115,7 +85,7 @@ static void spread(const struct lb_slot *slot, const uint8_t *bytes, uint64_t *w
 }
 
 /* A record's bytes into their words, or into a copy that the callee may change. */
-static int put_record(const struct lb_slot *slot, const uint8_t *bytes, struct frame *frame)
+static int put_record(const struct lb_slot *slot, const uint8_t *bytes, struct lb_frame *frame)
 {
     void *copy;
     if (!(slot->flags & LB_REFERENCE)) {
@@ -131,7 +101,7 @@ static int put_record(const struct lb_slot *slot, const uint8_t *bytes, struct f
     return 0;
 }
 
-static int record_to_words(const Function *self, const struct lb_slot *slot, PyObject *value, struct frame *frame)
+static int record_to_words(const lb_function *self, const struct lb_slot *slot, PyObject *value, struct lb_frame *frame)
 {
     void *data;
     size_t size;
@@ -152,7 +122,7 @@ static int record_to_words(const Function *self, const struct lb_slot *slot, PyO
 }
 
 /* Memory for an out-parameter: the frame's own for a number or pointer, a new record otherwise. */
-static int prepare_out(const struct lb_slot *slot, struct frame *frame, uint32_t *outs)
+static int prepare_out(const struct lb_slot *slot, struct lb_frame *frame, uint32_t *outs)
 {
     if (slot->class == NULL) {
         uint64_t *place = frame->outs + (size_t)(*outs)++ * LB_VALUE_WORDS;
@@ -173,7 +143,7 @@ static int prepare_out(const struct lb_slot *slot, struct frame *frame, uint32_t
     return 0;
 }
 
-static int put_argument(const Function *self, const struct lb_slot *slot, PyObject *value, struct frame *frame)
+int lb_put_argument(const lb_function *self, const struct lb_slot *slot, PyObject *value, struct lb_frame *frame)
 {
     uint64_t wide[LB_VALUE_WORDS];
     switch (slot->op) {
@@ -220,7 +190,7 @@ static int put_argument(const Function *self, const struct lb_slot *slot, PyObje
 }
 
 /* An argument behind the "...": its type follows from the value, after C's default promotions (C17 6.5.2.2). */
-static int put_variable(const Function *self, PyObject *value, struct frame *frame)
+static int put_variable(const lb_function *self, PyObject *value, struct lb_frame *frame)
 {
     static const struct lb_slot text = {.op = LB_TEXT}, wide = {.op = LB_INT64}, natural = {.op = LB_UINT64};
     const bool is_real = PyFloat_Check(value);
@@ -244,13 +214,13 @@ static int put_variable(const Function *self, PyObject *value, struct frame *fra
 }
 
 /* Every argument into its words; -1 with an exception that names the parameter. */
-static int put_arguments(const Function *self, PyObject *const *arguments, Py_ssize_t count, struct frame *frame)
+static int put_arguments(const lb_function *self, PyObject *const *arguments, Py_ssize_t count, struct lb_frame *frame)
 {
     uint32_t next = 0, outs = 0;
     for (uint32_t i = 0; i < self->slot_count; i++) {
         const struct lb_slot *slot = &self->slots[i];
         int result = slot->flags & LB_OUT ? prepare_out(slot, frame, &outs)
-                                          : put_argument(self, slot, arguments[next++], frame);
+                                          : lb_put_argument(self, slot, arguments[next++], frame);
         if (result < 0) {
             place_error(self, i);
             return -1;
@@ -297,7 +267,7 @@ static const void *data_of(PyObject *object)
 }
 
 /* The result, and behind it what out-parameters hold now. */
-static PyObject *with_outs(const Function *self, PyObject *result, struct frame *frame)
+static PyObject *with_outs(const lb_function *self, PyObject *result, struct lb_frame *frame)
 {
     const bool is_void = self->result.op == LB_VOID;
     Py_ssize_t next = is_void ? 0 : 1;
@@ -335,7 +305,7 @@ static PyObject *with_outs(const Function *self, PyObject *result, struct frame 
 }
 
 /* Jump, with the lock as asked for, errno as the last call left it, and an eye on callbacks. */
-static int jump(const Function *self, const struct frame *frame, struct lb_results *results)
+int lb_jump(const lb_function *self, const struct lb_frame *frame, struct lb_results *results)
 {
     struct lb_thread *thread = &this_thread;
     struct lb_running running = {.outer = thread->running};
@@ -359,7 +329,7 @@ static int jump(const Function *self, const struct frame *frame, struct lb_resul
     return 0;
 }
 
-static PyObject *complete(Function *self, PyObject *const *arguments, Py_ssize_t count, struct frame *frame)
+static PyObject *complete(lb_function *self, PyObject *const *arguments, Py_ssize_t count, struct lb_frame *frame)
 {
     struct lb_results results;
     PyObject *memory = NULL, *result = NULL;
@@ -373,7 +343,7 @@ static PyObject *complete(Function *self, PyObject *const *arguments, Py_ssize_t
         if (self->result.flags & LB_MEMORY && self->result.piece_count != 0)
             frame->words[self->result.word] = results.indirect;
     }
-    if (put_arguments(self, arguments, count, frame) == 0 && jump(self, frame, &results) == 0) {
+    if (put_arguments(self, arguments, count, frame) == 0 && lb_jump(self, frame, &results) == 0) {
         if (self->result.flags & LB_MEMORY)
             result = Py_NewRef(memory);
         else
@@ -387,9 +357,9 @@ static PyObject *complete(Function *self, PyObject *const *arguments, Py_ssize_t
 }
 
 /* With memory from the heap, for a call of any size. */
-static PyObject *call_large(Function *self, PyObject *const *arguments, Py_ssize_t count, size_t words, size_t kept)
+static PyObject *call_large(lb_function *self, PyObject *const *arguments, Py_ssize_t count, size_t words, size_t kept)
 {
-    struct frame frame = {.integers = self->integers, .vectors = self->vectors, .stack_words = self->stack_words};
+    struct lb_frame frame = {.integers = self->integers, .vectors = self->vectors, .stack_words = self->stack_words};
     PyObject *result = NULL;
     void *memory = NULL;
     if (posix_memalign(&memory, 16, (words + (size_t)self->outs * LB_VALUE_WORDS) * sizeof(uint64_t)) != 0)
@@ -409,26 +379,26 @@ static PyObject *call_large(Function *self, PyObject *const *arguments, Py_ssize
     return result;
 }
 
-static PyObject *call_checked(Function *self, PyObject *const *arguments, Py_ssize_t count)
+static PyObject *call_checked(lb_function *self, PyObject *const *arguments, Py_ssize_t count)
 {
     _Alignas(16) uint64_t words[SMALL_WORDS];
     const size_t variable = (size_t)count - self->given, kept = self->pointers + self->outs + variable;
     const size_t needed = (LB_CALL_STACK + self->stack_words + variable + 1) & ~(size_t)1;
-    if (self->stack_words + variable > MOST_STACK_WORDS)
+    if (self->stack_words + variable > LB_MOST_STACK_WORDS)
         return PyErr_Format(PyExc_ValueError, "%S: %S, more than 64 KiB of arguments on the stack", self->library,
                             self->prototype);
     if (needed + (size_t)self->outs * LB_VALUE_WORDS > SMALL_WORDS || kept > SMALL_KEPT)
         return call_large(self, arguments, count, needed, kept + 1);
     Py_buffer buffers[SMALL_KEPT];
     PyObject *objects[SMALL_KEPT];
-    struct frame frame = {words, words + needed, {buffers, objects, 0, 0}, self->integers, self->vectors,
+    struct lb_frame frame = {words, words + needed, {buffers, objects, 0, 0}, self->integers, self->vectors,
                           self->stack_words};
     return complete(self, arguments, count, &frame);
 }
 
 static PyObject *function_call(PyObject *callable, PyObject *const *arguments, size_t nargsf, PyObject *names)
 {
-    Function *self = (Function *)callable;
+    lb_function *self = (lb_function *)callable;
     const Py_ssize_t count = (Py_ssize_t)(nargsf & ~ARGUMENTS_OFFSET);
     if (names != NULL && PyTuple_Size(names) != 0)
         return PyErr_Format(PyExc_TypeError, "%S: %S takes arguments by position, as in C", self->library,
@@ -453,7 +423,7 @@ static PyObject *function_call_tuple(PyObject *callable, PyObject *args, PyObjec
     const Py_ssize_t count = PyTuple_Size(args);
     if (kwargs != NULL && PyDict_Size(kwargs) != 0)
         return PyErr_Format(PyExc_TypeError, "%S takes arguments by position, as in C",
-                            ((Function *)callable)->prototype);
+                            ((lb_function *)callable)->prototype);
     PyObject **arguments = PyMem_Calloc((size_t)count + 1, sizeof *arguments);
     if (arguments == NULL)
         return PyErr_NoMemory();
@@ -466,7 +436,7 @@ static PyObject *function_call_tuple(PyObject *callable, PyObject *args, PyObjec
 
 /* the object ---------------------------------------------------------------------------------------------------------- */
 
-static int read_slots(Function *self, PyObject *parameters)
+static int read_slots(lb_function *self, PyObject *parameters)
 {
     const Py_ssize_t count = PyTuple_Size(parameters);
     if (count < 0 || count > 1024) {
@@ -497,7 +467,7 @@ static PyObject *function_new(PyTypeObject *type, PyObject *args, PyObject *kwar
     int is_variadic, releases_lock;
     static char *names[] = {"prototype", "address",  "library", "result",      "parameters",    "used",
                             "variadic",  "lifetime", "convert", "releases_lock", NULL};
-    Function *self = (Function *)((allocfunc)PyType_GetSlot(type, Py_tp_alloc))(type, 0);
+    lb_function *self = (lb_function *)((allocfunc)PyType_GetSlot(type, Py_tp_alloc))(type, 0);
     if (self == NULL)
         return NULL;
     if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OO&UO!O!(III)pOOp:Function", names, &prototype, lb_as_uint64, &target,
@@ -505,7 +475,7 @@ static PyObject *function_new(PyTypeObject *type, PyObject *args, PyObject *kwar
                                      &self->vectors, &self->stack_words, &is_variadic, &lifetime, &convert,
                                      &releases_lock))
         goto fail;
-    if (target == 0 || (lifetime != Py_None && !lb_is_lifetime(lifetime)) || self->stack_words > MOST_STACK_WORDS ||
+    if (target == 0 || (lifetime != Py_None && !lb_is_lifetime(lifetime)) || self->stack_words > LB_MOST_STACK_WORDS ||
         self->integers > LB_CALL_INTEGERS || self->vectors > LB_CALL_VECTORS) {
         PyErr_SetString(PyExc_ValueError, "a broken description of a function");
         goto fail;
@@ -529,7 +499,7 @@ fail:
 
 static int function_traverse(PyObject *object, visitproc visit, void *arg)
 {
-    Function *self = (Function *)object;
+    lb_function *self = (lb_function *)object;
     Py_VISIT(Py_TYPE(object));
     Py_VISIT(self->prototype);
     Py_VISIT(self->library);
@@ -543,7 +513,7 @@ static int function_traverse(PyObject *object, visitproc visit, void *arg)
 
 static int function_clear(PyObject *object)
 {
-    Function *self = (Function *)object;
+    lb_function *self = (lb_function *)object;
     Py_CLEAR(self->prototype);
     Py_CLEAR(self->library);
     Py_CLEAR(self->convert);
@@ -559,33 +529,33 @@ static void function_free(PyObject *object)
     PyTypeObject *type = Py_TYPE(object);
     PyObject_GC_UnTrack(object);
     function_clear(object);
-    PyMem_Free(((Function *)object)->slots);
+    PyMem_Free(((lb_function *)object)->slots);
     ((freefunc)PyType_GetSlot(type, Py_tp_free))(object);
     Py_DECREF(type);
 }
 
 static PyObject *function_repr(PyObject *object)
 {
-    const Function *self = (const Function *)object;
+    const lb_function *self = (const lb_function *)object;
     return PyUnicode_FromFormat("<%S in %S at %p>", self->prototype, self->library, (void *)(uintptr_t)self->target);
 }
 
 static PyObject *function_address(PyObject *object, void *unused)
 {
     (void)unused;
-    return PyLong_FromUnsignedLongLong(((Function *)object)->target);
+    return PyLong_FromUnsignedLongLong(((lb_function *)object)->target);
 }
 
 static PyObject *function_releases(PyObject *object, void *unused)
 {
     (void)unused;
-    return PyBool_FromLong(((Function *)object)->releases_lock);
+    return PyBool_FromLong(((lb_function *)object)->releases_lock);
 }
 
 static PyMemberDef members[] = {
-    {"__vectorcalloffset__", T_PYSSIZET, offsetof(Function, call), READONLY, NULL},
-    {"prototype", T_OBJECT, offsetof(Function, prototype), READONLY, "What it takes and gives."},
-    {"library", T_OBJECT, offsetof(Function, library), READONLY, "The name that messages show."},
+    {"__vectorcalloffset__", T_PYSSIZET, offsetof(lb_function, call), READONLY, NULL},
+    {"prototype", T_OBJECT, offsetof(lb_function, prototype), READONLY, "What it takes and gives."},
+    {"library", T_OBJECT, offsetof(lb_function, library), READONLY, "The name that messages show."},
     {NULL, 0, 0, 0, NULL},
 };
 
@@ -615,7 +585,7 @@ static PyType_Slot slots[] = {
 
 static PyType_Spec spec = {
     .name = "latebind._core.Function",
-    .basicsize = sizeof(Function),
+    .basicsize = sizeof(lb_function),
     .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_HAVE_VECTORCALL,
     .slots = slots,
 };

@@ -1,15 +1,17 @@
 """What is counted of each method's calls, and how it is read: `Host.plugins()` answers it as `PluginStatus.methods`.
 
-The counts belong to the plugin's slot and not to a generation of its code: a reload does not set them back.
+The counts belong to the plugin's slot and not to a generation of its code: a reload does not set them back. The core
+counts (src/core/meter.h).
 """
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from typing import Final
 
-BUCKETS: Final = 48
+from latebind import _core
+
+BUCKETS: Final = _core.METER_BUCKETS
 """How many buckets a histogram has: the last one begins at 2**47 ns, 39 hours."""
 
 
@@ -35,30 +37,7 @@ class MethodStatistics:
     buckets: tuple[int, ...]
 
 
-class Meter:
-    """Counts the calls of one method of a plugin."""
-
-    def __init__(self, contract: str, method: str) -> None:
-        self._contract, self._method = contract, method
-        self._calls = self._errors = self._running = self._total = 0
-        self._buckets = [0] * BUCKETS
-
-    def begin(self) -> int:
-        """A call begins; answers what `end` wants to know."""
-        self._running += 1
-        return time.monotonic_ns()
-
-    def end(self, begun: int, *, failed: bool) -> None:
-        """A call ended."""
-        taken = time.monotonic_ns() - begun
-        self._running -= 1
-        self._calls += 1
-        self._errors += failed
-        self._total += taken
-        self._buckets[min(max(taken.bit_length() - 1, 0), BUCKETS - 1)] += 1
-
-    def read(self) -> MethodStatistics:
-        """The counts as they are now."""
-        return MethodStatistics(
-            self._contract, self._method, self._calls, self._errors, self._running, self._total, tuple(self._buckets)
-        )
+def read_meter(contract: str, method: str, meter: _core.Meter) -> MethodStatistics:
+    """What a meter has counted by now."""
+    calls, errors, running, total, buckets = meter.read()
+    return MethodStatistics(contract, method, calls, errors, running, total, buckets)
