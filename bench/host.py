@@ -2,13 +2,13 @@
 
 - `proxy_over_function`: a call through the proxy of a native inline plugin over the bare `Library.function` call of the
   same function; rounds alternate, so that a busy machine slows both down alike.
-- `reload_ms`, `held_ms`: the median of 200 reloads of a counter whose state moves, while nobody calls: the whole, and how
-  long calls would have been held. `reload_busy_ms`, `held_busy_ms`: the same while four threads call: the reload then
-  waits for the interpreter lock as they do.
-- `reloads`, `calls`: during which each call must be answered once. `lost` and `doubled` count the sums that were answered
-  to nobody and to two; `state_exact` says whether the counter stands where the calls have left it.
-- `start_ms`: a host that discovers 200 plugins in a fresh process and activates none, over the import of `latebind.Host`;
-  the quickest of a few processes.
+- `reload_ms`, `held_ms`: the median of 200 reloads of a counter whose state moves, while nobody calls: the whole, and
+  how long calls would have been held. `reload_busy_ms`, `held_busy_ms`: the same while four threads call: the reload
+  then waits for the interpreter lock as they do.
+- `reloads`, `calls`: during which each call must be answered once. `lost` and `doubled` count the sums that were
+  answered to nobody and to two; `state_exact` says whether the counter stands where the calls have left it.
+- `start_ms`: a host that discovers 200 plugins in a fresh process and activates none, over the import of
+  `latebind.Host`; the quickest of a few processes.
 
 `--json` prints one object.
 """
