@@ -26,6 +26,11 @@ void lb_context_reset(lb_context *ctx);
 /* Where `size` bytes at `address` lie. */
 enum lb_ownership lb_context_owns(const lb_context *ctx, const void *address, size_t size);
 
+/* Copy what a plugin points at: the one way by which the host reads it.  Memory of the arena is checked against what
+ * lb_alloc handed out; any other memory is read through the kernel, which answers EFAULT where a plain copy would end
+ * the process.  LB_INSIDE: it is copied.  LB_OUTSIDE: that memory is not there. */
+enum lb_ownership lb_context_copy(const lb_context *ctx, void *target, const void *source, size_t size);
+
 /* Leave a message without calling the call failed: a service that said no, which the plugin may live with. */
 void lb_context_note(lb_context *ctx, const char *message);
 

@@ -7,8 +7,6 @@
 
 #include "py_running.h"
 
-#define ARGUMENTS_OFFSET ((size_t)1 << (8 * sizeof(size_t) - 1)) /* PY_VECTORCALL_ARGUMENTS_OFFSET */
-
 #define SMALL_WORDS (LB_CALL_STACK + 18) /* a call with more, or with more pointers, takes memory from the heap */
 #define SMALL_KEPT 6
 
@@ -25,8 +23,7 @@ static PyObject *wrong_count(const lb_function *self, Py_ssize_t count)
                         self->is_variadic ? "at least " : "", (unsigned)self->given, self->given == 1 ? "" : "s", count);
 }
 
-/* Jump, with the lock as asked for, errno as the last call left it, and an eye on callbacks. */
-static int jump(const lb_function *self, const struct lb_frame *frame, struct lb_results *results)
+int lb_jump(const lb_function *self, const struct lb_frame *frame, struct lb_results *results)
 {
     struct lb_thread *thread = &this_thread;
     struct lb_running running = {.outer = thread->running};
@@ -64,7 +61,7 @@ static PyObject *complete(lb_function *self, PyObject *const *arguments, Py_ssiz
         if (self->signature.result.flags & LB_MEMORY && self->signature.result.piece_count != 0)
             frame->words[self->signature.result.word] = results.indirect;
     }
-    if (lb_put_arguments(self, arguments, count, frame) == 0 && jump(self, frame, &results) == 0) {
+    if (lb_put_arguments(self, arguments, count, frame) == 0 && lb_jump(self, frame, &results) == 0) {
         if (self->signature.result.flags & LB_MEMORY)
             result = Py_NewRef(memory);
         else
@@ -120,7 +117,7 @@ static PyObject *call_checked(lb_function *self, PyObject *const *arguments, Py_
 PyObject *lb_function_call(PyObject *callable, PyObject *const *arguments, size_t nargsf, PyObject *names)
 {
     lb_function *self = (lb_function *)callable;
-    const Py_ssize_t count = (Py_ssize_t)(nargsf & ~ARGUMENTS_OFFSET);
+    const Py_ssize_t count = (Py_ssize_t)(nargsf & ~LB_ARGUMENTS_OFFSET);
     if (names != NULL && PyTuple_Size(names) != 0)
         return PyErr_Format(PyExc_TypeError, "%S: %S takes arguments by position, as in C", self->library,
                             self->prototype);

@@ -1,22 +1,21 @@
 /* `_core.Context`: the Python face of context.c.
  *
- * `copy` is the one way by which the host reads what a plugin points at.  Memory of the arena is checked against
- * what lb_alloc handed out; any other memory is read through the kernel, which answers EFAULT where a plain copy
- * would end the process. */
+ * It is the context of a pool's call, or one of its own.  `copy` is how Python reads what a plugin points at. */
 #define _GNU_SOURCE
 #include "module.h"
 
-#include "context.h"
+#include "py_gate.h"
 
-#include <errno.h>
 #include <string.h>
-#include <sys/uio.h>
-#include <unistd.h>
 
 typedef struct {
     PyObject_HEAD
     lb_context *context;
+    struct lb_call *call; /* the pool's, or our own where there is no pool */
+    PyObject *pool;       /* NULL: the context is ours */
 } Context;
+
+static PyTypeObject *context_type; /* owned; the module is loaded once in a process */
 
 static PyObject *new_context(PyTypeObject *type, PyObject *args, PyObject *keywords)
 {
@@ -28,20 +27,54 @@ static PyObject *new_context(PyTypeObject *type, PyObject *args, PyObject *keywo
         return NULL;
     if (!(self = (Context *)allocate(type, 0)))
         return NULL;
-    if (!(self->context = lb_context_new())) {
+    if (!(self->call = PyMem_Calloc(1, sizeof *self->call)) || !(self->context = lb_context_new())) {
         Py_DECREF(self);
         return PyErr_NoMemory();
     }
+    self->call->context = self->context;
+    self->call->running = true;
     return (PyObject *)self;
 }
 
-static void free_context(PyObject *self)
+PyObject *lb_context_for(PyObject *pool, struct lb_call *call)
 {
-    PyTypeObject *type = Py_TYPE(self);
+    Context *self = (Context *)((allocfunc)PyType_GetSlot(context_type, Py_tp_alloc))(context_type, 0);
+
+    if (!self)
+        return NULL;
+    self->context = call->context;
+    self->call = call;
+    self->pool = Py_NewRef(pool);
+    return (PyObject *)self;
+}
+
+struct lb_call *lb_context_call(PyObject *context, const struct lb_pool *pool)
+{
+    if (!Py_IS_TYPE(context, context_type)) {
+        PyErr_SetString(PyExc_TypeError, "not a Context");
+        return NULL;
+    }
+    if (pool && (!((Context *)context)->pool || &((lb_pool_object *)((Context *)context)->pool)->pool != pool)) {
+        PyErr_SetString(PyExc_ValueError, "the Context of another pool");
+        return NULL;
+    }
+    return ((Context *)context)->call;
+}
+
+static void free_context(PyObject *object)
+{
+    Context *self = (Context *)object;
+    PyTypeObject *type = Py_TYPE(object);
     freefunc release = (freefunc)PyType_GetSlot(type, Py_tp_free);
 
-    lb_context_free(((Context *)self)->context);
-    release(self);
+    if (!self->pool) {
+        lb_context_free(self->context);
+        if (self->call)
+            Py_XDECREF((PyObject *)self->call->cause);
+        PyMem_Free(self->call);
+    }
+    Py_XDECREF(self->pool);
+    release(object);
     Py_DECREF(type); /* instances of heap types own a reference to their type */
 }
 
@@ -76,35 +109,11 @@ static PyObject *note(PyObject *self, PyObject *argument)
     Py_RETURN_NONE;
 }
 
-/* Copy memory of this process that may not be there.  Returns 0, or -1 with errno. */
-static int copy_through_kernel(void *target, const void *source, size_t size)
-{
-    size_t done = 0;
-
-    while (done < size) {
-        struct iovec here = {(char *)target + done, size - done};
-        struct iovec there = {(char *)(uintptr_t)source + done, size - done};
-        ssize_t count = process_vm_readv(getpid(), &here, 1, &there, 1, 0);
-        if (count < 0 && (errno == ENOSYS || errno == EPERM)) {
-            /* A container that forbids the call: inline isolation is no boundary anyway, so go without the check. */
-            memcpy((char *)target + done, (const char *)source + done, size - done);
-            return 0;
-        }
-        if (count <= 0) {
-            errno = count ? errno : EFAULT;
-            return -1;
-        }
-        done += (size_t)count;
-    }
-    return 0;
-}
-
 static PyObject *copy(PyObject *self, PyObject *args)
 {
     lb_context *ctx = ((Context *)self)->context;
     unsigned long long address;
     Py_ssize_t size;
-    enum lb_ownership ownership;
     PyObject *bytes;
 
     if (!PyArg_ParseTuple(args, "Kn:copy", &address, &size))
@@ -113,20 +122,15 @@ static PyObject *copy(PyObject *self, PyObject *args)
         return PyErr_Format(PyExc_ValueError, "%zd bytes cannot be copied", size);
     if (!size)
         return PyBytes_FromStringAndSize(NULL, 0);
-    ownership = lb_context_owns(ctx, (void *)(uintptr_t)address, (size_t)size);
-    if (ownership == LB_BEYOND)
+    if (lb_context_owns(ctx, (void *)(uintptr_t)address, (size_t)size) == LB_BEYOND)
         return PyErr_Format(PyExc_ValueError, "%zd bytes at %p reach beyond what lb_alloc handed out", size,
                             (void *)(uintptr_t)address);
     if (!(bytes = PyBytes_FromStringAndSize(NULL, size)))
         return NULL;
-    if (ownership == LB_INSIDE) {
-        memcpy(PyBytes_AsString(bytes), (void *)(uintptr_t)address, (size_t)size);
-    } else if (copy_through_kernel(PyBytes_AsString(bytes), (void *)(uintptr_t)address, (size_t)size) < 0) {
-        Py_DECREF(bytes);
-        return PyErr_Format(PyExc_ValueError, "%zd bytes at %p are not readable memory", size,
-                            (void *)(uintptr_t)address);
-    }
-    return bytes;
+    if (lb_context_copy(ctx, PyBytes_AsString(bytes), (void *)(uintptr_t)address, (size_t)size) == LB_INSIDE)
+        return bytes;
+    Py_DECREF(bytes);
+    return PyErr_Format(PyExc_ValueError, "%zd bytes at %p are not readable memory", size, (void *)(uintptr_t)address);
 }
 
 static PyObject *get_address(PyObject *self, void *closure)
@@ -167,6 +171,35 @@ static PyObject *get_message(PyObject *self, void *closure)
     return PyUnicode_DecodeUTF8(message, (Py_ssize_t)strlen(message), "replace");
 }
 
+static PyObject *get_cause(PyObject *self, void *closure)
+{
+    PyObject *cause = ((Context *)self)->call->cause;
+
+    (void)closure;
+    return Py_NewRef(cause ? cause : Py_None);
+}
+
+static int set_cause(PyObject *self, PyObject *value, void *closure)
+{
+    struct lb_call *call = ((Context *)self)->call;
+    PyObject *before = call->cause;
+
+    (void)closure;
+    if (!call->running) { /* nobody would take it away again */
+        PyErr_SetString(PyExc_ValueError, "the call has ended");
+        return -1;
+    }
+    call->cause = !value || value == Py_None ? NULL : Py_NewRef(value);
+    Py_XDECREF(before);
+    return 0;
+}
+
+static PyObject *get_running(PyObject *self, void *closure)
+{
+    (void)closure;
+    return PyBool_FromLong(((Context *)self)->call->running);
+}
+
 static PyObject *get_failed(PyObject *self, void *closure)
 {
     (void)closure;
@@ -185,6 +218,8 @@ static PyGetSetDef attributes[] = {
     {"address", get_address, NULL, "Address of the lb_context.", NULL},
     {"state", get_state, set_state, "The plugin's state pointer.", NULL},
     {"message", get_message, NULL, "What lb_fail or note said since the last reset, or None.", NULL},
+    {"cause", get_cause, set_cause, "The exception of a service that failed within the call, or None.", NULL},
+    {"running", get_running, NULL, "Whether the call is under way.", NULL},
     {"failed", get_failed, NULL, "Whether the plugin called lb_fail since the last reset.", NULL},
     {NULL, NULL, NULL, NULL, NULL},
 };
@@ -207,12 +242,6 @@ static PyType_Spec spec = {
 
 int lb_add_context(PyObject *module)
 {
-    PyObject *type = PyType_FromModuleAndSpec(module, &spec, NULL);
-    int result;
-
-    if (!type)
-        return -1;
-    result = PyModule_AddType(module, (PyTypeObject *)type);
-    Py_DECREF(type);
-    return result;
+    context_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &spec, NULL);
+    return context_type == NULL ? -1 : PyModule_AddType(module, context_type);
 }

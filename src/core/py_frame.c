@@ -103,7 +103,7 @@ static int prepare_out(const struct lb_slot *slot, struct lb_frame *frame, uint3
     return 0;
 }
 
-static int put_argument(const lb_function *self, const struct lb_slot *slot, PyObject *value, struct lb_frame *frame)
+int lb_put_argument(const lb_function *self, const struct lb_slot *slot, PyObject *value, struct lb_frame *frame)
 {
     uint64_t wide[LB_VALUE_WORDS];
     switch (slot->op) {
@@ -180,7 +180,7 @@ int lb_put_arguments(const lb_function *self, PyObject *const *arguments, Py_ssi
     for (uint32_t i = 0; i < self->signature.count; i++) {
         const struct lb_slot *slot = &self->signature.parameters[i];
         int result = slot->flags & LB_OUT ? prepare_out(slot, frame, &outs)
-                                          : put_argument(self, slot, arguments[next++], frame);
+                                          : lb_put_argument(self, slot, arguments[next++], frame);
         if (result < 0) {
             place_error(self, i);
             return -1;

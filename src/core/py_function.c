@@ -5,11 +5,6 @@
 
 #include "py_function.h"
 
-/* Vectorcall is in the limited API since 3.12; 3.11 knows the same flag (bit 11 since 3.8) and the same member. */
-#ifndef Py_TPFLAGS_HAVE_VECTORCALL
-#define Py_TPFLAGS_HAVE_VECTORCALL (1UL << 11)
-#endif
-
 static PyTypeObject *function_type; /* owned; the module is loaded once in a process */
 
 bool lb_is_function(PyObject *value)

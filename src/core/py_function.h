@@ -9,6 +9,12 @@
 #include "py_lifetime.h"
 #include "py_value.h"
 
+/* Vectorcall is in the limited API since 3.12; 3.11 knows the same flag (bit 11 since 3.8) and the same member. */
+#ifndef Py_TPFLAGS_HAVE_VECTORCALL
+#define Py_TPFLAGS_HAVE_VECTORCALL (1UL << 11)
+#endif
+#define LB_ARGUMENTS_OFFSET ((size_t)1 << (8 * sizeof(size_t) - 1)) /* PY_VECTORCALL_ARGUMENTS_OFFSET */
+
 typedef PyObject *lb_vectorcall(PyObject *callable, PyObject *const *arguments, size_t nargsf, PyObject *names);
 
 typedef struct {
@@ -34,6 +40,8 @@ struct lb_frame {
     uint32_t integers, vectors, stack_words;
 };
 
+/* One argument into its words; -1 with an exception about the value alone. */
+int lb_put_argument(const lb_function *self, const struct lb_slot *slot, PyObject *value, struct lb_frame *frame);
 /* Every argument into its words; -1 with an exception that names the parameter.  `count` fits the signature. */
 int lb_put_arguments(const lb_function *self, PyObject *const *arguments, Py_ssize_t count, struct lb_frame *frame);
 /* The value of a result in registers; `memory` is the new record that it fills, NULL where it is none. */
@@ -41,6 +49,9 @@ PyObject *lb_gather(const struct lb_slot *slot, const struct lb_results *results
 /* The result (a reference that is taken over, or NULL), and behind it what out-parameters hold now. */
 PyObject *lb_with_outs(const lb_function *self, PyObject *result, struct lb_frame *frame);
 
+/* The call itself, with the lock as asked for and errno as the last call left it; -1 with the exception that a callback
+ * left. */
+int lb_jump(const lb_function *self, const struct lb_frame *frame, struct lb_results *results);
 /* tp_vectorcall and tp_call of the type. */
 PyObject *lb_function_call(PyObject *callable, PyObject *const *arguments, size_t nargsf, PyObject *names);
 PyObject *lb_function_call_tuple(PyObject *callable, PyObject *args, PyObject *kwargs);

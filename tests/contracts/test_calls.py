@@ -256,9 +256,10 @@ def test_a_call_that_fails_leaves_nothing_behind(wrong: Plugin) -> None:
     for how in range(12):
         with pytest.raises(LatebindError):
             wrong.call("text", how)
-    assert not any(call.running for call in wrong.pool._known.values())
-    assert len(wrong.pool._idle) == 1
-    assert wrong.pool._idle[0].context.message is None
+    call = wrong.pool.begin()
+    assert (call.message, call.cause, call.running) == (None, None, True)
+    wrong.pool.end(call)
+    assert (call.running, wrong.pool.find(call.address)) == (False, None)
 
 
 def test_the_interpreter_lock_is_free_during_a_call_unless_it_is_quick(cc: Compiler) -> None:

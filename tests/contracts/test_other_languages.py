@@ -138,7 +138,7 @@ class Echo:
         }
         call = self.pool.begin()
         NativeMethod(owner, LIFE, LIFE.methods[0], library.symbol("lb_init"))(call, ["{}"])
-        self.pool.state = call.context.state
+        self.pool.state = call.state
         self.pool.end(call)
 
     def __call__(self, method: Method, value: object) -> Any:

@@ -309,7 +309,7 @@ def test_a_reload_waits_for_running_calls_and_gives_up_in_time(host: Host, plugi
     proxy, flag = host.get(waits), bytearray(1)
     thread = threading.Thread(target=proxy.wait, args=(flag,))
     thread.start()
-    while not host._slots["test.waits"].gate._inside:
+    while not host._slots["test.waits"].gate.inside:
         time.sleep(0.001)
     with pytest.raises(PluginTimeout):
         host.reload("test.waits", timeout=0.05)

@@ -9,56 +9,22 @@ from __future__ import annotations
 
 import itertools
 
-from latebind._core import Context
+from latebind import _core
+from latebind._core import Context as Call
+
+__all__ = ["Call", "CallPool"]
 
 
-class Call:
-    """A call: its context, whether it is under way, and the exception of a service that failed within it."""
+class CallPool(_core.CallPool):
+    """The contexts of one loaded plugin. Any thread may begin and end calls.
 
-    __slots__ = ("address", "cause", "context", "running")
+    As a context manager it is the lock of a `serial` plugin, held around each call; its owner may take it again.
+    """
 
-    def __init__(self) -> None:
-        self.context = Context()
-        self.address = self.context.address
-        self.cause: BaseException | None = None
-        self.running = False
-
-
-class CallPool:
-    """The contexts of one loaded plugin. Any thread may begin and end calls."""
-
-    def __init__(self) -> None:
-        self.state = 0
-        """The plugin's state pointer (a RuntimeAddress), which every call starts with."""
-        self._idle: list[Call] = []
-        self._known: dict[int, Call] = {}
+    def __init__(self, *, serial: bool = False) -> None:  # noqa: ARG002 - what the core's constructor takes
         self._lent: dict[int, tuple[str, object]] = {}
         # Numbers that look like no address, so that a plugin which looks into a handle of the host's fails at once.
         self._numbers = itertools.count(16, 16)
-
-    def begin(self) -> Call:
-        """A call with an empty context."""
-        # list.pop and dict assignment are atomic, with and without the interpreter lock: no lock is needed here.
-        try:
-            call = self._idle.pop()
-        except IndexError:
-            call = Call()
-            self._known[call.address] = call
-        call.context.state = self.state
-        call.running = True
-        return call
-
-    def end(self, call: Call) -> None:
-        """Give the context back; everything that it allocated ends."""
-        call.running = False
-        call.cause = None
-        call.context.reset()
-        self._idle.append(call)
-
-    def find(self, address: int | None) -> Call | None:
-        """The running call whose context lies at `address`, or None."""
-        call = self._known.get(address or 0)
-        return call if call is not None and call.running else None
 
     def lend(self, owner: str, thing: object) -> int:
         """A handle for the plugin: a number that stands for `thing`; `owner` is its C type."""

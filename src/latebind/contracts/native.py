@@ -11,27 +11,28 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
+from latebind import _core
 from latebind.contracts.clayout import size_of
 from latebind.contracts.image import Keeper
 from latebind.contracts.marshal import decode, encoder, passed
-from latebind.contracts.signature import caller
-from latebind.contracts.types import BOOL, Bytes, Enumeration, Nothing, Scalar, Text
+from latebind.contracts.signature import caller, is_span
+from latebind.contracts.types import Bytes, ListOf, Nothing, Scalar, Text
 from latebind.errors import NotProvided, PluginError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from latebind.contracts.calls import Call
+    from latebind.contracts.calls import Call, CallPool
     from latebind.contracts.model import Contract, Function, Method, Parameter
-    from latebind.contracts.types import ResultKind
+    from latebind.contracts.types import DataKind, ResultKind
 
 LB_OK: Final = 0
 LB_FAILED: Final = 1
 LB_NOT_PROVIDED: Final = 2
 LB_END: Final = 3
 
-_NOTHING_KEPT: Final = Keeper()
-"""For arguments that put nothing in a keeper."""
+_PARAMETERS: Final = {name: number for number, name in enumerate(_core.PARAMETERS)}
+_ANSWERS: Final = {name: number for number, name in enumerate(_core.ANSWERS)}
 
 
 class Ended(Exception):
@@ -51,18 +52,17 @@ class Owner:
 
 
 class NativeFunction:
-    """One exported function of a plugin, called with Python values."""
+    """One exported function of a plugin, called with Python values within a call that has begun."""
 
     def __init__(self, owner: Owner, function: Function, address: int) -> None:
-        self.run: Callable[..., object] = _runner(owner, function, address)
-        """What a call does. A closure: nothing is looked up in an object on the way."""
+        self._method = native_method(owner, function, address)
 
     def __call__(self, call: Call, arguments: Sequence[object], *handle: int) -> object:
         """Call with one argument a parameter, in their order, within `call`, on a handle if it is a handle's function.
 
         A handle or an iterator is answered as the number that its pointer is. Raises `Ended` for LB_END.
         """
-        return self.run(call, arguments, *handle)
+        return self._method.within(call, arguments, *handle)
 
 
 class NativeMethod(NativeFunction):
@@ -72,67 +72,72 @@ class NativeMethod(NativeFunction):
         super().__init__(owner, contract.function(method), address)
 
 
-def _runner(owner: Owner, function: Function, address: int) -> Callable[..., object]:
-    """`NativeFunction.__call__` for one function, with everything decided that can be before a call."""
-    name, kind = function_name(function), function.result
-    native = caller(function, address, owner.plugin)
-    encode = arguments_encoder(name, function.parameters)
-    number, size, settle = passed(kind), size_of(kind), _settler(owner, name, ends=function.end)
-    as_it_is = isinstance(kind, Nothing) or _is_number(kind)
-    keeps = not all(isinstance(p.kind, Scalar | Enumeration | Text | Bytes) for p in function.parameters)
+def native_method(
+    owner: Owner,
+    function: Function,
+    address: int,
+    *,
+    pool: CallPool | None = None,
+    wrap: Callable[[object], object] | None = None,
+    tidy: Callable[[], object] | None = None,
+) -> _core.Method:
+    """The function at `address` for Python to call, with everything decided that can be before a call.
 
-    def run(call: Call, arguments: Sequence[object], *handle: int) -> object:
-        keep = Keeper() if keeps else _NOTHING_KEPT
-        encoded = encode(arguments, keep)  # both live until the result is read: it may lie in an argument
-        received: Any = None
-        if number:
-            status, received = native(call.address, *handle, *encoded)
-        elif size:
-            received = bytearray(size)
-            status = native(call.address, *handle, *encoded, received)
-        else:
-            status = native(call.address, *handle, *encoded)
-        if status or call.cause is not None or call.context.failed:
-            settle(call, status)
-        if as_it_is:
-            return received
+    Each call takes the lock and a context of `pool`, after `tidy` closed what waits for it; `wrap` makes of the
+    answer what the caller gets. Without a pool it is called within contexts only.
+    """
+    name, kind = function_name(function), function.result
+
+    def read(received: Any, call: Call) -> object:
         try:
-            return decode(kind, received, call.context.copy)
+            return decode(kind, received, call.copy)
         except ValueError as e:
             raise owner.error(name, f"its result breaks the contract: {e}") from e
 
-    numbers_only = _is_number(kind) and all(_is_number(p.kind) for p in function.parameters)
-    return _numbers_runner(native, settle, run) if numbers_only else run
+    return _core.Method(
+        caller(function, address, owner.plugin),
+        tuple((*_passing(p.kind), argument_encoder(name, p)) for p in function.parameters),
+        _answering(kind),
+        read,
+        _settler(owner, name, ends=function.end),
+        handle=function.owner is not None,
+        pool=pool,
+        wrap=wrap,
+        tidy=tidy,
+    )
 
 
-def _is_number(kind: ResultKind) -> bool:
-    """Whether the core's number is the contract's."""
-    return isinstance(kind, Scalar) and kind is not BOOL
+def _passing(kind: DataKind) -> tuple[int, str, int, int]:
+    """How the core passes a parameter, if it can: (how, code, size of a list's number, words)."""
+    if isinstance(kind, Scalar):
+        return _PARAMETERS[{"int": "INTEGER", "float": "REAL", "bool": "BOOL"}[kind.family]], kind.code, 0, 1
+    if isinstance(kind, Text | Bytes):
+        return _PARAMETERS["TEXT" if isinstance(kind, Text) else "BYTES"], " ", 0, 2
+    if isinstance(kind, ListOf) and isinstance(kind.element, Scalar):
+        return _PARAMETERS["LIST"], kind.element.code, kind.element.size, 2
+    return _PARAMETERS["OTHER"], " ", 0, 2 if is_span(kind) else 1
 
 
-def _numbers_runner(
-    native: Callable[..., Any], settle: Callable[[Call, int], None], run: Callable[..., object]
-) -> Callable[..., object]:
-    """The same for a function of nothing but numbers, whose arguments the core itself checks."""
-
-    def run_numbers(call: Call, arguments: Sequence[object], *handle: int) -> object:
-        try:
-            status, received = native(call.address, *handle, *arguments)
-        except (TypeError, ValueError, OverflowError):
-            # Nothing was called: the core does not take these. What the contract takes is more, or has other words.
-            return run(call, arguments, *handle)
-        if status or call.cause is not None or call.context.failed:
-            settle(call, status)
-        return received
-
-    return run_numbers
+def _answering(kind: ResultKind) -> tuple[int, str, int]:
+    """How the core reads an answer: (how, code, size)."""
+    if isinstance(kind, Nothing):
+        return _ANSWERS["NOTHING"], " ", 0
+    if isinstance(kind, Scalar):
+        return _ANSWERS["NUMBER"], kind.code, 0
+    if isinstance(kind, Text | Bytes):
+        return _ANSWERS["TEXT" if isinstance(kind, Text) else "BYTES"], " ", 0
+    if isinstance(kind, ListOf) and isinstance(kind.element, Scalar):
+        return _ANSWERS["LIST"], kind.element.code, kind.element.size
+    if passed(kind):
+        return _ANSWERS["OTHER"], " ", 0
+    return _ANSWERS["IMAGE"], " ", size_of(kind)
 
 
 def _settler(owner: Owner, name: str, *, ends: bool) -> Callable[[Call, int], None]:
     """What raises when a call did not go well; `ends` for a function that may answer LB_END."""
 
     def settle(call: Call, status: int) -> None:
-        if status == LB_END and ends and not call.context.failed:
+        if status == LB_END and ends and not call.failed:
             raise Ended
         check_status(owner, name, call, status)
 
@@ -144,20 +149,19 @@ def function_name(function: Function) -> str:
     return f"{function.contract.id}.{function.name}"
 
 
-def arguments_encoder(
-    name: str, parameters: Sequence[Parameter]
-) -> Callable[[Sequence[object], Keeper], Sequence[object]]:
-    """What makes C arguments of Python ones; it raises TypeError, ValueError or OverflowError with the parameter."""
-    encoders = [(p.name, encoder(p.kind)) for p in parameters]
+def argument_encoder(name: str, parameter: Parameter) -> Callable[[object], tuple[object, ...]]:
+    """What makes C arguments of a parameter's value: (keeper, word …); the keeper must live as long as they are used.
 
-    def encode(arguments: Sequence[object], keep: Keeper) -> Sequence[object]:
-        encoded: list[object] = []
-        for (parameter, one), value in zip(encoders, arguments, strict=True):
-            try:
-                encoded += one(value, keep)
-            except (TypeError, ValueError, OverflowError) as e:
-                raise type(e)(f"{name}(), parameter {parameter}: {e}") from None
-        return encoded
+    It raises TypeError, ValueError or OverflowError with the parameter.
+    """
+    one = encoder(parameter.kind)
+
+    def encode(value: object) -> tuple[object, ...]:
+        keep = Keeper()
+        try:
+            return keep, *one(value, keep)
+        except (TypeError, ValueError, OverflowError) as e:
+            raise type(e)(f"{name}(), parameter {parameter.name}: {e}") from None
 
     return encode
 
@@ -166,13 +170,13 @@ def check_status(owner: Owner, name: str, call: Call, status: int) -> None:
     """Raise what a call's status and context tell; return if the call went well."""
     if call.cause is not None and not isinstance(call.cause, Exception):
         raise call.cause  # KeyboardInterrupt or SystemExit in a service: not for a plugin to swallow
-    if status == LB_OK and not call.context.failed:
+    if status == LB_OK and not call.failed:
         return
     _raise_failure(owner, name, call, status)
 
 
 def _raise_failure(owner: Owner, name: str, call: Call, status: int) -> NoReturn:
-    said = call.context.message
+    said = call.message
     if status == LB_OK:
         raise owner.error(name, f"it answered LB_OK after lb_fail: {said}") from call.cause
     if status == LB_FAILED:

@@ -11,14 +11,14 @@ from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from latebind.contracts.model import iterator_functions
-from latebind.contracts.native import Ended, NativeFunction, Owner
+from latebind.contracts.native import Ended, Owner, native_method
 from latebind.contracts.types import IteratorOf, handle_in
 from latebind.errors import LatebindError, NotProvided
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Sequence
-    from contextlib import AbstractContextManager
 
+    from latebind import _core
     from latebind.contracts.calls import CallPool
     from latebind.contracts.model import Contract, Function, Method
 
@@ -78,7 +78,7 @@ class Opened:
     def abandon(self) -> None:
         """Nobody holds it any more: close it when the plugin is called next, or ends."""
         if not self.closed:
-            self._exports.abandoned.append(self)
+            self._exports.abandon(self)
 
     @property
     def pointer(self) -> int:
@@ -89,18 +89,15 @@ class Opened:
 class Exports:
     """The functions of one loaded plugin, by the contracts that it provides.
 
-    `entries` are those of its notes: what is not among them it does not have. `address` finds a C function. `serial`
-    is held around each call.
+    `entries` are those of its notes: what is not among them it does not have. `address` finds a C function.
     """
 
-    def __init__(
-        self, owner: Owner, calls: CallPool, address: Callable[[str], int], serial: AbstractContextManager[Any]
-    ) -> None:
+    def __init__(self, owner: Owner, calls: CallPool, address: Callable[[str], int]) -> None:
         self.owner = owner
         self.abandoned: deque[Opened] = deque()
-        self._calls, self._address, self._serial = calls, address, serial
+        self._calls, self._address = calls, address
         self._open: dict[int, Opened] = {}
-        self._functions: dict[str, NativeFunction] = {}
+        self._functions: dict[str, _core.Method] = {}
         self._entries: dict[str, Container[str]] = {}
 
     def provide(self, contract: str, entries: Container[str]) -> None:
@@ -111,26 +108,7 @@ class Exports:
         """A method of the plugin; a missing one runs its default body, or raises `NotProvided` when it is called."""
         if method.name not in self._entries[contract.id]:
             return missing_method(self.owner, contract, method, proxy)
-        function = contract.function(method)
-        run, serial, wrap, abandoned = (
-            self._function(function).run,
-            self._serial,
-            self._wrapper(function),
-            self.abandoned,
-        )
-        begin, end = self._calls.begin, self._calls.end
-
-        def invoke(arguments: Sequence[object]) -> object:
-            with serial:
-                if abandoned:
-                    self.close_abandoned()
-                call = begin()
-                try:
-                    answer = run(call, arguments)
-                finally:
-                    end(call)
-                return answer if wrap is None else wrap(answer)
-
+        invoke = self._function(contract.function(method))
         return invoke if method.body is None else _or_default(invoke, method.body, method, proxy)
 
     def bind_handle(self, opened: Opened, contract: Contract, method: Method, proxy: object) -> Invoke:
@@ -138,23 +116,24 @@ class Exports:
         function = contract.function(method, handle=True)
         if not any(function.entry in entries for entries in self._entries.values()):
             return missing_method(self.owner, contract, method, proxy)
-        wrap = self._wrapper(function)
+        native: _core.Method | None = None
 
         def invoke(arguments: Sequence[object]) -> object:
-            answer = self.call(function, arguments, opened.pointer)
-            return answer if wrap is None else wrap(answer)
+            nonlocal native
+            if native is None:  # not before the handle is used: it may have ended, with the library
+                native = self._function(function)
+            return native(arguments, opened.pointer)
 
         return invoke if method.body is None else _or_default(invoke, method.body, method, proxy)
 
     def call(self, function: Function, arguments: Sequence[object], pointer: int) -> object:
         """One call of a handle's or iterator's function."""
-        native = self._function(function)
-        with self._serial:
-            call = self._calls.begin()
-            try:
-                return native(call, arguments, pointer)
-            finally:
-                self._calls.end(call)
+        return self._function(function)(arguments, pointer)
+
+    def abandon(self, opened: Opened) -> None:
+        """Nobody holds it any more. The garbage collector may be who says so: it is closed at the next call."""
+        self.abandoned.append(opened)
+        self._calls.untidy = True
 
     def forget(self, opened: Opened) -> None:
         """It is closed, or about to be."""
@@ -163,6 +142,7 @@ class Exports:
     def close_abandoned(self) -> list[LatebindError]:
         """Close what was dropped without closing it; what went wrong, which nobody waits for."""
         problems: list[LatebindError] = []
+        self._calls.untidy = False
         while True:
             try:
                 opened = self.abandoned.popleft()  # another thread may be faster
@@ -178,11 +158,16 @@ class Exports:
         self.abandoned.extend(reversed(list(self._open.values())))
         return self.close_abandoned()
 
-    def _function(self, function: Function) -> NativeFunction:
+    def _function(self, function: Function) -> _core.Method:
         known = self._functions.get(function.symbol)
         if known is None:
-            known = self._functions[function.symbol] = NativeFunction(
-                self.owner, function, self._address(function.symbol)
+            known = self._functions[function.symbol] = native_method(
+                self.owner,
+                function,
+                self._address(function.symbol),
+                pool=self._calls,
+                wrap=self._wrapper(function),
+                tidy=self.close_abandoned,
             )
         return known
 

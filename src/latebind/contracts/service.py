@@ -52,7 +52,7 @@ def missing_service(symbol: str, calls: CallPool) -> Callback:
     def refuse(address: int | None) -> int:
         call = calls.find(address)
         if call is not None:
-            call.context.note(f"{symbol} belongs to an optional service that this host does not have")
+            call.note(f"{symbol} belongs to an optional service that this host does not have")
         return LB_NOT_PROVIDED
 
     return make_callback(prototype(symbol), refuse)
@@ -134,7 +134,7 @@ def _callback(
             return LB_END
         except BaseException as e:  # noqa: BLE001 - nothing may pass through C; check_status raises it again behind it
             call.cause = e
-            call.context.note(f"{name}: {type(e).__name__}: {e}")
+            call.note(f"{name}: {type(e).__name__}: {e}")
             return LB_NOT_PROVIDED if isinstance(e, NotProvided) else LB_FAILED
         return LB_OK
 
@@ -147,7 +147,7 @@ def _received_arguments(function: Function, received: Sequence[Any], call: Call)
     for parameter in function.parameters:
         value = (next(values), next(values)) if is_span(parameter.kind) else next(values)
         try:
-            arguments.append(decode_argument(parameter.kind, value, call.context.copy))
+            arguments.append(decode_argument(parameter.kind, value, call.copy))
         except ValueError as e:
             raise ValueError(f"parameter {parameter.name}: {e}") from None
     return arguments
@@ -159,7 +159,7 @@ def _store(function: Function, answer: object, place: int | None, calls: CallPoo
         raise ValueError("the plugin gave a null pointer for the result")
 
     def keep(data: bytes) -> int:
-        address = call.context.alloc(len(data) + 1)
+        address = call.alloc(len(data) + 1)
         write(address, data + b"\0")  # text ends with a zero byte, as arguments do
         return address
 

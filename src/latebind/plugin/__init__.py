@@ -18,6 +18,7 @@ from latebind.plugin.pykind import PluginContext
 from latebind.plugin.registry import Discovery, Registry, Rejected
 from latebind.plugin.reload import ReloadReport
 from latebind.plugin.signing import Signature, is_signed, read_signature, sign_plugin, verify_plugin
+from latebind.plugin.statistics import MethodStatistics
 from latebind.plugin.timelimit import TimeLimits
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "Index",
     "Limits",
     "Manifest",
+    "MethodStatistics",
     "PluginContext",
     "PluginStatus",
     "Provided",

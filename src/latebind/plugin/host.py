@@ -45,6 +45,7 @@ if TYPE_CHECKING:
 
     from latebind.plugin.generation import Generation
     from latebind.plugin.resolve import Resolution
+    from latebind.plugin.statistics import MethodStatistics
     from latebind.plugin.watch import SignalReload, Watch
 
 T = TypeVar("T")
@@ -55,7 +56,7 @@ class PluginStatus:
     """One plugin as `Host.plugins` reports it. `generation` is 0 while it is not loaded.
 
     `state` is where it stands; `reason` why not further (how it failed, for how long it is suspended), what it goes
-    without, or what went wrong last; empty where all is well.
+    without, or what went wrong last; empty where all is well. `methods` counts calls.
     """
 
     manifest: Manifest
@@ -64,6 +65,7 @@ class PluginStatus:
     required_by: tuple[str, ...]
     state: State = State.DISCOVERED
     reason: str = ""
+    methods: tuple[MethodStatistics, ...] = ()
 
     @property
     def version(self) -> str:
@@ -524,4 +526,6 @@ class Host:
         number = current.number if current is not None else 0
         standing = self._life.standing(manifest.id)
         users = tuple(self._users(manifest.id))
-        return PluginStatus(manifest, current is not None, number, users, standing.state, standing.reason)
+        slot = self._slots.get(manifest.id)
+        methods = slot.statistics() if slot is not None else ()
+        return PluginStatus(manifest, current is not None, number, users, standing.state, standing.reason, methods)

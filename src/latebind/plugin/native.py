@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import json
 import sys
-import threading
-from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any, Final
 
 from latebind.contracts import (
@@ -53,13 +51,12 @@ class NativeGeneration:
         self.config = config
         self._checked = checked
         self._owner = Owner(checked.manifest.id, str(checked.manifest.version))
-        self._calls = CallPool()
+        # A nested call of the same thread (plugin → service → plugin) does not wait for itself: the lock is reentrant.
+        self._calls = CallPool(serial=not self.manifest.parallel)
         self._callbacks: dict[str, Callback] = {}
         self._library: Library | None = None
         self._started = False
-        # A nested call of the same thread (plugin → service → plugin) must not wait for itself: a reentrant lock.
-        self._serial: AbstractContextManager[Any] = nullcontext() if self.manifest.parallel else threading.RLock()
-        self._exports = Exports(self._owner, self._calls, self._address, self._serial)
+        self._exports = Exports(self._owner, self._calls, self._address)
         for contract in checked.note.provides.values():
             there = {entry for symbol, entry in contract.symbols().items() if symbol in checked.exports}
             self._exports.provide(contract.id, there)
@@ -183,13 +180,13 @@ class NativeGeneration:
     ) -> object:
         """Call one of the lb_… functions; `read` takes its answer over before the call's memory ends."""
         function = bind(prototype(name, *types), self._address(name), self._owner.plugin)
-        with self._serial:
+        with self._calls:
             call = self._calls.begin()
             try:
                 check_status(self._owner, name, call, function(call.address, *arguments))
                 if keep_state:
-                    self._calls.state = call.context.state
-                return read(call.context.copy) if read is not None else None
+                    self._calls.state = call.state
+                return read(call.copy) if read is not None else None
             except ValueError as e:
                 raise self._owner.error(name, f"its answer cannot be read: {e}") from e
             finally:

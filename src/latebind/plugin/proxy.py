@@ -9,7 +9,8 @@ from __future__ import annotations
 import inspect
 from typing import TYPE_CHECKING
 
-from latebind.plugin.slot import Slot, bound_method
+from latebind import _core
+from latebind.plugin.slot import Slot, opens
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -34,8 +35,42 @@ def make_proxy(slot: Slot, contract: Contract) -> Proxy:
     proxy = Proxy(slot, contract)
     for method in contract.methods:
         # On the instance, not on the class: calling it costs no binding of `self`.
-        setattr(proxy, method.name, callable_method(contract, method, bound_method(slot, contract, method, proxy)))
+        setattr(proxy, method.name, _entry(slot, contract, method, proxy))
     return proxy
+
+
+def _entry(slot: Slot, contract: Contract, method: Method, proxy: Proxy) -> _core.Entry:
+    """A method of a proxy: looked up anew in each generation, and remembered within it.
+
+    A call runs in the generation of the moment; it waits while that is being exchanged.
+    """
+    signature = _signature(method)
+    return _core.Entry(
+        slot.gate,
+        slot.meter(contract, method),
+        lambda: slot.bind(contract, method, proxy),
+        _arranger(contract, method, signature),
+        -1 if any(p.keyword_only for p in method.parameters) else len(method.parameters),
+        slot.hand_out if opens(method) else None,
+        method.name,
+        f"{contract.name}.{method.name}",
+        method.doc or None,
+        signature,
+    )
+
+
+def _arranger(contract: Contract, method: Method, signature: inspect.Signature) -> Callable[..., tuple[object, ...]]:
+    """What makes one argument a parameter of positional and keyword ones, and of defaults."""
+
+    def arrange(*args: object, **kwargs: object) -> tuple[object, ...]:
+        try:
+            given = signature.bind(*args, **kwargs)
+        except TypeError as e:
+            raise TypeError(f"{contract.id}.{method.name}(): {e}") from None
+        given.apply_defaults()
+        return tuple(given.arguments.values())
+
+    return arrange
 
 
 def callable_method(
@@ -44,17 +79,13 @@ def callable_method(
     """`bound`, which takes one argument a parameter, with the method's own signature, name and documentation."""
     signature = _signature(method)
     count = len(method.parameters)
+    arrange = _arranger(contract, method, signature)
     simple = not any(p.keyword_only for p in method.parameters)
 
     def call(*args: object, **kwargs: object) -> object:
         if simple and not kwargs and len(args) == count:
             return bound(args)
-        try:
-            given = signature.bind(*args, **kwargs)
-        except TypeError as e:
-            raise TypeError(f"{contract.id}.{method.name}(): {e}") from None
-        given.apply_defaults()
-        return bound(tuple(given.arguments.values()))
+        return bound(arrange(*args, **kwargs))
 
     call.__name__ = method.name
     call.__qualname__ = f"{contract.name}.{method.name}"

@@ -10,10 +10,9 @@ from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from latebind.contracts import missing_method
-from latebind.contracts.image import Keeper
 from latebind.contracts.marshal import check_argument
 from latebind.contracts.model import CLOSE
-from latebind.contracts.native import Ended, arguments_encoder
+from latebind.contracts.native import Ended, argument_encoder
 from latebind.contracts.types import IteratorOf, Nothing, OptionalOf, ResultKind, handle_in
 from latebind.contracts.values import type_of
 from latebind.errors import LatebindError, PluginError
@@ -40,10 +39,11 @@ class PythonCalls:
         if function is None:
             return missing_method(self.owner, contract, method, proxy)
         name = f"{contract.id}.{method.name}"
-        check = arguments_encoder(name, method.parameters)
+        checks = [argument_encoder(name, p) for p in method.parameters]
 
         def invoke(arguments: Sequence[object]) -> object:
-            check(arguments, Keeper())
+            for check, value in zip(checks, arguments, strict=True):
+                check(value)
             positional, named = method.spread(arguments)
             with self.serial:
                 self.close_abandoned()

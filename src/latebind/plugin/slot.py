@@ -1,33 +1,51 @@
 """A slot: the lasting place of a plugin in its host, which generations of its code pass through.
 
 Proxies hold the slot and never a generation. A call goes through the slot's gate, finds the generation of the
-moment, and leaves: that is all of late binding on the caller's side.
+moment, and leaves: that is all of late binding on the caller's side, and the core does it (src/core/py_entry.c).
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from latebind import _core
 from latebind.contracts.types import IteratorOf, handle_in
 from latebind.errors import LifecycleError
 from latebind.plugin.gate import Gate
+from latebind.plugin.statistics import MethodStatistics, read_meter
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
     from latebind.contracts import Contract, Method
     from latebind.plugin.generation import Generation, Invoke, Opened
 
 
 class Slot:
-    """Where a plugin of one id stands; `generation` is None while it is not loaded."""
+    """Where a plugin of one id stands."""
 
     def __init__(self, plugin: str) -> None:
         self.plugin = plugin
         self.gate = Gate(plugin)
-        self.generation: Generation | None = None
         self.numbers = 0
         """How many generations there were: the number of the last one."""
+        self._meters: dict[tuple[str, str], _core.Meter] = {}
+
+    @property
+    def generation(self) -> Generation | None:
+        """The generation that serves; None while the plugin is not loaded."""
+        found: Generation | None = self.gate.serving
+        return found
+
+    @generation.setter
+    def generation(self, generation: Generation | None) -> None:
+        self.gate.serving = generation
+
+    def meter(self, contract: Contract, method: Method) -> _core.Meter:
+        """What counts a method's calls, through whichever proxy."""
+        return self._meters.setdefault((contract.id, method.name), _core.Meter())
+
+    def statistics(self) -> tuple[MethodStatistics, ...]:
+        """The counts of every method that a proxy was made for, by contract and method."""
+        return tuple(read_meter(*name, meter) for name, meter in sorted(self._meters.items()))
 
     def hand_out(self, generation: Generation, opened: Opened | None) -> object:
         """A handle or an iterator of the generation, for the caller. It goes through the gate and ends with it."""
@@ -38,34 +56,12 @@ class Slot:
         kind = IteratorProxy if opened.contract is None else HandleProxy
         return kind(self, generation, opened)
 
-
-def bound_method(slot: Slot, contract: Contract, method: Method, proxy: object) -> Callable[[Sequence[object]], object]:
-    """One method of a proxy: looked up anew in each generation, and remembered within it.
-
-    A call runs in the generation of the moment; it waits while that is being exchanged.
-    """
-    # Generation and function in one tuple, so that another thread never sees one without the other.
-    known: tuple[Generation, Invoke] | None = None
-    hands_out = opens(method)
-
-    def bind() -> tuple[Generation, Invoke]:
-        nonlocal known
-        generation = slot.generation
+    def bind(self, contract: Contract, method: Method, proxy: object) -> tuple[Generation, Invoke]:
+        """The generation that serves, and its method. Raises `LifecycleError` if there is none."""
+        generation = self.generation
         if generation is None:
-            known = None
-            raise LifecycleError(slot.plugin, f"call {contract.id}.{method.name}", "it is not loaded")
-        known = found = generation, generation.bind(contract, method, proxy)
-        return found
-
-    def call(arguments: Sequence[object]) -> object:
-        found = known
-        if found is None or found[0] is not slot.generation:
-            found = bind()
-        generation, invoke = found
-        answer = invoke(arguments)
-        return slot.hand_out(generation, answer) if hands_out else answer  # type: ignore[arg-type]
-
-    return slot.gate.around(call)
+            raise LifecycleError(self.plugin, f"call {contract.id}.{method.name}", "it is not loaded")
+        return generation, generation.bind(contract, method, proxy)
 
 
 def opens(method: Method) -> bool:
