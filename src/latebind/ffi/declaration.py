@@ -65,7 +65,8 @@ BUILTIN: Final = {
 """Types that gcc knows without a declaration, and headers use."""
 
 _MODES: Final = {
-    "QI": 1, "byte": 1, "HI": 2, "SI": 4, "DI": 8, "word": 8, "pointer": 8, "unwind_word": 8, "TI": 16, "SF": 4, "DF": 8,
+    "QI": 1, "byte": 1, "HI": 2, "SI": 4, "DI": 8, "word": 8, "pointer": 8, "unwind_word": 8, "TI": 16,
+    "SF": 4, "DF": 8,
 }  # fmt: skip
 """Machine modes (GCC internals, "Machine Modes") and their bytes."""
 _MOST_ALIGNMENT: Final = 1 << 28
@@ -244,7 +245,9 @@ class Reader:
         declared = [d for d in node.decls if isinstance(d, c_ast.Decl)]
         members = []
         for one, attributes in zip(declared, self.plain.of_declarators(node.coord, declared), strict=True):
-            made = self.with_attributes(self.type(one.type), [a for a in attributes if a.name in {"mode", "vector_size"}])
+            made = self.with_attributes(
+                self.type(one.type), [a for a in attributes if a.name in {"mode", "vector_size"}]
+            )
             width = self.constant(one.bitsize) if one.bitsize is not None else None
             if made.kind in {Kind.VOID, Kind.FUNCTION} or (
                 made.kind is Kind.RECORD and (made.record is None or made.record.fields is None)

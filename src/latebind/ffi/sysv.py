@@ -164,7 +164,9 @@ def _classes(scalar: CType, count: int) -> tuple[Class, ...]:
 def _refuse_vectors(type_: CType) -> None:
     """Raise Unsupported for a vector that travels in half an MMX register, or in one of AVX."""
     if type_.kind is Kind.VECTOR and type_.size not in {8, 16}:
-        raise Unsupported(type_.spelling, "is a vector of neither 8 nor 16 bytes, so compilers' options decide how it travels")
+        raise Unsupported(
+            type_.spelling, "is a vector of neither 8 nor 16 bytes, so compilers' options decide how it travels"
+        )
     for _, part, _ in _parts(type_, 0, with_unnamed=False):
         if part is not type_:
             _refuse_vectors(part)
