@@ -10,16 +10,9 @@
 /* Put library, function and parameter before the message about the value: `index` counts from 0. */
 static void place_error(const lb_function *self, uint32_t index)
 {
-    PyObject *type, *value, *trace, *name, *parameter = NULL;
-    if (!PyErr_ExceptionMatches(PyExc_TypeError) && !PyErr_ExceptionMatches(PyExc_ValueError) &&
-        !PyErr_ExceptionMatches(PyExc_OverflowError))
-        return; /* an interrupt, no memory, the end of a library */
+    PyObject *type, *value, *trace, *parameter = NULL, *place = NULL;
     PyErr_Fetch(&type, &value, &trace);
-    PyErr_NormalizeException(&type, &value, &trace);
-    PyObject *kind = PyErr_GivenExceptionMatches(type, PyExc_TypeError)       ? PyExc_TypeError
-                     : PyErr_GivenExceptionMatches(type, PyExc_OverflowError) ? PyExc_OverflowError
-                                                                              : PyExc_ValueError;
-    name = PyObject_GetAttrString(self->prototype, "name");
+    PyObject *name = PyObject_GetAttrString(self->prototype, "name");
     if (index < self->signature.count) {
         PyObject *parameters = PyObject_GetAttrString(self->prototype, "parameters");
         parameter = parameters == NULL ? NULL : PySequence_GetItem(parameters, (Py_ssize_t)index);
@@ -28,12 +21,11 @@ static void place_error(const lb_function *self, uint32_t index)
         parameter = PyUnicode_FromString("...");
     }
     if (name != NULL && parameter != NULL)
-        PyErr_Format(kind, "%S: %S, parameter %u (%S): %S", self->library, name, (unsigned)index + 1, parameter, value);
+        place = PyUnicode_FromFormat("%S: %S, parameter %u (%S)", self->library, name, (unsigned)index + 1, parameter);
     Py_XDECREF(name);
     Py_XDECREF(parameter);
-    Py_XDECREF(type);
-    Py_XDECREF(value);
-    Py_XDECREF(trace);
+    PyErr_Restore(type, value, trace);
+    lb_error_at(place);
 }
 
 /* arguments ----------------------------------------------------------------------------------------------------------- */

@@ -61,6 +61,8 @@ class Record:
     size: int = 0
     align: int = 1
     fields: tuple[Field, ...] | None = None
+    by_reference: bool = False
+    """A class of C++ whose own code copies it, so that only its address can be passed."""
     python: Any = None
     """The class of its values, once `values.record_class` has made it."""
 
