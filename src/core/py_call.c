@@ -8,7 +8,6 @@
 #include "py_running.h"
 
 #define SMALL_WORDS (LB_CALL_STACK + 18) /* a call with more, or with more pointers, takes memory from the heap */
-#define SMALL_KEPT 6
 
 static __thread struct lb_thread this_thread;
 
@@ -45,6 +44,27 @@ int lb_jump(const lb_function *self, const struct lb_frame *frame, struct lb_res
         return -1;
     }
     return 0;
+}
+
+/* A call of a plain function: all that the others need has nothing to do here. */
+static PyObject *call_plain(const lb_function *self, PyObject *const *arguments)
+{
+    _Alignas(16) uint64_t words[LB_CALL_STACK];
+    Py_buffer buffers[LB_FEW_KEPT];
+    PyObject *objects[LB_FEW_KEPT], *result = NULL;
+    struct lb_frame frame = {words, NULL, {buffers, objects, 0, 0}, self->integers, self->vectors, 0};
+    struct lb_results results;
+    uint32_t done = 0;
+    results.x87_count = 0;
+    while (done < self->signature.count &&
+           (lb_put_common(&self->signature.parameters[done], arguments[done], words) ||
+            lb_put_argument(self, done, arguments[done], &frame) == 0))
+        done++;
+    if (done == self->signature.count && lb_jump(self, &frame, &results) == 0)
+        result = lb_gather(&self->signature.result, &results, NULL);
+    if (frame.kept.buffer_count + frame.kept.object_count != 0)
+        lb_kept_release(&frame.kept);
+    return result;
 }
 
 static PyObject *complete(lb_function *self, PyObject *const *arguments, Py_ssize_t count, struct lb_frame *frame)
@@ -105,10 +125,10 @@ static PyObject *call_checked(lb_function *self, PyObject *const *arguments, Py_
     if (self->stack_words + variable > LB_MOST_STACK_WORDS)
         return PyErr_Format(PyExc_ValueError, "%S: %S, more than 64 KiB of arguments on the stack", self->library,
                             self->prototype);
-    if (needed + (size_t)self->outs * LB_VALUE_WORDS > SMALL_WORDS || kept > SMALL_KEPT)
+    if (needed + (size_t)self->outs * LB_VALUE_WORDS > SMALL_WORDS || kept > LB_FEW_KEPT)
         return call_large(self, arguments, count, needed, kept + 1);
-    Py_buffer buffers[SMALL_KEPT];
-    PyObject *objects[SMALL_KEPT];
+    Py_buffer buffers[LB_FEW_KEPT];
+    PyObject *objects[LB_FEW_KEPT];
     struct lb_frame frame = {words, words + needed, {buffers, objects, 0, 0}, self->integers, self->vectors,
                           self->stack_words};
     return complete(self, arguments, count, &frame);
@@ -124,12 +144,12 @@ PyObject *lb_function_call(PyObject *callable, PyObject *const *arguments, size_
     if (count != (Py_ssize_t)self->given && !(self->is_variadic && count > (Py_ssize_t)self->given))
         return wrong_count(self, count);
     if (self->lifetime == NULL)
-        return call_checked(self, arguments, count);
+        return self->is_plain ? call_plain(self, arguments) : call_checked(self, arguments, count);
     lb_lifetime *lifetime = self->lifetime;
     if (lb_lifetime_enter(lifetime) < 0)
         return NULL;
     Py_INCREF((PyObject *)lifetime); /* the function object may be gone when the call returns */
-    PyObject *result = call_checked(self, arguments, count);
+    PyObject *result = self->is_plain ? call_plain(self, arguments) : call_checked(self, arguments, count);
     lb_lifetime_leave(lifetime);
     Py_DECREF((PyObject *)lifetime);
     return result;

@@ -137,7 +137,7 @@ done:
     return result;
 }
 
-static int pointer_result(const Callback *self, PyObject *value, uint64_t *word)
+static int pointer_result(PyObject *value, uint64_t *word)
 {
     if (value == Py_None) {
         *word = 0;
@@ -147,11 +147,9 @@ static int pointer_result(const Callback *self, PyObject *value, uint64_t *word)
         return lb_function_address(value, word);
     unsigned long long address;
     if (!PyLong_Check(value)) { /* a buffer would be gone when the caller looks at it */
-        PyObject *name = PyObject_GetAttrString(self->prototype, "name");
         PyObject *kind = PyType_GetName(Py_TYPE(value));
-        if (name != NULL && kind != NULL)
-            PyErr_Format(PyExc_TypeError, "%S: the result must be an address or None, not %U", name, kind);
-        Py_XDECREF(name);
+        if (kind != NULL)
+            PyErr_Format(PyExc_TypeError, "expected an address or None, not %U", kind);
         Py_XDECREF(kind);
         return -1;
     }
@@ -172,12 +170,12 @@ static int put_result(const Callback *self, PyObject *value, struct lb_results *
     if (slot->op == LB_VOID)
         return 0;
     if (slot->op == LB_TEXT || slot->op == LB_POINTER) {
-        if (pointer_result(self, value, wide) < 0)
+        if (pointer_result(value, wide) < 0)
             return -1;
     } else if (slot->op == LB_RECORD) {
         if (!lb_is_memory(value) || PyObject_IsInstance(value, slot->class) != 1) {
             if (!PyErr_Occurred())
-                PyErr_Format(PyExc_TypeError, "the result must be a %S", slot->type);
+                PyErr_Format(PyExc_TypeError, "expected a %S", slot->type);
             return -1;
         }
         if (lb_memory_data(value, &bytes, &size, &is_readonly) < 0)
@@ -201,6 +199,16 @@ static int put_result(const Callback *self, PyObject *value, struct lb_results *
         memcpy(results->words + slot->pieces[i].word, (const uint8_t *)bytes + slot->pieces[i].offset,
                slot->pieces[i].size);
     return 0;
+}
+
+/* Say whose result the pending exception is about. */
+static void wrong_result(const Callback *self)
+{
+    PyObject *type, *value, *trace;
+    PyErr_Fetch(&type, &value, &trace);
+    PyObject *place = PyUnicode_FromFormat("%S, result of %R", self->prototype, self->function);
+    PyErr_Restore(type, value, trace);
+    lb_error_at(place);
 }
 
 /* The pending exception: to the call that is under way, or out. */
@@ -235,7 +243,12 @@ void lb_callback_run(void *closure, const uint64_t *registers, const uint64_t *s
     PyErr_Fetch(&type, &value, &trace);
     Py_INCREF((PyObject *)self);
     PyObject *result = call_python(self, registers, stack);
-    if (result == NULL || put_result(self, result, results) < 0)
+    bool is_good = result != NULL;
+    if (is_good && put_result(self, result, results) < 0) {
+        is_good = false;
+        wrong_result(self);
+    }
+    if (!is_good)
         report(self, running);
     Py_XDECREF(result);
     PyErr_Restore(type, value, trace);

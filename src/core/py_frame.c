@@ -10,16 +10,9 @@
 /* Put library, function and parameter before the message about the value: `index` counts from 0. */
 static void place_error(const lb_function *self, uint32_t index)
 {
-    PyObject *type, *value, *trace, *name, *parameter = NULL;
-    if (!PyErr_ExceptionMatches(PyExc_TypeError) && !PyErr_ExceptionMatches(PyExc_ValueError) &&
-        !PyErr_ExceptionMatches(PyExc_OverflowError))
-        return; /* an interrupt, no memory, the end of a library */
+    PyObject *type, *value, *trace, *parameter = NULL, *place = NULL;
     PyErr_Fetch(&type, &value, &trace);
-    PyErr_NormalizeException(&type, &value, &trace);
-    PyObject *kind = PyErr_GivenExceptionMatches(type, PyExc_TypeError)       ? PyExc_TypeError
-                     : PyErr_GivenExceptionMatches(type, PyExc_OverflowError) ? PyExc_OverflowError
-                                                                              : PyExc_ValueError;
-    name = PyObject_GetAttrString(self->prototype, "name");
+    PyObject *name = PyObject_GetAttrString(self->prototype, "name");
     if (index < self->signature.count) {
         PyObject *parameters = PyObject_GetAttrString(self->prototype, "parameters");
         parameter = parameters == NULL ? NULL : PySequence_GetItem(parameters, (Py_ssize_t)index);
@@ -28,12 +21,11 @@ static void place_error(const lb_function *self, uint32_t index)
         parameter = PyUnicode_FromString("...");
     }
     if (name != NULL && parameter != NULL)
-        PyErr_Format(kind, "%S: %S, parameter %u (%S): %S", self->library, name, (unsigned)index + 1, parameter, value);
+        place = PyUnicode_FromFormat("%S: %S, parameter %u (%S)", self->library, name, (unsigned)index + 1, parameter);
     Py_XDECREF(name);
     Py_XDECREF(parameter);
-    Py_XDECREF(type);
-    Py_XDECREF(value);
-    Py_XDECREF(trace);
+    PyErr_Restore(type, value, trace);
+    lb_error_at(place);
 }
 
 /* arguments ----------------------------------------------------------------------------------------------------------- */
@@ -103,16 +95,11 @@ static int prepare_out(const struct lb_slot *slot, struct lb_frame *frame, uint3
     return 0;
 }
 
-int lb_put_argument(const lb_function *self, const struct lb_slot *slot, PyObject *value, struct lb_frame *frame)
+int lb_put_slot(const lb_function *self, const struct lb_slot *slot, PyObject *value, struct lb_frame *frame)
 {
     uint64_t wide[LB_VALUE_WORDS];
     switch (slot->op) {
     case LB_TEXT:
-        if (PyBytes_CheckExact(value)) { /* as lb_pointer_to_word does, at once */
-            frame->words[slot->word] = (uint64_t)(uintptr_t)PyBytes_AsString(value);
-            return 0;
-        }
-        return lb_pointer_to_word(slot, value, self->convert, &frame->words[slot->word], &frame->kept);
     case LB_POINTER:
         return lb_pointer_to_word(slot, value, self->convert, &frame->words[slot->word], &frame->kept);
     case LB_RECORD:
@@ -127,26 +114,20 @@ int lb_put_argument(const lb_function *self, const struct lb_slot *slot, PyObjec
             return -1;
         spread(slot, (const uint8_t *)wide, frame->words);
         return 0;
-    case LB_INT32: /* the commonest, at once */
-        if (PyLong_CheckExact(value)) {
-            int overflow;
-            long number = PyLong_AsLongAndOverflow(value, &overflow);
-            if (!overflow && number == (int32_t)number) {
-                frame->words[slot->word] = (uint64_t)number;
-                return 0;
-            }
-        }
-        return lb_scalar_to_words(LB_INT32, slot->type, value, &frame->words[slot->word]);
-    case LB_DOUBLE:
-        if (PyFloat_CheckExact(value)) {
-            double number = PyFloat_AsDouble(value);
-            memcpy(&frame->words[slot->word], &number, sizeof number);
-            return 0;
-        }
-        return lb_scalar_to_words(LB_DOUBLE, slot->type, value, &frame->words[slot->word]);
     default:
         return lb_scalar_to_words(slot->op, slot->type, value, &frame->words[slot->word]);
     }
+}
+
+int lb_put_argument(const lb_function *self, uint32_t index, PyObject *value, struct lb_frame *frame)
+{
+    const struct lb_slot *slot = &self->signature.parameters[index];
+    if (lb_put_common(slot, value, frame->words))
+        return 0;
+    if (lb_put_slot(self, slot, value, frame) == 0)
+        return 0;
+    place_error(self, index);
+    return -1;
 }
 
 /* An argument behind the "...": its type follows from the value, after C's default promotions (C17 6.5.2.2). */
@@ -179,9 +160,10 @@ int lb_put_arguments(const lb_function *self, PyObject *const *arguments, Py_ssi
     uint32_t next = 0, outs = 0;
     for (uint32_t i = 0; i < self->signature.count; i++) {
         const struct lb_slot *slot = &self->signature.parameters[i];
-        int result = slot->flags & LB_OUT ? prepare_out(slot, frame, &outs)
-                                          : lb_put_argument(self, slot, arguments[next++], frame);
-        if (result < 0) {
+        if (!(slot->flags & LB_OUT)) {
+            if (lb_put_argument(self, i, arguments[next++], frame) < 0)
+                return -1;
+        } else if (prepare_out(slot, frame, &outs) < 0) {
             place_error(self, i);
             return -1;
         }

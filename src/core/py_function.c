@@ -23,18 +23,28 @@ int lb_function_address(PyObject *value, uint64_t *address)
 
 /* the object ----------------------------------------------------------------------------------------------------------- */
 
-/* How much a call must have room for. */
-static void count_slots(lb_function *self)
+static bool is_in_one_register(const struct lb_slot *slot)
 {
+    return slot->op != LB_RECORD && slot->piece_count == 1 && slot->pieces[0].size <= 8 &&
+           slot->pieces[0].word < LB_CALL_STACK;
+}
+
+/* How much a call must have room for, and whether it is of the plain kind. */
+static void look_at_slots(lb_function *self)
+{
+    const struct lb_slot *result = &self->signature.result;
+    self->is_plain = !self->is_variadic && (result->op == LB_VOID || (is_in_one_register(result) && !result->x87_count));
     for (uint32_t i = 0; i < self->signature.count; i++) {
         const struct lb_slot *slot = &self->signature.parameters[i];
         self->pointers += slot->op == LB_RECORD ? 2 : slot->op == LB_TEXT || slot->op == LB_POINTER;
         self->outs += (slot->flags & LB_OUT) != 0;
+        self->is_plain = self->is_plain && is_in_one_register(slot);
         for (uint32_t k = 0; k < slot->piece_count; k++)
             if (slot->pieces[k].size > 8 && slot->pieces[k].word < LB_CALL_STACK)
                 self->wide = LB_CALL_WIDE;
     }
     self->given = self->signature.count - self->outs;
+    self->is_plain = self->is_plain && self->outs == 0 && self->pointers <= LB_FEW_KEPT;
 }
 
 static PyObject *function_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
@@ -67,7 +77,7 @@ static PyObject *function_new(PyTypeObject *type, PyObject *args, PyObject *kwar
     self->releases_lock = releases_lock;
     if (lb_signature_read(&self->signature, result, parameters, self->stack_words) < 0)
         goto fail;
-    count_slots(self);
+    look_at_slots(self);
     return (PyObject *)self;
 fail:
     Py_DECREF(self);

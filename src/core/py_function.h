@@ -30,6 +30,7 @@ typedef struct {
     uint32_t stack_words;
     uint32_t pointers, outs; /* what `struct lb_kept` must have room for */
     bool is_variadic, releases_lock;
+    bool is_plain; /* numbers and pointers only, all in registers, and nothing else comes back: nearly every function */
 } lb_function;
 
 /* The words of one call, and what it keeps. */
@@ -40,8 +41,33 @@ struct lb_frame {
     uint32_t integers, vectors, stack_words;
 };
 
+#define LB_FEW_KEPT 6 /* buffers and objects that a frame on the stack has room for */
+
+/* An argument as it nearly always is, for the commonest types; false: lb_put_argument has to look closer. */
+static inline bool lb_put_common(const struct lb_slot *slot, PyObject *value, uint64_t *words)
+{
+    if (slot->op == LB_TEXT && PyBytes_CheckExact(value)) { /* as lb_pointer_to_word does */
+        words[slot->word] = (uint64_t)(uintptr_t)PyBytes_AsString(value);
+        return true;
+    }
+    if ((slot->op == LB_INT32 || slot->op == LB_INT64) && PyLong_CheckExact(value)) {
+        int overflow;
+        const long number = PyLong_AsLongAndOverflow(value, &overflow);
+        words[slot->word] = (uint64_t)number;
+        return !overflow && (slot->op == LB_INT64 || number == (int32_t)number);
+    }
+    if (slot->op == LB_DOUBLE && PyFloat_CheckExact(value)) {
+        const double number = PyFloat_AsDouble(value);
+        __builtin_memcpy(&words[slot->word], &number, sizeof number);
+        return true;
+    }
+    return false;
+}
+
 /* One argument into its words; -1 with an exception about the value alone. */
-int lb_put_argument(const lb_function *self, const struct lb_slot *slot, PyObject *value, struct lb_frame *frame);
+int lb_put_slot(const lb_function *self, const struct lb_slot *slot, PyObject *value, struct lb_frame *frame);
+/* The argument for parameter `index` into its words; -1 with an exception that names the parameter. */
+int lb_put_argument(const lb_function *self, uint32_t index, PyObject *value, struct lb_frame *frame);
 /* Every argument into its words; -1 with an exception that names the parameter.  `count` fits the signature. */
 int lb_put_arguments(const lb_function *self, PyObject *const *arguments, Py_ssize_t count, struct lb_frame *frame);
 /* The value of a result in registers; `memory` is the new record that it fills, NULL where it is none. */

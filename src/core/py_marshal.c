@@ -202,7 +202,7 @@ int lb_put_parameter(const lb_function *function, const struct lb_parameter *par
         return -1;
     }
     for (uint32_t i = 0; i < parameter->slot_count; i++)
-        if (lb_put_argument(function, &slot[i], PyTuple_GetItem(words, (Py_ssize_t)i + 1), frame) < 0)
+        if (lb_put_slot(function, &slot[i], PyTuple_GetItem(words, (Py_ssize_t)i + 1), frame) < 0)
             return -1;
     return 0;
 }

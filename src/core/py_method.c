@@ -107,7 +107,7 @@ static int prepare_answer(const Method *self, struct frame *work)
     } else {
         memset(work->place, 0, sizeof work->place);
     }
-    work->frame.words[function->signature.slots[function->signature.slot_count - 1].word] = (uint64_t)(uintptr_t)place;
+    work->frame.words[function->signature.parameters[function->signature.count - 1].word] = (uint64_t)(uintptr_t)place;
     return 0;
 }
 
@@ -123,7 +123,7 @@ static PyObject *answer(const Method *self, PyObject *context, struct lb_call *c
         return value;
     PyErr_Clear(); /* Python says it better, or can do more */
     if (self->answer.how == LB_ANSWER_NUMBER || self->answer.how == LB_ANSWER_OTHER) {
-        const uint8_t op = function->signature.slots[function->signature.slot_count - 1].element;
+        const uint8_t op = function->signature.parameters[function->signature.count - 1].element;
         return read_slowly(self, context, call, lb_value_load(op, work->place, NULL));
     }
     PyObject *span = PyBytes_FromStringAndSize((const char *)work->place, 16);
@@ -136,12 +136,12 @@ static PyObject *perform(const Method *self, PyObject *context, struct lb_call *
 {
     const lb_function *function = self->function;
     struct lb_results results;
-    work->frame.words[function->signature.slots[0].word] = (uint64_t)(uintptr_t)call->context;
+    work->frame.words[function->signature.parameters[0].word] = (uint64_t)(uintptr_t)call->context;
     if (self->first == 2)
-        work->frame.words[function->signature.slots[1].word] = handle;
+        work->frame.words[function->signature.parameters[1].word] = handle;
     if (prepare_answer(self, work) < 0)
         return NULL;
-    const struct lb_slot *slot = function->signature.slots + self->first;
+    const struct lb_slot *slot = function->signature.parameters + self->first;
     for (uint32_t i = 0; i < self->count; i++) {
         if (lb_put_parameter(function, &self->parameters[i], slot, arguments[i], &work->frame, &work->spans) < 0)
             return NULL;
@@ -191,7 +191,7 @@ static PyObject *within(const Method *self, PyObject *context, struct lb_call *c
 {
     const lb_function *function = self->function;
     const size_t words = (LB_CALL_STACK + function->stack_words + 1) & ~(size_t)1;
-    const size_t kept = (size_t)function->signature.slot_count + self->count;
+    const size_t kept = (size_t)function->signature.count + self->count;
     if (words > SMALL_WORDS || kept > SMALL_KEPT)
         return perform_large(self, context, call, handle, arguments, words, kept);
     _Alignas(16) uint64_t small[SMALL_WORDS];
@@ -351,7 +351,7 @@ static PyObject *method_new(PyTypeObject *type, PyObject *args, PyObject *keywor
     uint32_t slots = self->first;
     if (lb_answer_read(&self->answer, answer_) == 0 && read_parameters(self, parameters, &slots) == 0) {
         slots += self->answer.how != LB_ANSWER_NOTHING;
-        if (slots == self->function->signature.slot_count && !self->function->is_variadic)
+        if (slots == self->function->signature.count && !self->function->is_variadic)
             return (PyObject *)self;
         PyErr_SetString(PyExc_ValueError, "the parameters are not those of the function");
     }

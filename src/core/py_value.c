@@ -28,6 +28,24 @@ PyObject *lb_shown(PyObject *value)
     return shown;
 }
 
+void lb_error_at(PyObject *place)
+{
+    PyObject *type, *value, *trace;
+    if (place != NULL && (PyErr_ExceptionMatches(PyExc_TypeError) || PyErr_ExceptionMatches(PyExc_ValueError) ||
+                          PyErr_ExceptionMatches(PyExc_OverflowError))) {
+        PyErr_Fetch(&type, &value, &trace);
+        PyErr_NormalizeException(&type, &value, &trace);
+        PyObject *kind = PyErr_GivenExceptionMatches(type, PyExc_TypeError)       ? PyExc_TypeError
+                         : PyErr_GivenExceptionMatches(type, PyExc_OverflowError) ? PyExc_OverflowError
+                                                                                  : PyExc_ValueError;
+        PyErr_Format(kind, "%U: %S", place, value);
+        Py_XDECREF(type);
+        Py_XDECREF(value);
+        Py_XDECREF(trace);
+    }
+    Py_XDECREF(place);
+}
+
 /* TypeError: expected …, not <value>. */
 static int not_expected(const char *what, PyObject *value)
 {

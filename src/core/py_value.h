@@ -83,6 +83,10 @@ PyObject *lb_value_load(uint8_t op, const void *bytes, PyObject *text_class);
 /* `value`'s type, and itself where that is short, as messages show it; a new reference. */
 PyObject *lb_shown(PyObject *value);
 
+/* Puts "place: " before the message of a pending TypeError, ValueError or OverflowError about a value; others stay (an
+ * interrupt, no memory, the end of a library).  Takes the reference to `place` over; it may be NULL. */
+void lb_error_at(PyObject *place);
+
 /* Bytes of a scalar or pointer. */
 uint32_t lb_op_size(uint8_t op);
 

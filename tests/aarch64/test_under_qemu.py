@@ -12,14 +12,13 @@ import pytest
 from support import needs
 
 TOP = Path(__file__).parents[2]
+CALLS = ("callback", "find", "gnu", "leaks", "lock", "records", "values")
 PARTS = {
     "core": ["tests/core"],
     "linker": ["tests/linker"],
     "machine": ["tests/aarch64", "tests/linkplan/static"],
     "libraries": ["tests/real"],
-    "calls": [
-        f"tests/ffi/test_{name}.py" for name in ("callback", "find", "gnu", "leaks", "lock", "records", "values")
-    ],
+    "calls": [f"tests/ffi/test_{name}.py" for name in CALLS],
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 from typing import TYPE_CHECKING, Annotated, Any
 
 import pytest
@@ -101,6 +102,67 @@ def test_described_functions_are_called(library: lb.Library) -> None:
     assert library.function("total")(3, 1, 2, 3) == 6
     assert library.function("divide", out=["rest"])(17, 5) == (3, 2)
     assert library.function("turn")(1 + 2j) == -2 + 1j
+
+
+CPP = r"""
+#include <string>
+#include <vector>
+struct Base { int b; };
+struct Derived : Base { char c; };
+struct Spoken { int x; Spoken(int v) : x(v) {} Spoken(const Spoken &o) : x(o.x) {} };
+struct Holder { Spoken inner; };
+struct Ended { int x; ~Ended() { x = 0; } };
+struct Seen { int x; virtual int get() const { return x; } };
+struct Plain { int x; Plain() = default; Plain(const Plain &) = default; };
+template <class T> struct Box { T v; };
+extern "C" {
+int derived(Derived d) { return d.b + d.c; }
+double box(Box<Box<double>> b) { return b.v.v; }
+int plain(Plain p) { return p.x; }
+int total(const std::vector<int> &numbers) { int s = 0; for (int n : numbers) s += n; return s; }
+int increase(int &n) { return ++n; }
+wchar_t after(wchar_t c) { return c + 1; }
+int spoken(Spoken s) { return s.x; }
+int holder(Holder h) { return h.inner.x; }
+int ended(Ended e) { return e.x; }
+int seen(Seen s) { return s.get(); }
+std::string text(int n) { return std::string(n, 'x'); }
+}
+"""
+
+
+@pytest.fixture(scope="module", params=[("g++", "g++"), ("clang++", "clang")])
+def cpp(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[lb.Library]:
+    command, package = request.param
+    if platform.machine() != "x86_64":  # another machine's C++ compiles the same by its cross compiler
+        command = "g++"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CXX", needs.program(command, package))
+        flags = ["-g", "-std=c++17", "-Wno-return-type-c-linkage"]
+        path = Compiler(tmp_path_factory.mktemp("cpp")).shared_cpp(CPP, name="libcpp.so", flags=flags)
+    with lb.load(path, namespace=lb.Namespace()) as made:
+        yield made
+
+
+def test_functions_of_cpp_are_called(cpp: lb.Library) -> None:
+    assert cpp.function("derived")({"b": 3, "c": 4}) == 7  # a base's members are reached as its own
+    assert cpp.function("box")(((2.5,),)) == 2.5
+    assert cpp.function("plain")((5,)) == 5
+    assert cpp.function("after")(65) == 66
+    number = ffi.new("int", 4)
+    assert (cpp.function("increase")(number), number.value) == (5, 5)
+
+
+def test_a_reference_is_not_null(cpp: lb.Library) -> None:
+    with pytest.raises(ValueError, match=r"increase, parameter 1 \(int \*n\): None \(NULL\) is not allowed"):
+        cpp.function("increase")(None)
+    assert "std::vector<int, std::allocator<int> > *" in str(cpp.function("total").prototype)
+
+
+@pytest.mark.parametrize("name", ["spoken", "holder", "ended", "seen", "text"])
+def test_a_class_that_only_its_own_code_can_copy_is_refused(cpp: lb.Library, name: str) -> None:
+    with pytest.raises(lb.Unsupported, match="only its own code can copy or destroy|is not described here"):
+        cpp.function(name)
 
 
 def test_without_debug_information_a_name_is_not_enough(cc: Compiler) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import subprocess
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -141,8 +141,8 @@ def test_a_database_answers_through_a_callback() -> None:
     assert sqlite.sqlite3_open(":memory:", handle) == 0
     rows = []
 
-    def row(_: object, count: int, values: int, names: int) -> int:
-        texts = ffi.at("char *[2]", values)
+    def row(_: object, count: int, values: int, _names: int) -> int:
+        texts: Any = ffi.at("char *[2]", values)
         rows.append((count, texts[0], texts[1]))
         return 0
 
@@ -179,8 +179,11 @@ def test_vectors_are_passed_and_come_back(cc: Compiler) -> None:
     typedef double v8d __attribute__((vector_size(64)));
     v4f add(v4f a, v4f b); v4s twice(double x, v4s a); v4f apply(v4f (*f)(v4f), v4f a); v8d wide(v8d);
     """
-    path = cc.shared(text + """v4f add(v4f a, v4f b) { return a + b; } v4s twice(double x, v4s a) { return a * (short)x; }
-    v4f apply(v4f (*f)(v4f), v4f a) { return f(a) + 1; }""", flags=["-Wno-psabi"])  # fmt: skip
+    source = """
+    v4f add(v4f a, v4f b) { return a + b; } v4s twice(double x, v4s a) { return a * (short)x; }
+    v4f apply(v4f (*f)(v4f), v4f a) { return f(a) + 1; }
+    """
+    path = cc.shared(text + source, flags=["-Wno-psabi"])
     header = Header(text)
     with lb.load(path) as library:
         api = header.bind(library)
@@ -206,7 +209,7 @@ def test_an_error_names_the_line_of_the_file_that_was_preprocessed() -> None:
 
 
 @pytest.mark.parametrize(("text", "error", "message"), [
-    ("struct s { int a; } __attribute__((scalar_storage_order(\"big-endian\")));", lb.Unsupported, "not known here"),
+    ('struct s { int a; } __attribute__((scalar_storage_order("big-endian")));', lb.Unsupported, "not known here"),
     ("int f(int) __attribute__((ms_abi));", lb.Unsupported, "not known here"),
     ("typedef int x __attribute__((aligned(3)));", ValueError, "3 is no alignment"),
     ("typedef int x __attribute__((mode(CQI)));", lb.Unsupported, "mode"),

@@ -39,7 +39,8 @@ class Shapes:
         dice = self.dice
         kind = "union" if dice.random() < (0.3 if depth else 0.15) else "struct"
         members = "".join(self._member(f"m{number}", depth) for number in range(dice.choice((1, 1, 2, 2, 3, 3, 4, 6))))
-        return f"{kind} {self._attribute('packed', 'aligned(8)', 'packed, aligned(4)', 'aligned(32)')}{name} {{ {members}}}"
+        attribute = self._attribute("packed", "aligned(8)", "packed, aligned(4)", "aligned(32)")
+        return f"{kind} {attribute}{name} {{ {members}}}"
 
     def _attribute(self, *choices: str) -> str:
         """Now and then one of them."""
@@ -108,9 +109,9 @@ def _fill_field(dice: random.Random, field: Field, value: Any) -> None:
 def same(type_: CType, one: Any, other: Any) -> bool:
     """Whether two values agree in every field (padding is nobody's business; of a union, in its widest member)."""
     if type_.kind is not Kind.RECORD:
-        return bool(list(one) == list(other) if type_.kind in {Kind.ARRAY, Kind.VECTOR} else one == other) if _plain(type_) else all(
-            same(type_.target, a, b) for a, b in zip(one, other, strict=True) if type_.target is not None
-        )  # fmt: skip
+        if not _plain(type_):
+            return all(same(type_.target, a, b) for a, b in zip(one, other, strict=True) if type_.target is not None)
+        return bool(list(one) == list(other) if type_.kind in {Kind.ARRAY, Kind.VECTOR} else one == other)
     assert type_.record is not None
     fields = type_.record.fields or ()
     if type_.record.is_union:

@@ -1,17 +1,15 @@
 """What a native plugin answers: results that are data, and handles and iterators, which stay open.
 
-`Exports` are the functions of one loaded plugin. It remembers every handle and iterator that is open, so that each is
-closed exactly once: by whoever opened it, when it is dropped (at the next call, never from within the garbage
-collector, which may run in the middle of one), or at last when the plugin ends.
+`Exports` are the functions of one loaded plugin.
 """
 
 from __future__ import annotations
 
-from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from latebind.contracts.model import iterator_functions
 from latebind.contracts.native import Ended, Owner, native_method
+from latebind.contracts.openings import Openings
 from latebind.contracts.types import IteratorOf, handle_in
 from latebind.errors import LatebindError, NotProvided
 
@@ -86,17 +84,16 @@ class Opened:
         return self._pointer
 
 
-class Exports:
+class Exports(Openings[Opened]):
     """The functions of one loaded plugin, by the contracts that it provides.
 
     `entries` are those of its notes: what is not among them it does not have. `address` finds a C function.
     """
 
     def __init__(self, owner: Owner, calls: CallPool, address: Callable[[str], int]) -> None:
+        super().__init__()
         self.owner = owner
-        self.abandoned: deque[Opened] = deque()
         self._calls, self._address = calls, address
-        self._open: dict[int, Opened] = {}
         self._functions: dict[str, _core.Method] = {}
         self._entries: dict[str, Container[str]] = {}
 
@@ -131,32 +128,14 @@ class Exports:
         return self._function(function)(arguments, pointer)
 
     def abandon(self, opened: Opened) -> None:
-        """Nobody holds it any more. The garbage collector may be who says so: it is closed at the next call."""
-        self.abandoned.append(opened)
+        """As `Openings` says."""
+        super().abandon(opened)
         self._calls.untidy = True
 
-    def forget(self, opened: Opened) -> None:
-        """It is closed, or about to be."""
-        self._open.pop(id(opened), None)
-
     def close_abandoned(self) -> list[LatebindError]:
-        """Close what was dropped without closing it; what went wrong, which nobody waits for."""
-        problems: list[LatebindError] = []
+        """As `Openings` says; the core asks for it where `abandon` told it to."""
         self._calls.untidy = False
-        while True:
-            try:
-                opened = self.abandoned.popleft()  # another thread may be faster
-            except IndexError:
-                return problems
-            try:
-                opened.close()
-            except LatebindError as e:
-                problems.append(e.with_traceback(None))
-
-    def close_all(self) -> list[LatebindError]:
-        """Close everything that is open, the newest first; what went wrong on the way."""
-        self.abandoned.extend(reversed(list(self._open.values())))
-        return self.close_abandoned()
+        return super().close_abandoned()
 
     def _function(self, function: Function) -> _core.Method:
         known = self._functions.get(function.symbol)
@@ -187,9 +166,7 @@ class Exports:
         if not pointer:
             return None
         assert isinstance(pointer, int)
-        opened = Opened(self, pointer, closing, **rest)
-        self._open[id(opened)] = opened
-        return opened
+        return self.remember(Opened(self, pointer, closing, **rest))
 
 
 def missing_method(owner: Owner, contract: Contract, method: Method, proxy: object) -> Invoke:

@@ -101,7 +101,7 @@ def natural_alignment(type_: CType) -> int:
 
 
 def homogeneous(type_: CType) -> tuple[tuple[int, int], ...] | None:
-    """(offset, bytes) of each member, if all are of one floating-point or vector type and there are one to four; else None.
+    """(offset, bytes) of each member, if there are one to four, all of one floating-point or vector type; else None.
 
     A number alone counts, too. Raises Unsupported for vectors that AAPCS64 gives no register to.
     """

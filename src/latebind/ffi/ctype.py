@@ -36,8 +36,9 @@ class Kind(Enum):
 class Field:
     """One member of a record. `offset` is bytes; a bit-field has a `width` and begins `shift` bits behind `offset`.
 
-    `align` is bytes where attributes made it another one than the type's, else 0. `name` is None for an anonymous structure or union, whose own members are reached as if they stood here, and for an
-    unnamed bit-field, which is padding.
+    `align` is bytes where attributes made it another one than the type's, else 0. `name` is None for an anonymous
+    structure or union, whose own members are reached as if they stood here, and for an unnamed bit-field, which is
+    padding.
     """
 
     name: str | None
@@ -60,6 +61,8 @@ class Record:
     size: int = 0
     align: int = 1
     fields: tuple[Field, ...] | None = None
+    by_reference: bool = False
+    """A class of C++ whose own code copies it, so that only its address can be passed."""
     python: Any = None
     """The class of its values, once `values.record_class` has made it."""
 
@@ -70,8 +73,9 @@ class CType:
 
     `signed` matters for integers. `const` is true for a pointer whose target the callee promises not to change:
     then a read-only buffer may be passed. `nonnull` is true for one that must not be NULL, which C writes as
-    `int values[static 1]`. `align` is bytes, 0 where it is the size, or the record's or element's. `target` is what a pointer points to (None where
-    that is not known) or an array holds, `length` how many.
+    `int values[static 1]`. `align` is bytes, 0 where it is the natural one (its size, or its record's or
+    element's). `target` is what a pointer points to (None where that is not known) or an array or vector holds,
+    `length` how many.
     """
 
     kind: Kind

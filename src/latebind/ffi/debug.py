@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from latebind.errors import Unsupported
-from latebind.ffi.ctype import ARITHMETIC, CType, Field, Kind, Parameter, Prototype, Record, array_spelling
+from latebind.ffi.ctype import ARITHMETIC, TYPEDEFS, CType, Field, Kind, Parameter, Prototype, Record, array_spelling
 from latebind.ffi.declaration import CHAR
 from latebind.ffi.layout import bit_field
 from latebind.linkplan.declarations import Declarations, Layout, Member, debug_file, read_declarations
@@ -25,6 +25,10 @@ _SUFFIX: Final = re.compile(r" const| volatile| restrict| _Atomic| \*| &&?|\[(\d
 _WIDTH: Final = re.compile(r" : (\d+)$")
 _MEMBER: Final = re.compile(r"(.*?) (\w*) ?at (\d+)(?::(\d+))?", re.DOTALL)
 _ENUMERATOR: Final = re.compile(r"(\w+) = (-?\d+)")
+_CHARACTERS: Final = {name: TYPEDEFS[name] for name in ("wchar_t", "char16_t", "char32_t")} | {
+    "char8_t": CType(Kind.INTEGER, 1, "char8_t")
+}
+"""Types of C++ that C only has as typedefs."""
 _RECORD: Final = re.compile(r"(struct|union|enum)\b ?")
 
 
@@ -80,7 +84,8 @@ class _Types:
                 prototype = Prototype("(*)", type_, parameters, variadic)
                 type_ = CType(Kind.FUNCTION, 0, _function_spelling(prototype, ""), prototype=prototype)
             elif suffix in {"*", "&", "&&"}:
-                type_ = _pointer(type_, const=const or type_.kind is Kind.FUNCTION)
+                is_const = const or type_.kind is Kind.FUNCTION
+                type_ = _pointer(type_, const=is_const, nonnull=suffix != "*")  # nothing is referred to at NULL
             elif suffix.startswith("["):
                 type_, rest = self._array(type_, match[1], rest)
             const = suffix == "const" or (const and suffix in {"volatile", "restrict", "_Atomic"})
@@ -118,6 +123,8 @@ class _Types:
         words = name.replace("complex", "_Complex").replace("bool", "_Bool") if name != "_Bool" else name
         if name == "char":
             return CHAR, rest
+        if name in _CHARACTERS:
+            return _CHARACTERS[name], rest
         specifiers = [w for w in words.split() if w != "int" or "__int128" not in words]
         found = ARITHMETIC.get(tuple(sorted(specifiers)))
         # Something else (a class of C++, a type of Rust) can still be pointed to.
@@ -127,8 +134,7 @@ class _Types:
         if text.startswith("{"):
             end = _closing(text)
             return self._described(word, "", _parse_layout(text[1 : end - 1])), text[end:]
-        match = re.match(r"[^\s,()\[\]*&]+", text)
-        name = match[0] if match is not None else ""
+        name = _record_name(text)
         rest = text[len(name) :]
         spelling = f"{word} {name}"
         known = self.known.get(spelling)
@@ -149,13 +155,13 @@ class _Types:
         made = self.known.get(spelling) if name else None  # pointed to before, when nobody said what is in it
         record = made.record if made is not None and made.record is not None else Record(spelling, word == "union")
         made = made or CType(Kind.RECORD, 0, spelling, record=record)
-        record.size, record.fields = layout.size, ()
+        record.size, record.fields, record.by_reference = layout.size, (), layout.by_reference
         if name:
             self.known[spelling] = made  # before its members, which may point back to it
         record.fields = tuple(self._field(member) for member in layout.members)
         # What is not said is how it is aligned: as its strictest member, unless it is packed.
         aligns = [f.type.alignment for f in record.fields if f.offset % f.type.alignment == 0]
-        record.align = max((a for a in aligns if not layout.size % a), default=1)
+        record.align = max([layout.align, *(a for a in aligns if not layout.size % a)], default=1) or 1
         return made
 
     def _field(self, member: Member) -> Field:
@@ -165,11 +171,21 @@ class _Types:
         type_, rest = self.read(text)
         if rest:
             raise Unsupported(member.type, "is no type of C")
-        name = member.name or None
+        name = None if member.name == "(base)" else member.name or None  # a base class's members are reached as its own
         return bit_field(name, type_, member.place, int(width)) if width else Field(name, type_, member.place // 8)
 
 
-def _pointer(target: CType, *, const: bool) -> CType:
+def _record_name(text: str) -> str:
+    """The tag at the start of `text`: up to what follows a type, but not within the arguments of a template."""
+    depth = 0
+    for at, character in enumerate(text):
+        depth += (character in "<(") - (character in ">)") if depth or character in "<" else 0
+        if depth == 0 and (character in ",()[]*&" or character.isspace()):
+            return text[:at]
+    return text
+
+
+def _pointer(target: CType, *, const: bool, nonnull: bool = False) -> CType:
     prototype = target.prototype
     if prototype is not None:
         spelling = _function_spelling(prototype, "(*)")
@@ -178,7 +194,7 @@ def _pointer(target: CType, *, const: bool) -> CType:
     else:
         spelling = f"{'const ' if const else ''}{target.spelling}{'' if target.spelling.endswith('*') else ' '}*"
     kind = Kind.TEXT if target.is_char else Kind.POINTER
-    return CType(kind, 8, spelling, const=const, target=None if target.kind is Kind.VOID else target)
+    return CType(kind, 8, spelling, const=const, nonnull=nonnull, target=None if target.kind is Kind.VOID else target)
 
 
 def _function_spelling(prototype: Prototype, name: str) -> str:

@@ -65,7 +65,8 @@ BUILTIN: Final = {
 """Types that gcc knows without a declaration, and headers use."""
 
 _MODES: Final = {
-    "QI": 1, "byte": 1, "HI": 2, "SI": 4, "DI": 8, "word": 8, "pointer": 8, "unwind_word": 8, "TI": 16, "SF": 4, "DF": 8,
+    "QI": 1, "byte": 1, "HI": 2, "SI": 4, "DI": 8, "word": 8, "pointer": 8, "unwind_word": 8, "TI": 16,
+    "SF": 4, "DF": 8,
 }  # fmt: skip
 """Machine modes (GCC internals, "Machine Modes") and their bytes."""
 _MOST_ALIGNMENT: Final = 1 << 28

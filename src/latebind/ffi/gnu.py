@@ -43,9 +43,9 @@ _WORDS: Final = {
     "_Float32": "float", "_Float64": "double", "_Float32x": "double", "_Float64x": "long double",
     "__float80": "long double",
 }  # fmt: skip
-if platform.machine() == "aarch64":
-    _WORDS |= {"_Float128": "long double", "__float128": "long double"}
 _QUAD: Final = {"_Float128", "__float128"}
+if platform.machine() == "aarch64":
+    _WORDS.update(dict.fromkeys(_QUAD, "long double"))
 _LAYOUT: Final = {"packed", "aligned", "mode", "vector_size", "transparent_union"}
 """Attributes that say something about a type, and are understood."""
 _FOREIGN: Final = {"scalar_storage_order", "ms_abi", "ms_struct", "vectorcall", "regcall", "preserve_none"}
@@ -119,7 +119,7 @@ def _starts(declared: Sequence[Any]) -> Iterator[Place]:
 
 @dataclass(slots=True)
 class _Declared:
-    """An attribute of the declarators between `place` and `end`, or where these are equal, of the last before `place`."""
+    """An attribute of the declarators between `place` and `end`; where these are equal, of the last before `place`."""
 
     place: Place
     end: Place
@@ -150,11 +150,11 @@ class _Rewriter:
         self.line = self.column = 1
         self.plain = Plain()
         self.levels = [_Level()]
-        self.before = ""  # the last token that was no space
+        self.before = ""  # the last word that was no space
         self.keyword: list[Attribute] | None = None  # behind struct, union or enum: its attributes so far
         self.enum: Place | None = None  # where that is an enum
         self.coming: Place | None = None  # the record whose brace is next
-        self.closed: Place | None = None  # the record whose closing brace was the last token
+        self.closed: Place | None = None  # the record whose closing brace was the last word
 
     def run(self) -> Plain:
         while self.at < len(self.tokens):
@@ -162,28 +162,28 @@ class _Rewriter:
         self.plain.text = "".join(self.out)
         return self.plain
 
-    def step(self, token: str) -> None:
-        """Deal with the next token."""
+    def step(self, word: str) -> None:
+        """Deal with the next word."""
         self.at += 1
-        if token == "\n" or token.isspace():
-            self.write(token)
-        elif token.startswith("#"):
-            self.directive(token)
-        elif token in _ATTRIBUTE:
+        if word == "\n" or word.isspace():
+            self.write(word)
+        elif word.startswith("#"):
+            self.directive(word)
+        elif word in _ATTRIBUTE:
             self.attribute()
-        elif token in _ASSEMBLY:
+        elif word in _ASSEMBLY:
             self.label()
-        elif token == "[" and self.peek() == "[":  # C23's attributes; GNU's among them are rare in headers
+        elif word == "[" and self.peek() == "[":  # C23's attributes; GNU's among them are rare in headers
             self.skip("[", "]")
-        elif token in {"_Complex", *_QUAD} and self.peek() in {"_Complex", *_QUAD} and self.peek() != token:
+        elif word in {"_Complex", *_QUAD} and self.peek() in {"_Complex", *_QUAD} and self.peek() != word:
             self.take()
             self.significant("__complex_float128")
-        elif token == "{" and self.before == ")" and len(self.levels) == 1:  # a function's body
+        elif word == "{" and self.before == ")" and len(self.levels) == 1:  # a function's body
             self.at -= 1
             self.skip("{", "}")
             self.significant(";")
         else:
-            self.significant(_WORDS.get(token, token))
+            self.significant(_WORDS.get(word, word))
 
     def write(self, text: str) -> None:
         self.out.append(text)
@@ -192,69 +192,70 @@ class _Rewriter:
         else:
             self.column += len(text)
 
-    def significant(self, token: str) -> None:
-        """Write a token, and follow where declarations and records begin and end."""
-        if not token:
+    def significant(self, word: str) -> None:
+        """Write a word, and follow where declarations and records begin and end."""
+        if not word:
             return
         place, level = (self.line, self.column), self.levels[-1]
-        self.write(token)
-        self.before = token
+        self.write(word)
+        self.before = word
         self.closed = None
-        if token in {"struct", "union", "enum"}:
+        if word in {"struct", "union", "enum"}:
             self.keyword = []
-            self.enum = place if token == "enum" else None
+            self.enum = place if word == "enum" else None
             return
         if self.keyword is not None:
-            if token == "{" or self.peek() == "{":
+            if word == "{" or self.peek() == "{":
                 self.coming = self.enum or place
                 self.plain.records[self.coming] = self.keyword
             self.keyword = None
-        if token == "{":
+        if word == "{":
             self.levels.append(_Level(self.coming))
             self.coming = None
-        elif token == "}" and len(self.levels) > 1:
+        elif word == "}" and len(self.levels) > 1:
             self.closed = self.levels.pop().record
-        elif token in "()":
-            level.parentheses += 1 if token == "(" else -1
-        elif token == ";" and not level.parentheses:
+        elif word in "()":
+            level.parentheses += 1 if word == "(" else -1
+        elif word == ";" and not level.parentheses:
             for one in level.specifiers:
                 one.end = place
             level.specifiers.clear()
 
     def peek(self) -> str:
-        """The next token that is no space."""
-        for token in self.tokens[self.at : self.at + 64]:
-            if not token.isspace() and not token.startswith("#"):
-                return token
+        """The next word that is no space."""
+        for word in self.tokens[self.at : self.at + 64]:
+            if not word.isspace() and not word.startswith("#"):
+                return word
         return ""
 
     def take(self) -> str:
-        """The next token that is no space, passed over; newlines are kept."""
+        """The next word that is no space, passed over; newlines are kept."""
         while self.at < len(self.tokens):
-            token = self.tokens[self.at]
+            word = self.tokens[self.at]
             self.at += 1
-            if token == "\n":
-                self.write(token)
-            elif token.startswith("#"):
-                self.directive(token)
-            elif not token.isspace():
-                return token
+            if word == "\n":
+                self.write(word)
+            elif word.startswith("#"):
+                self.directive(word)
+            elif not word.isspace():
+                return word
         return ""
 
     def skip(self, opening: str, closing: str) -> list[str]:
         """Pass over everything up to the bracket that closes the next one; the tokens between, without spaces."""
-        depth, passed = 1 if self.tokens[self.at - 1] == opening else 0, []
-        while token := self.take():
-            depth += (token == opening) - (token == closing)
+        passed: list[str] = []
+        depth = 1 if self.tokens[self.at - 1] == opening else 0
+        while word := self.take():
+            depth += (word == opening) - (word == closing)
             if depth == 0:
                 return passed[1:] if passed and passed[0] == opening else passed
-            passed.append(token)
+            passed.append(word)
         raise ValueError(f"a {'parenthesis' if opening == '(' else 'bracket'} is not closed")
 
-    def directive(self, token: str) -> None:
-        marker = _LINE_MARKER.fullmatch(token)
+    def directive(self, word: str) -> None:
+        marker = _LINE_MARKER.fullmatch(word)
         if marker is None:
-            self.write(token)  # a #pragma
+            self.write(word)  # a #pragma
         elif marker[2] is not None:
             self.plain.lines.append((self.line + 1, marker[2], int(marker[1])))
 
@@ -262,7 +263,7 @@ class _Rewriter:
         """`__asm__("a" "b")`: the symbol that the compiler uses for what stands before."""
         while self.peek() in {"volatile", "__volatile__", "inline", "goto"}:
             self.take()
-        pieces = [token[1:-1] for token in self.skip("(", ")") if token.startswith('"')]
+        pieces = [word[1:-1] for word in self.skip("(", ")") if word.startswith('"')]
         if self.before == ")" and len(self.levels) == 1 and not self.levels[0].parentheses:
             self.plain.labels[self.line, self.column] = "".join(pieces)
 
@@ -297,12 +298,12 @@ class _Rewriter:
                 level.specifiers.append(one)
 
     def next_declared(self) -> str:
-        """The next token behind further attributes."""
+        """The next word behind further attributes."""
         depth = 0
-        for token in self.tokens[self.at :]:
-            depth += (token == "(") - (token == ")")
-            if depth == 0 and token not in _ATTRIBUTE | _ASSEMBLY | {")", "__extension__"} and not token.isspace():
-                return token
+        for word in self.tokens[self.at :]:
+            depth += (word == "(") - (word == ")")
+            if depth == 0 and word not in _ATTRIBUTE | _ASSEMBLY | {")", "__extension__"} and not word.isspace():
+                return word
         return ""
 
 
@@ -325,4 +326,4 @@ def _attributes(inside: list[str]) -> Iterator[Attribute]:
         if name in _FOREIGN:
             raise Unsupported(f"__attribute__(({name}))", "changes how values lie or travel in a way not known here")
         if name and name != ",":
-            yield Attribute(name, " ".join(_WORDS.get(token, token) for token in argument))
+            yield Attribute(name, " ".join(_WORDS.get(word, word) for word in argument))

@@ -22,7 +22,7 @@ _UNNAMED_ALIGNS: Final = platform.machine() == "aarch64"
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """A member as it is declared. `width` is bits, None where it is no bit-field; `align` is what was asked for, or 0."""
+    """A member as it is declared. `width` is bits, None where it is no bit-field; `align` is what it asks for, or 0."""
 
     name: str | None
     type: CType

@@ -121,6 +121,8 @@ def _complete(type_: CType) -> CType:
     """`type_`, if values of it can be passed."""
     if type_.kind is Kind.RECORD and (type_.record is None or type_.record.fields is None):
         raise Unsupported(type_.spelling, "is not described here, so it cannot be passed by value")
+    if type_.record is not None and type_.record.by_reference:
+        raise Unsupported(type_.spelling, "is a class of C++ that only its own code can copy or destroy")
     return type_
 
 

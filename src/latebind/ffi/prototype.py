@@ -67,7 +67,7 @@ def parse_type(text: str, types: Declarations | None = None) -> CType:
 
 
 def expression(text: str, types: Declarations) -> Any:
-    """pycparser's tree of an expression in C. Raises ValueError."""
+    """An expression in C, as the tree that pycparser makes of it. Raises ValueError."""
     from pycparser.c_parser import CParser, ParseError
 
     preamble = "".join(f"typedef int {name};" for name in dict.fromkeys([*TYPEDEFS, *types.typedefs]))

@@ -63,7 +63,7 @@ class Struct(_core.Memory):
 
 
 class Array(_core.Memory):
-    """The base of the classes of arrays and vectors: a sequence of fixed length. `text` is an array of char up to its NUL."""
+    """The base of the classes of arrays and vectors: a sequence of fixed length. `text` is its chars up to the NUL."""
 
     __slots__ = ()
     _size_: ClassVar[int] = 0

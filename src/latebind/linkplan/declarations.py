@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from latebind.errors import MalformedElf, Unsupported
+from latebind.linkplan.copied import is_passed_by_reference
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -73,11 +74,17 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """How a structure, union or enumeration lies in memory. `size` is bytes."""
+    """How a structure, union or enumeration lies in memory. `size` is bytes.
+
+    `align` is bytes where the source asks for an alignment, else 0; `by_reference` is said of a class of C++ that is
+    passed by the address of a copy.
+    """
 
     size: int
     members: tuple[Member, ...]
     enumeration: bool = False
+    align: int = field(default=0, compare=False)
+    by_reference: bool = field(default=False, compare=False)
 
     def extends(self, old: Layout) -> bool:
         """Whether code compiled for `old` works with this one: only names, or new enumerators, differ."""
@@ -295,7 +302,10 @@ class _Reader:
                 bits = child.attributes.get("DW_AT_bit_size")
                 width = f" : {bits.value}" if bits is not None else ""
                 members.append(Member(name, _place(child), self._type(child, depth) + width))
-        return Layout(size, tuple(members), enumeration=entry.tag == "DW_TAG_enumeration_type")
+        align = entry.attributes["DW_AT_alignment"].value if "DW_AT_alignment" in entry.attributes else 0
+        enumeration = entry.tag == "DW_TAG_enumeration_type"
+        by_reference = not enumeration and is_passed_by_reference(entry)
+        return Layout(size, tuple(members), enumeration, align, by_reference)
 
 
 # single entries ---------------------------------------------------------------------------------------------------

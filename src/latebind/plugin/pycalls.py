@@ -6,32 +6,31 @@ exception or a wrong answer the plugin's. Handles and iterators are what the plu
 
 from __future__ import annotations
 
-from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from latebind.contracts import missing_method
 from latebind.contracts.marshal import check_argument
 from latebind.contracts.model import CLOSE
 from latebind.contracts.native import Ended, argument_encoder
+from latebind.contracts.openings import Openings
 from latebind.contracts.types import IteratorOf, Nothing, OptionalOf, ResultKind, handle_in
 from latebind.contracts.values import type_of
-from latebind.errors import LatebindError, PluginError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from contextlib import AbstractContextManager
 
     from latebind.contracts import Contract, Method, Owner
+    from latebind.errors import PluginError
     from latebind.plugin.generation import Invoke
 
 
-class PythonCalls:
+class PythonCalls(Openings["PythonOpened"]):
     """The calls of one loaded plugin, and what they left open. `serial` is held around each."""
 
     def __init__(self, owner: Owner, serial: AbstractContextManager[Any]) -> None:
+        super().__init__()
         self.owner, self.serial = owner, serial
-        self.abandoned: deque[PythonOpened] = deque()
-        self._open: dict[int, PythonOpened] = {}
 
     def bind(self, contract: Contract, method: Method, target: object, proxy: object) -> Invoke:
         """A method of the plugin's object `target`."""
@@ -52,28 +51,6 @@ class PythonCalls:
 
         return invoke
 
-    def close_abandoned(self) -> list[LatebindError]:
-        """Close what was dropped without closing it; what went wrong, which nobody waits for."""
-        problems: list[LatebindError] = []
-        while True:
-            try:
-                opened = self.abandoned.popleft()  # another thread may be faster
-            except IndexError:
-                return problems
-            try:
-                opened.close()
-            except LatebindError as e:
-                problems.append(e.with_traceback(None))
-
-    def close_all(self) -> list[LatebindError]:
-        """Close everything that is open, the newest first."""
-        self.abandoned.extend(reversed(list(self._open.values())))
-        return self.close_abandoned()
-
-    def forget(self, opened: PythonOpened) -> None:
-        """It is closed."""
-        self._open.pop(id(opened), None)
-
     def check(self, name: str, kind: ResultKind, answer: object) -> None:
         """Raise `PluginError` unless the answer is of the kind."""
         try:
@@ -86,7 +63,7 @@ class PythonCalls:
         if isinstance(kind, IteratorOf):
             if not hasattr(type(answer), "__iter__"):
                 raise self._broken(name, f"expected an iterator, not {type_of(answer)}")
-            return self._remember(PythonOpened(self, name, iter(answer), None, kind.item))  # type: ignore[call-overload]
+            return self.remember(PythonOpened(self, name, iter(answer), None, kind.item))  # type: ignore[call-overload]
         if handle is None:
             self.check(name, kind, answer)
             return answer
@@ -96,14 +73,10 @@ class PythonCalls:
         if lacking:
             what = f"expected a {handle.contract.id}, not {type_of(answer)}, which has no {', '.join(lacking)}"
             raise self._broken(name, what)
-        return self._remember(PythonOpened(self, name, answer, handle.contract, Nothing()))
+        return self.remember(PythonOpened(self, name, answer, handle.contract, Nothing()))
 
     def _broken(self, name: str, what: str) -> PluginError:
         return self.owner.error(name, f"its result breaks the contract: {what}")
-
-    def _remember(self, opened: PythonOpened) -> PythonOpened:
-        self._open[id(opened)] = opened
-        return opened
 
 
 class PythonOpened:
@@ -156,7 +129,7 @@ class PythonOpened:
     def abandon(self) -> None:
         """Nobody holds it any more: close it when the plugin is called next, or ends."""
         if not self.closed:
-            self._calls.abandoned.append(self)
+            self._calls.abandon(self)
 
 
 _END = object()
