@@ -180,3 +180,12 @@ def _readable(descriptor: int) -> bool:
     import select
 
     return bool(select.select([descriptor], [], [], 0)[0])
+
+
+def test_what_is_preloaded_is_shown_though_nothing_needs_it() -> None:
+    plain, clicks = both("/bin/true", environment={"LD_PRELOAD": "libm.so.6 libc.so.6"})
+    assert same(plain, clicks)
+    lines = plain.stdout.splitlines()
+    assert lines[1].startswith("├─ libm.so.6 → ")
+    assert "[preload: " in lines[1]
+    assert lines[-1] == "└─ libc.so.6 (see above)"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from latebind.search import Found, Missing
+from latebind.search import Found, Missing, Via
 from latebind.view.look import PLAIN, Look
 
 TYPE_CHECKING = False
@@ -139,7 +139,10 @@ def _children(
     """What hangs below `parent`, the last child first: each with its branch and the indentation below it."""
     branch, deeper = f"{indent}├─ ", f"{indent}│  "
     objects = closure.objects
-    children: list[tuple[Child, str, str]] = [(objects[i], branch, deeper) for i in parent.needs]
+    children: list[tuple[Child, str, str]] = []
+    if not parent.index:  # what is preloaded comes first (ld.so(8), "LD_PRELOAD"), whether something needs it or not
+        children = [(o, branch, deeper) for o in objects if o.via is Via.PRELOAD and o.index not in parent.needs]
+    children += [(objects[i], branch, deeper) for i in parent.needs]
     if closure.missing:
         children += [(m, branch, deeper) for m in closure.missing if parent.index in m.needed_by]
     if optionals is not None:
