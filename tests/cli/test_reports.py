@@ -116,6 +116,14 @@ def test_explain_a_symbol_that_is_not_referred_to(folder: Path) -> None:
     assert "it exports outer itself, FUNC at 0x" in own.stdout
 
 
+def test_an_overview_names_what_comes_close_to_an_undefined_reference(cc: Compiler) -> None:
+    there = cc.shared_cpp("void h(int) {}", name="libthere.so")
+    path = cc.shared_cpp("void h(long); void f() { h(1); }", flags=["-Wl,--no-as-needed", str(there)])
+    run = latebind("explain", path)
+    assert run.returncode == 1
+    assert f"    near _Z1hl: _Z1hi in {there} is the same function with other parameters\n" in run.stdout
+
+
 def test_an_undefined_reference_is_a_finding(cc: Compiler) -> None:
     path = cc.shared("extern int nowhere(void); int f(void) { return nowhere(); }")
     run = latebind("explain", path, "nowhere")

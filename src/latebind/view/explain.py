@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from latebind.elf.relocation import relocation_name
 from latebind.linkplan import Kind
@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from latebind.linkplan import Binding, LinkPlan
 
 
+_MOST_NEAR: Final = 10
+"""References without a definition for which near misses are sought in an overview: each takes milliseconds."""
+
+
 def overview(plan: LinkPlan, bindings: Iterable[Binding], look: Look = PLAIN) -> Iterator[str]:
     """All `bindings`, grouped by the object that defines them; what has no definition comes first."""
     groups: dict[str, list[Binding]] = {}
@@ -26,6 +30,8 @@ def overview(plan: LinkPlan, bindings: Iterable[Binding], look: Look = PLAIN) ->
         rows = [(named(b, look), kind_name(b), ", ".join(relocation_names(plan, b)), plan.why(b)) for b in groups[name]]
         roles = {"SYMBOL": "name", "RELOCATION": "dim"}
         yield from table(("SYMBOL", "KIND", "RELOCATION", "WHY"), rows, indent="    ", look=look, roles=roles)
+        for binding in groups[name][:_MOST_NEAR] if name == "undefined" else ():
+            yield from (f"    near {named(binding, look)}: {near}" for near in _near(plan, binding, look))
 
 
 def _group(plan: LinkPlan, binding: Binding) -> str:
@@ -53,8 +59,12 @@ def one(plan: LinkPlan, binding: Binding, look: Look = PLAIN) -> Iterator[str]:
     if searched:
         yield f"  not defined in: {', '.join(searched)}"
     if binding.kind is Kind.UNRESOLVED:
-        for near in near_misses(binding.symbol, binding.version, (plan.objects[i].elf for i in plan.scope)):
-            yield f"  near: {look.readable_version(near.symbol)} in {near.path} {near.why}"
+        yield from (f"  near: {near}" for near in _near(plan, binding, look))
+
+
+def _near(plan: LinkPlan, binding: Binding, look: Look) -> Iterator[str]:
+    for near in near_misses(binding.symbol, binding.version, (plan.objects[i].elf for i in plan.scope)):
+        yield f"{look.readable_version(near.symbol)} in {near.path} {near.why}"
 
 
 def absent(plan: LinkPlan, symbol: str, look: Look = PLAIN) -> Iterator[str]:
