@@ -242,7 +242,7 @@ def test_two_processes_that_put_the_same_at_once_do_not_harm_each_other(tmp_path
     code = (
         "import sys; sys.path[:] = sys.argv[3:]\n"
         "from latebind.plugin.store import Store\n"
-        "for turn in range(60):\n"
+        "for turn in range(20):\n"
         "    store = Store(sys.argv[1])\n"
         "    print(store.put_plugin(sys.argv[2], 'entry.so').path, store.put_tree(sys.argv[2]).path)\n"
     )

@@ -107,6 +107,8 @@ class Store:
     @contextmanager
     def _at_work(self) -> Iterator[None]:
         """While there are drafts of ours, nobody takes them for left over."""
+        if not os.path.isdir(self.root):  # whoever tidies /tmp may have removed it
+            os.makedirs(self.root, mode=0o700, exist_ok=True)
         fd = os.open(self.root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             with suppress(OSError):  # a file system without locks: then nobody tidies there either
