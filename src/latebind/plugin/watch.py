@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final, Protocol, Self
 
 from latebind.errors import LatebindError
 from latebind.plugin.build import Builder
-from latebind.plugin.events import Built, ChangeSeen, Event, Loaded, Unloaded, WatchFailed, detached
+from latebind.plugin.events import Built, ChangeSeen, Event, Loaded, RolledBack, Unloaded, WatchFailed, detached
 from latebind.plugin.fingerprint import files_of, fingerprint
 
 if TYPE_CHECKING:
@@ -72,6 +72,7 @@ class Watch:
         self._builders: dict[str, Builder] = {}
         self._builds = dict(builds)
         self._closed = threading.Event()
+        self._rolled_back = False
         self._again = threading.Event()  # the folders to watch may be others now
         self._subscription = host.events.subscribe(self._hear)
         self._thread = threading.Thread(target=self._run, name="latebind: watch", daemon=True)
@@ -103,6 +104,8 @@ class Watch:
     def _hear(self, event: Event) -> None:
         if isinstance(event, Loaded | Unloaded):
             self._again.set()
+        elif isinstance(event, RolledBack) and threading.current_thread() is self._thread:
+            self._rolled_back = True
 
     def _run(self) -> None:
         while not self._closed.is_set():
@@ -112,10 +115,12 @@ class Watch:
                 for status in watched:
                     if self._closed.is_set():
                         return
+                    self._rolled_back = False
                     try:
                         self._look(status)
-                    except LatebindError as e:  # a reload that fails has been told as such; this is what is left
-                        self._tell(WatchFailed(plugin=status.id, version=status.version, error=detached(e)))
+                    except LatebindError as e:
+                        if not self._rolled_back:  # else it has been told
+                            self._tell(WatchFailed(plugin=status.id, version=status.version, error=detached(e)))
 
     def _watched(self) -> list[PluginStatus]:
         wanted = set(self._plugins)
