@@ -20,6 +20,7 @@ from support import needs
 from support.plugins import COUNTER, MANIFEST, Counter, Logger, PluginFolder, Words
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from latebind.testing import Recorder
@@ -373,6 +374,76 @@ class Plugin:
         assert words.find("a") == ["a:2", "b:10"]
 
 
+# Python plugins that fail.
+
+PYTHON = """
+class Plugin:
+    def __init__(self, context): {init}
+    def find(self, word): return [word, {name!r}]
+    def lb_save(self): {save}
+    def lb_restore(self, schema, state): {restore}
+    def lb_fini(self): {fini}
+"""
+
+
+def python(name: str, **how: str) -> str:
+    parts = {"init": "pass", "save": "return b'kept'", "restore": "assert state == b'kept'", "fini": "pass"}
+    return PYTHON.format(name=name, **{**parts, **how})
+
+
+RAISES = "raise RuntimeError('no disk')"
+BAD_NEW: dict[str, tuple[str, str, Step]] = {
+    "init raises": (python("new", init=RAISES), "__init__: RuntimeError: no disk", Step.LOAD),
+    "restore raises": (python("new", restore=RAISES), "lb_restore: RuntimeError: no disk", Step.RESTORE),
+    "cannot restore": (python("new").replace("lb_restore", "other"), "cannot take over the state", Step.RESTORE),
+    "half a file": (python("new")[:60], "import: SyntaxError", Step.LOAD),
+    "exits": (python("new", init="raise SystemExit(3)"), "__init__: SystemExit: 3", Step.LOAD),
+}
+
+
+@pytest.fixture
+def words(plugins: PluginFolder) -> Iterator[Host]:
+    with Host(everything_allowed(), contracts=[Words]) as host:
+        plugins.python("p.a", python("old"), provides=[{"contract": "test.words", "version": "1.0.0"}])
+        host.discover(plugins.root)
+        host.load("p.a")
+        yield host
+
+
+@pytest.mark.parametrize("name", BAD_NEW)
+def test_a_python_plugin_that_fails_is_rolled_back(words: Host, plugins: PluginFolder, name: str) -> None:
+    code, what, step = BAD_NEW[name]
+    (plugins.root / "p.a" / "work.py").write_text(code)
+    modules = set(sys.modules)
+    with pytest.raises(PluginError, match=what):
+        words.reload("p.a")
+    assert [e.step for e in words.events.recent() if isinstance(e, RolledBack)] == [step]
+    assert words.get(Words).find("x") == ["x", "old"]
+    assert {m for m in set(sys.modules) - modules if m.startswith("_latebind_plugin")} == set()
+
+
+@pytest.mark.parametrize("save", [RAISES, "return 'text'"])
+def test_a_python_plugin_that_cannot_save_goes_on(plugins: PluginFolder, save: str) -> None:
+    with Host(everything_allowed(), contracts=[Words]) as host:
+        plugins.python("p.a", python("old", save=save), provides=[{"contract": "test.words", "version": "1.0.0"}])
+        host.discover(plugins.root)
+        host.load("p.a")
+        with pytest.raises(PluginError, match="lb_save"):
+            host.reload("p.a")
+        assert host.get(Words).find("x") == ["x", "old"]
+
+
+def test_an_old_python_fini_that_fails_is_told_and_the_new_code_serves(plugins: PluginFolder) -> None:
+    with Host(everything_allowed(), contracts=[Words]) as host:
+        plugins.python("p.a", python("old", fini=RAISES), provides=[{"contract": "test.words", "version": "1.0.0"}])
+        host.discover(plugins.root)
+        host.load("p.a")
+        (plugins.root / "p.a" / "work.py").write_text(python("new"))
+        (problem,) = host.reload("p.a").problems
+        assert "lb_fini: RuntimeError: no disk" in str(problem)
+        assert host.get(Words).find("x") == ["x", "new"]
+
+
 # What cannot be unloaded.
 
 STAYS = r"""
@@ -426,6 +497,28 @@ def test_what_cannot_be_unloaded_is_named_before_anything_is_done(host: Host, th
     assert host.get(Counter).add(1) == 2
     report = host.reload("test.counter")
     assert "thread_local" in report.lasting[0]
+
+
+UNIQUE = STAYS.replace("struct Held", "inline int &unique() { static int n = 0; return n; }\nstruct Held").replace(
+    "thread_local Held held;", "static Held held;"
+).replace("held.sum += amount", "held.sum += amount + 0 * unique()++")  # fmt: skip
+
+
+def test_a_unique_symbol_of_its_own_does_not_keep_a_plugin(host: Host, plugins: PluginFolder) -> None:
+    """For glibc it would never be unloaded; in a namespace of its own nobody else is bound to its symbols."""
+    needs.program("c++", "g++")
+    folder = plugins.counter()
+    source = folder / "plugin.cc"
+    source.write_text(UNIQUE)
+    flags = ["-std=c++17", "-O0", "-fPIC", "-shared", f"-I{folder}"]
+    subprocess.run(["c++", *flags, "-o", str(folder / "plugin.so"), str(source)], check=True)
+    symbols = subprocess.run(["nm", "-D", str(folder / "plugin.so")], capture_output=True, text=True, check=True).stdout
+    assert " u " in symbols
+    host.discover(plugins.root)
+    host.load("test.counter")
+    host.get(Counter).add(1)
+    assert host.reload("test.counter", must_unload=True).lasting == ()
+    assert mapped() == 1
 
 
 def test_a_store_that_is_removed_under_a_host_is_made_again(host: Host, counter: Counter) -> None:

@@ -421,6 +421,7 @@ class Host:
                 self._life.move(manifest, State.LOADED, number)
 
         made = self._watchdog.start(manifest.id, lambda: generate(manifest, staged, around, config, number, loaded))
+        self._store.keep(staged.stored, made)
         return self._life.guard(made)
 
     def _provider(self, contract: Contract, plugin: str | None) -> Slot:
