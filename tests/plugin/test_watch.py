@@ -175,6 +175,22 @@ def test_closing_the_host_ends_its_watches(plugins: PluginFolder) -> None:
     assert not [t for t in threading.enumerate() if t.name.startswith("latebind: ")]
 
 
+def test_where_the_system_has_no_more_watches_files_are_looked_at(
+    plugins: PluginFolder, words: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> Iterator[object]:
+        if threading.active_count():
+            raise RuntimeError("OS file watch limit reached")
+        yield
+
+    monkeypatch.setattr("watchfiles.watch", refuse)
+    monkeypatch.setattr("latebind.plugin.watch._POLL", 0.02)
+    told = Told(words)
+    with words.watch(probation=False):
+        plugins.python("p.a", code("second"), provides=WORDS)
+        told.next(Reloaded)
+
+
 # Builds.
 
 MAKEFILE = "work.py: source.txt\n\tgrep -v BROKEN source.txt > $@.new\n\tmv $@.new $@\n"

@@ -136,7 +136,7 @@ _END = object()
 
 
 def run(owner: Owner, method: str, function: Callable[[], Any]) -> Any:
-    """Run the plugin's code; any exception of it is a `PluginError`, and so is `sys.exit`: the process is the host's."""
+    """Run the plugin's code; any exception of it is a `PluginError`, `sys.exit` too: the process is the host's."""
     try:
         return function()
     except (Exception, SystemExit) as e:

@@ -8,7 +8,6 @@ is a new chance; until then the same files are not tried again.
 
 from __future__ import annotations
 
-import contextlib
 import fcntl
 import os
 import threading
@@ -118,7 +117,7 @@ class Watch:
                     self._rolled_back = False
                     try:
                         self._look(status)
-                    except LatebindError as e:
+                    except (LatebindError, OSError) as e:
                         if not self._rolled_back:  # else it has been told
                             self._tell(WatchFailed(plugin=status.id, version=status.version, error=detached(e)))
 
@@ -197,16 +196,21 @@ def _wake_ups(folders: tuple[str, ...], end: threading.Event) -> Iterator[None]:
         there = tuple(f for f in folders if os.path.isdir(f))
         inodes = _inodes(there)
         notified = _notifications(there, end)
-        if notified is None:
-            end.wait(_POLL)
-            yield
-            continue
-        with contextlib.closing(notified):
-            for _ in notified:
+        try:
+            for _ in notified or ():
                 yield
                 # Notifications of a folder that was replaced by another of its name have ended.
                 if end.is_set() or _inodes(folders) != inodes or len(there) != len(folders):
                     break
+            else:
+                end.wait(_POLL)
+                yield
+        except (OSError, RuntimeError):  # a folder has just gone, or the system has no more watches: look instead
+            end.wait(_POLL)
+            yield
+        finally:
+            if notified is not None:
+                notified.close()
 
 
 def _notifications(folders: tuple[str, ...], end: threading.Event) -> _Closable | None:
