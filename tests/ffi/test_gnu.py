@@ -71,8 +71,9 @@ typedef float v4 __attribute__((vector_size(16)));
 struct c34 { char a; v4 b; __typeof_like_nothing c; };
 """.replace("__typeof_like_nothing", "v4 *")
 REAL = {  # a header, and the package of Debian that has it
-    "stdio.h": "libc6-dev", "stdlib.h": "libc6-dev", "math.h": "libc6-dev", "complex.h": "libc6-dev",
-    "sys/socket.h": "libc6-dev", "pthread.h": "libc6-dev", "ucontext.h": "libc6-dev", "linux/bpf.h": "linux-libc-dev",
+    "stdio.h": "libc6-dev", "string.h": "libc6-dev", "stdlib.h": "libc6-dev", "math.h": "libc6-dev",
+    "complex.h": "libc6-dev", "sys/socket.h": "libc6-dev", "pthread.h": "libc6-dev",
+    "ucontext.h": "libc6-dev", "linux/bpf.h": "linux-libc-dev",
     "zlib.h": "zlib1g-dev", "sqlite3.h": "libsqlite3-dev",
 }  # fmt: skip
 
@@ -196,6 +197,34 @@ def test_vectors_are_passed_and_come_back(cc: Compiler) -> None:
             api.add((1, 2, 3), total)
         with pytest.raises(lb.Unsupported, match="neither 8 nor 16 bytes"):
             header.wide.bind(1, "libx.so")
+
+
+def test_a_null_is_refused_where_the_header_says_nonnull(cc: Compiler) -> None:
+    text = """
+    typedef int before; int both(const char *a, int n, int *b) __attribute__((aligned(16), nonnull));
+    extern int one(char *a, char *b) __attribute__((__nothrow__)) __attribute__((__nonnull__(2)));
+    __attribute__((nonnull(1))) int first(void *a), other(void *a);
+    """
+    source = """
+    int both(const char *a, int n, int *b) { return n + !a + !b; } int one(char *a, char *b) { return !a + !b; }
+    int first(void *a) { return !a; } int other(void *a) { return !a; }
+    """
+    header = Header(text)
+    assert header.before.alignment == 4
+    with lb.load(cc.shared(source)) as library:
+        api = header.bind(library)
+        assert api.both(b"", 3, ffi.new("int")) == 3
+        assert api.one(None, b"") == 1
+        for function, wrong in (
+            (api.both, (None, 1, None)), (api.both, ("", 1, None)), (api.one, ("", None)), (api.first, (None,)),
+            (api.other, (0,)),
+        ):  # fmt: skip
+            with pytest.raises(ValueError, match=r"parameter . \(.*NULL"):
+                function(*wrong)
+    strlen = Header(preprocessed("string.h")).bind(lb.load("libc.so.6")).strlen
+    assert strlen("late") == 4
+    with pytest.raises(ValueError, match=r"strlen, parameter 1 \(const char \*__s\): None \(NULL\) is not allowed"):
+        strlen(None)
 
 
 def test_bodies_of_inline_functions_are_passed_over() -> None:
