@@ -234,7 +234,7 @@ def test_bodies_of_inline_functions_are_passed_over() -> None:
 
 def test_an_error_names_the_line_of_the_file_that_was_preprocessed() -> None:
     with pytest.raises(ValueError, match=r"not C: shape\.h:12"):
-        Header('# 1 "main.c"\nint f(void);\n# 10 "shape.h"\nint g(void);\n\nstruct { } } x;\n')
+        Header('# 1 "main.c"\nint f(void);\n# 10 "shape.h"\nint g(void);\n\nint h(void;\n')
 
 
 @pytest.mark.parametrize(("text", "error", "message"), [

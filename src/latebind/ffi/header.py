@@ -131,7 +131,7 @@ def _parsed(plain: Plain) -> list[Any]:
     preamble = "".join(f"typedef int {name};" for name in names)
     try:
         tree = CParser().parse(f'{preamble}\n# 1 "header"\n{plain.text}\n', "header")
-    except ParseError as error:
+    except (ParseError, AssertionError) as error:  # pycparser asserts that braces are balanced
         where = re.match(r"header:(\d+):\d+: (.*)", str(error))
         detail = f"{plain.original(int(where[1]))}: {where[2]}" if where is not None else str(error)
         raise ValueError(f"not C: {detail}") from error
