@@ -256,3 +256,18 @@ def test_memory_of_a_strictly_aligned_value_is_aligned() -> None:
     for size in (32, 64, 256, 4096):
         values = [header[f"struct s{size}"]() for _ in range(5)]
         assert all(ffi.address_of(value) % size == 0 for value in values)
+
+
+def test_a_packed_bit_field_may_lie_in_nine_bytes(cc: Compiler) -> None:
+    text = """
+    struct nine { unsigned a : 3; unsigned long b : 64; long c : 61; } __attribute__((packed));
+    struct nine next(struct nine v);
+    """
+    source = "struct nine next(struct nine v) { v.a++; v.b = ~v.b; v.c = -v.c; return v; }"
+    with lb.load(cc.shared(text + source)) as library:
+        header = Header(text)
+        value = header.nine(a=6, b=0x123456789ABCDEF0, c=-(2**59))
+        made = header.bind(library).next(value)
+        assert (made.a, made.b, made.c) == (7, 0xEDCBA9876543210F, 2**59)
+        with pytest.raises(OverflowError, match="does not fit"):
+            value.c = 2**60
