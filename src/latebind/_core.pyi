@@ -204,6 +204,27 @@ class Entry:
     ) -> Entry: ...
     def __call__(self, *args: Any, **kwargs: Any) -> Any: ...
 
+@final
+class Link:
+    @property
+    def address(self) -> int: ...
+    @property
+    def direct(self) -> bool: ...
+    def __new__(
+        cls,
+        caller: CallPool,
+        gate: Gate,
+        meter: Meter,
+        failed: Callable[[Context, int, Context, bytes], int],
+        fallback: int,
+        keep: object,
+        used: tuple[int, int, int],
+        context_word: int,
+        result: tuple[int, int, Any],
+        arguments: tuple[tuple[int, int, int, Any], ...],
+    ) -> Link: ...
+    def point(self, generation: object, pool: CallPool | None, address: int, /) -> None: ...
+
 def unraisable(exception: BaseException, where: object, /) -> None: ...
 
 STUB_INTEGERS: int

@@ -7,15 +7,20 @@ method when they do not fit.
 from __future__ import annotations
 
 import inspect
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from latebind import _core
 from latebind.plugin.slot import Slot, opens
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
-    from latebind.contracts import Contract, Method
+    from latebind.contracts import CallPool, Contract, Method
+    from latebind.plugin.services import Service
+
+
+ServiceFunction: TypeAlias = _core.Callback | _core.Link
+"""What a native plugin's symbol for a service is bound to; `address` is where."""
 
 
 class Proxy:
@@ -71,6 +76,22 @@ def _arranger(contract: Contract, method: Method, signature: inspect.Signature) 
         return tuple(given.arguments.values())
 
     return arrange
+
+
+def direct_functions(
+    service: Service, functions: Mapping[str, _core.Callback], callers: CallPool
+) -> dict[str, ServiceFunction]:
+    """The C functions of a service for a native plugin: by way of Python, and without it where a plugin answers.
+
+    `functions` are those by way of Python, `callers` the calls of the plugin that is given them.
+    """
+    found: dict[str, ServiceFunction] = dict(functions)
+    if isinstance(service.implementation, Proxy):
+        slot, contract = service.implementation.__latebind_slot__, service.contract
+        for method in contract.methods:
+            symbol = contract.symbol(method)
+            found[symbol] = slot.link(contract, method, callers, functions[symbol]) or functions[symbol]
+    return found
 
 
 def callable_method(
