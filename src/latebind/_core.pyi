@@ -163,6 +163,9 @@ class Meter:
 
 PARAMETERS: tuple[str, ...]
 ANSWERS: tuple[str, ...]
+KINDS: tuple[str, ...]
+Passing: TypeAlias = tuple[int, str, int, int, Callable[[object], tuple[object, ...]], Any]
+Answering: TypeAlias = tuple[int, str, int, Any]
 
 @final
 class Method:
@@ -171,8 +174,8 @@ class Method:
     def __new__(
         cls,
         function: Function,
-        parameters: tuple[tuple[int, str, int, int, Callable[[object], tuple[object, ...]]], ...],
-        answer: tuple[int, str, int],
+        parameters: tuple[Passing, ...],
+        answer: Answering,
         read: Callable[[Any, Context], object],
         settle: Callable[[Context, int], None],
         *,

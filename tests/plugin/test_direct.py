@@ -11,13 +11,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from latebind import Host, PluginError, contract, quick
+from latebind import Host, PluginError, PluginSuspended, contract, quick
 from latebind._core import Link
 from latebind.contracts import Contract, Version, declaration
 from latebind.contracts.cdecl import by_pointer
 from latebind.contracts.model import ATTRIBUTE, Method
 from latebind.contracts.types import ListOf, Record
 from latebind.plugin import MethodStatistics
+from latebind.plugin.breaker import BackOff
 from latebind.testing import everything_allowed
 from support.kinds import METHODS, echo_body, values
 from support.plugins import PluginFolder
@@ -365,6 +366,17 @@ def test_a_python_plugin_is_reached_by_way_of_python(pair: Pair) -> None:
     user = pair.start()
     assert user.add(3) == 1003
     assert not any(link.direct for link in links(pair.host, "test.base"))
+
+
+def test_a_breaker_that_counts_calls_is_not_passed_by(plugins: PluginFolder) -> None:
+    with Host(everything_allowed(), contracts=[Base, User], back_off=BackOff(calls=2, delay=60)) as host:
+        pair = Pair(plugins, host)
+        pair.base()
+        user = pair.start()
+        assert not any(link.direct for link in links(host, "test.base"))
+        assert user.broken(5) == user.broken(5) == "lives"
+        with pytest.raises(PluginSuspended, match=r"test\.base"):
+            host.get(Base).add(1)
 
 
 @pytest.mark.parametrize("concurrency", ["serial", "parallel"])
