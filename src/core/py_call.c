@@ -25,7 +25,7 @@ static PyObject *wrong_count(const lb_function *self, Py_ssize_t count)
 int lb_jump(const lb_function *self, const struct lb_frame *frame, struct lb_results *results)
 {
     struct lb_thread *thread = &this_thread;
-    struct lb_running running = {.outer = thread->running};
+    struct lb_running running = {.outer = thread->running, .holds_lock = !self->releases_lock};
     thread->running = &running;
     if (self->releases_lock) {
         PyThreadState *state = PyEval_SaveThread();
