@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -442,6 +443,47 @@ def test_an_old_python_fini_that_fails_is_told_and_the_new_code_serves(plugins: 
         (problem,) = host.reload("p.a").problems
         assert "lb_fini: RuntimeError: no disk" in str(problem)
         assert host.get(Words).find("x") == ["x", "new"]
+
+
+COUNTS = """
+class Plugin:
+    def __init__(self, context): self.sum = 0
+    def add(self, amount):
+        self.sum += amount
+        return self.sum
+    def name(self): return {name!r}
+    def lb_save(self): return str(self.sum).encode()
+    def lb_restore(self, schema, state): self.sum = int(state)
+"""
+
+
+def test_every_call_of_a_python_plugin_is_answered_exactly_once_during_reloads(
+    host: Host, plugins: PluginFolder
+) -> None:
+    provides = [{"contract": "test.counter", "version": "1.1.0"}]
+    plugins.python("p.counter", COUNTS.format(name="0"), provides=provides)
+    host.discover(plugins.root)
+    host.load("p.counter")
+    counter, stop = host.get(Counter), threading.Event()
+    answers: list[list[int]] = [[] for _ in range(4)]
+
+    def call(mine: list[int]) -> None:
+        while not stop.is_set():
+            mine.append(counter.add(1))
+
+    threads = [threading.Thread(target=call, args=(mine,)) for mine in answers]
+    for thread in threads:
+        thread.start()
+    for turn in range(30):
+        plugins.python("p.counter", COUNTS.format(name=str(turn)), provides=provides)
+        host.reload("p.counter")
+        assert counter.name() == str(turn)
+    stop.set()
+    for thread in threads:
+        thread.join(20)
+    total = sorted(n for mine in answers for n in mine)
+    assert total == list(range(1, 1 + len(total))), "no call was lost, none answered twice"
+    assert counter.add(0) == len(total) > 100
 
 
 # What cannot be unloaded.

@@ -181,7 +181,7 @@ def test_where_the_system_has_no_more_watches_files_are_looked_at(
     def refuse(*_: object, **__: object) -> Iterator[object]:
         if threading.active_count():
             raise RuntimeError("OS file watch limit reached")
-        yield
+        yield None
 
     monkeypatch.setattr("watchfiles.watch", refuse)
     monkeypatch.setattr("latebind.plugin.watch._POLL", 0.02)
