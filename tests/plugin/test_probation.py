@@ -5,11 +5,21 @@ from __future__ import annotations
 import enum
 import os
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
 
-from latebind import ContractError, Host, LifecycleError, PluginError, PluginTimeout, contract
+from latebind import (
+    ContractError,
+    Host,
+    LifecycleError,
+    PluginError,
+    PluginTimeout,
+    Policy,
+    Unsupported,
+    contract,
+)
 from latebind.contracts import contract_of, layout_digest
 from latebind.plugin import Event, Step, TimeLimits
 from latebind.plugin.events import ProbationPassed, RolledBack
@@ -220,3 +230,36 @@ def test_a_trial_leaves_no_descriptor_and_no_process(host: Host, plugins: Plugin
     assert counter.name() == "second"
     with pytest.raises(ChildProcessError):
         os.waitpid(-1, os.WNOHANG)
+
+
+@dataclass(frozen=True)
+class Odd:
+    """Holds what no other process can be given."""
+
+    text: str = "odd"
+
+    def __reduce__(self) -> Any:
+        raise TypeError("cannot be copied")
+
+
+@contract("test.odd", version="1.0.0")
+class OddThings(Protocol):
+    """Odd things."""
+
+    def see(self, odd: Odd = Odd()) -> None:
+        """Look at one."""
+        ...
+
+
+@pytest.mark.parametrize("odd", [False, True])
+def test_a_policy_of_any_mapping_goes_over_and_what_cannot_is_said(plugins: PluginFolder, *, odd: bool) -> None:
+    plugins.python("p.a", "class Plugin:\n    def __init__(self, context): pass\n")
+    policy = Policy(grants=MappingProxyType({"p.*": ["threads"]}), inline=("p.*",))
+    with Host(policy, contracts=[OddThings] if odd else []) as host:
+        host.discover(plugins.root)
+        host.load("p.a")
+        if odd:
+            with pytest.raises(Unsupported, match="cannot be told to another process: cannot be copied"):
+                host.reload("p.a", probation=True)
+        else:
+            assert host.reload("p.a", probation=True).generation == 2

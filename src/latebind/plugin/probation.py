@@ -18,11 +18,11 @@ import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import IO, TYPE_CHECKING, Any, Final
 
 from latebind import errors
-from latebind.errors import LatebindError, PluginError, PluginTimeout, SystemFailure
+from latebind.errors import LatebindError, PluginError, PluginTimeout, SystemFailure, Unsupported
 from latebind.plugin import portable
 from latebind.plugin.check import Surroundings
 from latebind.plugin.generate import generate, stage
@@ -59,18 +59,11 @@ def try_out(
 ) -> Probation:
     """Load a plugin in a process of its own, and run its lb_init, lb_selftest and lb_fini.
 
-    Raises what it failed with: the error itself, `PluginError` for a crash, `PluginTimeout` after `limit` seconds.
+    Raises what it failed with: the error itself, `PluginError` for a crash, `PluginTimeout` after `limit` seconds;
+    `Unsupported` where the host's contracts cannot be told to another process.
     """
     begun = time.monotonic()
-    task = {
-        "manifest": manifest.path,
-        "policy": around.policy,
-        "contracts": portable.pack(around.contracts),
-        "services": portable.pack(s.contract for s in around.services.values()),
-        "config": dict(config),
-        "store": store,
-    }
-    status, lines, printed = _run(pickle.dumps(task), manifest, limit)
+    status, lines, printed = _run(_task(manifest, around, config, store), manifest, limit)
     report = _Report.read(lines)
     error = report.error or _death(manifest, report, status, printed)
     if error is None:
@@ -80,6 +73,26 @@ def try_out(
         return Probation(time.monotonic() - begun, report.selftest, report.whole, why)
     error.add_note("on probation, in a process of its own; the host's was not touched")
     raise error
+
+
+def _task(manifest: Manifest, around: Surroundings, config: Mapping[str, object], store: str) -> bytes:
+    """What `main` reads. Raises `Unsupported` for what cannot be told to another process."""
+    policy = around.policy
+    grants = {plugin: tuple(capabilities) for plugin, capabilities in policy.grants.items()}
+    try:
+        return pickle.dumps(
+            {
+                "manifest": manifest.path,
+                "policy": replace(policy, grants=grants, inline=tuple(policy.inline)),
+                "contracts": portable.pack(around.contracts),
+                "services": portable.pack(s.contract for s in around.services.values()),
+                "config": dict(config),
+                "store": store,
+            }
+        )
+    except (pickle.PicklingError, TypeError, AttributeError) as e:
+        why = f"the host's contracts or its policy cannot be told to another process: {e}"
+        raise Unsupported(f"probation of {manifest}", why, "reload without it") from e
 
 
 @dataclass(slots=True)
