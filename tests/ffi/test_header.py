@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import latebind as lb
@@ -99,6 +99,11 @@ def test_records_may_refer_to_each_other() -> None:
     assert header.b(a=header.a()).a.b is None
 
 
+def test_what_declares_nothing_is_passed_over() -> None:
+    header = Header("struct s { int; ; long x; }; ; enum e { A,\n#pragma x\nB };")
+    assert (ffi.size_of(header.s), header.B) == (8, 1)
+
+
 def test_pack_is_followed() -> None:
     header = Header(
         "#pragma pack(push, 1)\nstruct tight { char c; long l; };\n#pragma pack(pop)\nstruct wide { char c; long l; };"
@@ -136,6 +141,37 @@ def test_a_macro_that_is_an_expression_is_a_constant_when_it_is_asked_for() -> N
 def test_what_cannot_be_read_is_refused(text: str, error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         Header(text)
+
+
+WORDS = (
+    "struct s {", "union u {", "enum e {", "typedef", "int", "char", "long", "t", "x", "y", "f", "s", "*", "(", ")", "[",
+    "]", "[[", "{", "}", ";", ",", ":", "3", "=", "...", "__attribute__", "((packed))", "((aligned(8)))", "((aligned(A)))",
+    "((vector_size(16)))", "((mode(DI)))", "((nonnull(1)))", "((transparent_union))", "__asm__", '("x")', "_Alignas(8)",
+    "_Complex", "_Float128", "__extension__", "sizeof(int)", "offsetof(struct s, x)", "void", "__builtin_va_list", "A",
+    "\n#define A (B+1)\n", "\n#define B 2\n", "\n#pragma pack(1)\n", '\n# 3 "a.h"\n', "/*", "*/", '"',
+)  # fmt: skip
+GOOD = (
+    "struct s { int x ; char y [ 3 ] ; } __attribute__ ((packed)) ;", "typedef int t __attribute__ ((aligned(8))) ;",
+    "int f ( int a , char * b ) __attribute__ ((nonnull(2))) ;", "enum { P , Q = 5 } ;",
+    "union u { struct s * a ; void * b ; } ;", "typedef float v __attribute__ ((vector_size(16))) ;",
+)  # fmt: skip
+
+
+@settings(max_examples=60)
+@given(
+    st.lists(st.sampled_from(GOOD), min_size=1, max_size=3),
+    st.lists(st.tuples(st.integers(0, 40), st.sampled_from(WORDS))),
+)
+def test_any_c_with_a_few_words_changed_is_read_or_refused(good: list[str], changes: list[tuple[int, str]]) -> None:
+    words = " ".join(good).split(" ")
+    for place, word in changes:
+        words[place % len(words)] = word
+    try:
+        header = Header(" ".join(words))
+        for name in (name for name in dir(header) if not name.startswith("_")):
+            getattr(header, name, None)
+    except (ValueError, lb.Unsupported) as error:
+        assert str(error)
 
 
 @given(st.text(alphabet="#ifdeintstructunion {};*,()[]:=0123/\"'\n\\_a", max_size=60))

@@ -241,8 +241,8 @@ class Reader:
     def _members(self, node: Any, *, is_packed: bool) -> list[Member]:
         from pycparser import c_ast
 
-        # What else stands there: a lone semicolon, a pragma.
-        declared = [d for d in node.decls if isinstance(d, c_ast.Decl)]
+        # What else stands there: a lone semicolon, a pragma, an `int;` that declares nothing.
+        declared = [d for d in node.decls if isinstance(d, c_ast.Decl) and not isinstance(d.type, c_ast.IdentifierType)]
         members = []
         for one, attributes in zip(declared, self.plain.of_declarators(node.coord, declared), strict=True):
             made = self.with_attributes(
@@ -262,6 +262,8 @@ class Reader:
 
     def enumeration(self, node: Any) -> CType:
         """An enumeration: an integer, whose constants become known."""
+        from pycparser import c_ast
+
         spelling = f"enum {node.name or ''}".strip()
         known = self.known.tags.get(spelling) if node.name else None
         if node.values is None:
@@ -272,9 +274,13 @@ class Reader:
             return known
         value, values = -1, []
         for enumerator in node.values.enumerators:
+            if not isinstance(enumerator, c_ast.Enumerator):  # a pragma
+                continue
             value = self.constant(enumerator.value) if enumerator.value is not None else value + 1
             self.known.constants[enumerator.name] = value
             values.append(value)
+        if not values:
+            raise ValueError(f"an enumeration without constants in {self.text!r}")
         # As gcc and clang choose: unsigned int unless a value is negative, and more bytes where one does not fit.
         signed = min(values) < 0
         bits = max(max(values).bit_length(), (~min(values)).bit_length() if signed else 0) + signed

@@ -88,15 +88,15 @@ class Plain:
             starts = list(_starts(declared))
             for one in placed:
                 first, last = bisect_left(starts, one.place), bisect_left(starts, one.end)
-                for index in range(first, last) if one.end > one.place else [first - 1]:
+                for index in range(first, last) if one.end > one.place else range(max(first - 1, 0), first):
                     found[index].append(one.attribute)
         return found
 
     def symbols(self, functions: Sequence[tuple[Place, str]]) -> dict[str, str]:
         """The symbol of each function that has a label of its own; `functions` are places and names, in order."""
         starts = [place for place, _ in functions]
-        after = ((functions[bisect_left(starts, place) - 1][1], symbol) for place, symbol in self.labels.items())
-        return dict(after) if functions else {}
+        after = ((bisect_left(starts, place), symbol) for place, symbol in self.labels.items())
+        return {functions[index - 1][1]: symbol for index, symbol in after if index}
 
     def original(self, line: int) -> str:
         """Where a line of the text came from, as "file:line"; only the line where no marker names a file."""
