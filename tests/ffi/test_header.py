@@ -144,10 +144,11 @@ def test_what_cannot_be_read_is_refused(text: str, error: type[Exception], messa
 
 
 WORDS = (
-    "struct s {", "union u {", "enum e {", "typedef", "int", "char", "long", "t", "x", "y", "f", "s", "*", "(", ")", "[",
-    "]", "[[", "{", "}", ";", ",", ":", "3", "=", "...", "__attribute__", "((packed))", "((aligned(8)))", "((aligned(A)))",
-    "((vector_size(16)))", "((mode(DI)))", "((nonnull(1)))", "((transparent_union))", "__asm__", '("x")', "_Alignas(8)",
-    "_Complex", "_Float128", "__extension__", "sizeof(int)", "offsetof(struct s, x)", "void", "__builtin_va_list", "A",
+    "struct s {", "union u {", "enum e {", "typedef", "int", "char", "long", "t", "x", "y", "f", "s", "*", "(", ")",
+    "[", "]", "[[", "{", "}", ";", ",", ":", "3", "=", "...", "__attribute__", "((packed))", "((aligned(8)))",
+    "((aligned(A)))", "((vector_size(16)))", "((mode(DI)))", "((nonnull(1)))", "((transparent_union))", "__asm__",
+    '("x")', "_Alignas(8)", "_Complex", "_Float128", "__extension__", "sizeof(int)", "offsetof(struct s, x)", "void",
+    "__builtin_va_list", "A",
     "\n#define A (B+1)\n", "\n#define B 2\n", "\n#pragma pack(1)\n", '\n# 3 "a.h"\n', "/*", "*/", '"',
 )  # fmt: skip
 GOOD = (
