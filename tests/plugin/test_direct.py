@@ -207,10 +207,10 @@ lb_status test_base_inside(lb_context *ctx, int64_t turns, int64_t *result)
     (void)ctx;
     while (here > seen && !__atomic_compare_exchange_n(&most, &seen, here, 0, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
         ;
-    while (turns-- && __atomic_load_n(&now, __ATOMIC_SEQ_CST) < 2)
+    while (turns-- && __atomic_load_n(&most, __ATOMIC_SEQ_CST) < 2)
         ;
     __atomic_sub_fetch(&now, 1, __ATOMIC_SEQ_CST);
-    *result = most;
+    *result = __atomic_load_n(&most, __ATOMIC_SEQ_CST);
     return LB_OK;
 }
 lb_status test_base_many(lb_context *ctx, int64_t a, double b, lb_str c, lb_bytes d, int64_t e, double f, lb_str g,
