@@ -15,6 +15,8 @@ struct lb_call {
     bool running;
 };
 
+#define LB_POOL_IMAGE 8u
+
 struct lb_pool {
     struct lb_call *known; /* all of them, newest first; none is freed before the pool is */
     struct lb_call *idle;
@@ -23,7 +25,20 @@ struct lb_pool {
     bool is_serial;
     struct lb_serial serial;
     void *state; /* the plugin's own, with which every call starts */
+    uint32_t image_count; /* where the plugin's own file is mapped readable: set before the first call */
+    struct {
+        uint64_t start, end;
+    } image[LB_POOL_IMAGE];
 };
+
+/* Whether memory lies in the plugin's image, which stays there while a call runs. */
+static inline bool lb_pool_holds(const struct lb_pool *pool, uint64_t address, uint64_t size)
+{
+    for (uint32_t i = 0; i < pool->image_count; i++)
+        if (address >= pool->image[i].start && address < pool->image[i].end && size <= pool->image[i].end - address)
+            return true;
+    return false;
+}
 
 /* NULL without memory. */
 struct lb_call *lb_pool_begin(struct lb_pool *pool);

@@ -130,7 +130,8 @@ static bool answer(const Link *self, uint64_t *words, struct lb_call *call, stru
     if (*status == LB_OK && self->result.count != 0) {
         uint64_t image[(self->result_size + 7) / 8]; /* as it came, for the words about it */
         memcpy(image, place, self->result_size);
-        if (lb_settle_answer(&self->result, place, caller->context, call->context) < 0)
+        const struct lb_source source = {call->context, &self->pool->pool};
+        if (lb_settle_answer(&self->result, place, caller->context, &source) < 0)
             *status = tell(self, call, LB_OK, caller, image);
     }
     return true;

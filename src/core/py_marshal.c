@@ -267,6 +267,8 @@ const void *lb_readable(uint64_t address, uint64_t size, const lb_context *conte
         if (address >= spans->spans[i].address && address - spans->spans[i].address <= spans->spans[i].size &&
             size <= spans->spans[i].size - (address - spans->spans[i].address))
             return source;
+    if (spans->pool != NULL && lb_pool_holds(spans->pool, address, size))
+        return source;
     const enum lb_ownership ownership = lb_context_owns(context, source, size);
     if (ownership == LB_INSIDE)
         return source;

@@ -3,6 +3,7 @@
 #define LATEBIND_PY_MARSHAL_H
 
 #include "context.h"
+#include "pool.h"
 #include "py_function.h"
 #include "py_kind.h"
 
@@ -32,9 +33,10 @@ struct lb_answer {
     struct lb_kind *kind; /* of OTHER and IMAGE, where they are no handles; owned */
 };
 
-/* Memory of arguments: it can be read as it is while the call lasts. */
+/* Memory of arguments, and of the plugin's own image: it can be read as it is while the call lasts. */
 #define LB_SPANS 4
 struct lb_spans {
+    const struct lb_pool *pool; /* or NULL */
     uint32_t count;
     struct {
         uint64_t address, size;

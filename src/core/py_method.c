@@ -203,6 +203,7 @@ static PyObject *within(const Method *self, PyObject *context, struct lb_call *c
     struct frame work;
     work.frame = (struct lb_frame){small, NULL, {buffers, objects, 0, 0}, 0, function->vectors, function->stack_words};
     work.spans.count = 0;
+    work.spans.pool = self->pool == NULL ? NULL : &self->pool->pool;
     work.image = NULL;
     PyObject *result = perform(self, context, call, handle, arguments, &work);
     work_end(&work);

@@ -139,11 +139,30 @@ static int set_untidy(PyObject *self, PyObject *value, void *closure)
     return 0;
 }
 
+static PyObject *pool_add_image(PyObject *self, PyObject *args)
+{
+    struct lb_pool *pool = pool_of(self);
+    unsigned long long start, size;
+    if (!PyArg_ParseTuple(args, "O&O&:add_image", lb_as_uint64, &start, lb_as_uint64, &size))
+        return NULL;
+    if (start == 0 || size > UINT64_MAX - start)
+        return PyErr_Format(PyExc_ValueError, "not an address and a size");
+    if (pool->image_count < LB_POOL_IMAGE) { /* without it, reading there goes through the kernel */
+        pool->image[pool->image_count].start = start;
+        pool->image[pool->image_count].end = start + size;
+        pool->image_count++;
+    }
+    Py_RETURN_NONE;
+}
+
 static PyMethodDef methods[] = {
     {"begin", pool_begin, METH_NOARGS, "begin() -> Context\n\nA call begins, with an empty context."},
     {"end", pool_end, METH_O, "end(context) -> None\n\nGive the context back; everything that it allocated ends."},
     {"find", pool_find, METH_O,
      "find(address) -> Context or None\n\nThe running call whose context lies at `address` (None: nowhere)."},
+    {"add_image", pool_add_image, METH_VARARGS,
+     "add_image(address, size) -> None\n\n"
+     "The plugin's file is mapped there, and readable, while calls run: answers that lie there are read at once."},
     {"__enter__", pool_lock, METH_NOARGS, "Take the lock of a serial plugin; its owner may take it again."},
     {"__exit__", pool_unlock, METH_VARARGS, "Release it."},
     {NULL, NULL, 0, NULL},

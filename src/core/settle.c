@@ -8,11 +8,11 @@ struct span {
     uint64_t address, count;
 };
 
-static int settle(const struct lb_shape *shape, uint8_t *image, lb_context *arena, const lb_context *from);
+static int settle(const struct lb_shape *shape, uint8_t *image, lb_context *arena, const struct lb_source *from);
 
 /* Copies a span's elements to the arena, then settles each.  `from` is NULL for arguments, which the callee would read
  * where they are. */
-static int move(const struct lb_part *part, struct span *span, lb_context *arena, const lb_context *from)
+static int move(const struct lb_part *part, struct span *span, lb_context *arena, const struct lb_source *from)
 {
     const bool is_text = part->kind == LB_PART_TEXT;
     uint64_t bytes, room;
@@ -23,9 +23,9 @@ static int move(const struct lb_part *part, struct span *span, lb_context *arena
     const void *source = (const void *)(uintptr_t)span->address;
     if (to == NULL)
         return -1;
-    if (from == NULL)
+    if (from == NULL || lb_pool_holds(from->pool, span->address, bytes))
         memcpy(to, source, bytes);
-    else if (lb_context_copy(from, to, source, bytes) != LB_INSIDE)
+    else if (lb_context_copy(from->context, to, source, bytes) != LB_INSIDE)
         return -1;
     if (is_text)
         to[bytes] = 0;
@@ -36,7 +36,7 @@ static int move(const struct lb_part *part, struct span *span, lb_context *arena
     return 0;
 }
 
-static int settle_span(const struct lb_part *part, uint8_t *at, lb_context *arena, const lb_context *from)
+static int settle_span(const struct lb_part *part, uint8_t *at, lb_context *arena, const struct lb_source *from)
 {
     static const uint64_t nothing[2];
     const bool must_move = from != NULL || part->kind == LB_PART_TEXT || part->shape.count != 0;
@@ -50,7 +50,7 @@ static int settle_span(const struct lb_part *part, uint8_t *at, lb_context *aren
     return 0;
 }
 
-static int settle(const struct lb_shape *shape, uint8_t *image, lb_context *arena, const lb_context *from)
+static int settle(const struct lb_shape *shape, uint8_t *image, lb_context *arena, const struct lb_source *from)
 {
     for (uint32_t i = 0; i < shape->count; i++) {
         const struct lb_part *part = &shape->parts[i];
@@ -69,7 +69,7 @@ int lb_settle_argument(const struct lb_shape *shape, uint8_t *image, lb_context 
     return settle(shape, image, arena, NULL);
 }
 
-int lb_settle_answer(const struct lb_shape *shape, uint8_t *image, lb_context *arena, const lb_context *from)
+int lb_settle_answer(const struct lb_shape *shape, uint8_t *image, lb_context *arena, const struct lb_source *from)
 {
     return settle(shape, image, arena, from);
 }

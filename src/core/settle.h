@@ -7,7 +7,7 @@
 #ifndef LATEBIND_SETTLE_H
 #define LATEBIND_SETTLE_H
 
-#include "context.h"
+#include "pool.h"
 
 enum lb_part_kind {
     LB_PART_SPAN,   /* an address and a number of elements */
@@ -31,8 +31,14 @@ struct lb_part {
 /* Moves what the image of an argument points to into `arena`, as far as it must be moved.  -1: an address is null, or
  * memory is short. */
 int lb_settle_argument(const struct lb_shape *shape, uint8_t *image, lb_context *arena);
+/* Whose answer it is: the call, and the plugin's calls. */
+struct lb_source {
+    const lb_context *context;
+    const struct lb_pool *pool;
+};
+
 /* Moves what the image of an answer points to, memory of `from` or of anywhere, into `arena`.  -1: it is not there. */
-int lb_settle_answer(const struct lb_shape *shape, uint8_t *image, lb_context *arena, const lb_context *from);
+int lb_settle_answer(const struct lb_shape *shape, uint8_t *image, lb_context *arena, const struct lb_source *from);
 
 void lb_shape_free(struct lb_shape *shape);
 

@@ -192,6 +192,11 @@ lb_status test_base_text(lb_context *ctx, lb_str text, lb_str *result)
         result->size = 3;
         return LB_OK;
     }
+    if (text.size == 4 && !memcmp(text.data, "long", 4)) {
+        result->data = own;
+        result->size = (size_t)1 << 40;
+        return LB_OK;
+    }
     snprintf(own, sizeof own, "%s%d", text.data, (int)++sum);
     *result = lb_text(own);
     return LB_OK;
@@ -202,10 +207,10 @@ lb_status test_base_inside(lb_context *ctx, int64_t turns, int64_t *result)
     (void)ctx;
     while (here > seen && !__atomic_compare_exchange_n(&most, &seen, here, 0, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
         ;
-    while (turns-- && __atomic_load_n(&now, __ATOMIC_SEQ_CST) < 2)
+    while (turns-- && __atomic_load_n(&most, __ATOMIC_SEQ_CST) < 2)
         ;
     __atomic_sub_fetch(&now, 1, __ATOMIC_SEQ_CST);
-    *result = most;
+    *result = __atomic_load_n(&most, __ATOMIC_SEQ_CST);
     return LB_OK;
 }
 lb_status test_base_many(lb_context *ctx, int64_t a, double b, lb_str c, lb_bytes d, int64_t e, double f, lb_str g,
@@ -266,6 +271,7 @@ lb_status test_user_broken(lb_context *ctx, int64_t how, lb_str *result)
     case 5:
         *result = lb_text("lives");
         return test_base_add(ctx, -1, &number) == LB_FAILED ? LB_OK : LB_FAILED;
+    case 7: return test_base_text(ctx, lb_text("long"), result);
     default: return test_base_text(ctx, nothing, result);
     }
 }
@@ -317,6 +323,11 @@ def user(pair: Pair) -> User:
 
 def test_texts_are_terminated_and_answers_outlive_the_next_call(user: User) -> None:
     assert user.twice("abcX") == "abc1abc2"
+
+
+def test_an_answer_that_leaves_the_plugins_image_is_refused(user: User) -> None:
+    with pytest.raises(PluginError, match="its result breaks the contract"):
+        user.broken(7)
 
 
 def test_arguments_on_the_stack_and_in_every_register_arrive(user: User) -> None:

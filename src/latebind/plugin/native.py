@@ -24,6 +24,7 @@ from latebind.contracts.marshal import decode
 from latebind.contracts.native import check_status
 from latebind.contracts.signature import POINTER, SPAN, UINT32, bind, prototype
 from latebind.contracts.types import Bytes
+from latebind.elf.segment import PF_R, PT_LOAD
 from latebind.errors import LatebindError
 from latebind.linker import Library, load
 from latebind.linker.lasting import will_last
@@ -66,6 +67,9 @@ class NativeGeneration:
         self._callbacks = self._bind_services(services)
         hooks = {symbol: callback.address for symbol, callback in self._callbacks.items()}
         self._library = load(self._checked.plan, namespace=self._checked.namespace, hooks=hooks)
+        for segment in self._checked.plan.root.elf.segments:
+            if segment.type == PT_LOAD and segment.flags & PF_R and segment.memsz:
+                self._calls.add_image(self._library.base + segment.vaddr, segment.memsz)
 
     def start(self) -> None:
         """Run lb_init."""
