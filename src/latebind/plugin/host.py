@@ -30,7 +30,7 @@ from latebind.plugin.manifest import Manifest, read_manifest
 from latebind.plugin.proxy import make_proxy
 from latebind.plugin.registry import Discovery, Registry, Rejected
 from latebind.plugin.reload import DRAIN_TIMEOUT, Journal, ReloadReport, exchange
-from latebind.plugin.resolve import Known, left_out, resolve
+from latebind.plugin.resolve import Known, left_out, resolve, resolve_plugin
 from latebind.plugin.services import Service, host_services
 from latebind.plugin.slot import Slot
 from latebind.plugin.store import Store
@@ -152,10 +152,11 @@ class Host:
                         plugin, "configure", "it is loaded with another configuration; unload it first"
                     )
                 return self._status(current.manifest)
-            wanted = self._wanted(plugin, Range.parse(version))
+            self._wanted(plugin, Range.parse(version))
             out: dict[str, Rejected] = {}
             while True:
-                resolution = resolve(wanted, self._known(out))
+                resolution = resolve_plugin(plugin, Range.parse(version), self._known(out))
+                wanted = resolution.order[-1]
                 more = self._load_all(wanted, resolution, config)
                 if not more:
                     return self._status(wanted)
@@ -330,8 +331,10 @@ class Host:
         """What there is to choose from, without the plugins `out`."""
         loaded = {p: g.manifest for p in self._slots if (g := self._generation(p)) is not None}
         services = {s.contract.id: s.contract.version for s in self._services.values()}
-        registry = self._registry.without(out) if out else self._registry
-        return Known(registry, loaded, services, (*self._rejected.values(), *(out or {}).values()))
+        contracts = {c.id: c.version for c in self._contracts}
+        failed = {plugin: rejected.error for plugin, rejected in (out or {}).items()}
+        rejected = tuple(self._rejected.values())
+        return Known(self._registry, loaded, services, rejected, contracts, {}, failed)
 
     def _wanted(self, plugin: str, versions: Range) -> Manifest:
         known = self._registry.versions(plugin)
@@ -451,7 +454,7 @@ class Host:
             if other.id != manifest.id:
                 why = f"it now requires {other}, which is not loaded; load that first"
                 raise LifecycleError(manifest.id, "reload", why)
-        check_circle(manifest.id, found.providers[manifest.id].values(), self._providers)
+        check_circle(manifest, found.providers[manifest.id], known.loaded, self._providers)
         return found.providers[manifest.id]
 
     def _preflight(self, old: Generation, journal: Journal, *, must_unload: bool) -> None:

@@ -76,7 +76,8 @@ class Manifest:
     limits: Limits = field(default_factory=Limits)
     state_schema: int | None = None
     parallel: bool = False
-    config: Mapping[str, Any] | None = None
+    config: Mapping[str, Any] | None = field(default=None, hash=False)
+    priority: int = 0
 
     @property
     def folder(self) -> str:
@@ -244,6 +245,10 @@ _SCHEMA: Final[dict[str, Any]] = {
             "type": "object", "required": ["schema"], "additionalProperties": False,
             "properties": {"schema": {"type": "integer", "minimum": 0, "maximum": 0xFFFFFFFF}},
         },
+        "priority": {
+            "type": "integer", "minimum": -1000, "maximum": 1000, "default": 0,
+            "description": "Of several plugins that provide a contract, the one with the highest comes first",
+        },
         "concurrency": {"enum": ["serial", "parallel"], "default": "serial"},
         "config": {"type": "object", "description": "A JSON Schema of the configuration"},
     },
@@ -307,6 +312,7 @@ def _build(document: Mapping[str, Any], path: str) -> Manifest:
         state_schema=document["state"]["schema"] if "state" in document else None,
         parallel=document.get("concurrency") == "parallel",
         config=MappingProxyType(dict(config)) if config is not None else None,
+        priority=document.get("priority", 0),
     )
 
 
