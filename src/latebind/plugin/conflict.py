@@ -1,22 +1,19 @@
 """Why nothing fits: the smallest set of requirements that cannot all be met, as an error that names them.
 
-A search that fails has tried many things, and the last of them is rarely the reason. So requirements are left out one
-by one, and what can be left out without making things possible has no part in it. What remains is the chain.
+A search that fails has tried many things, and the last of them is rarely the reason. So requirements are left out, and
+what can be left out without making things possible has no part in it. What remains is the chain.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from latebind.errors import LatebindError, NotFound, Tried, VersionConflict
 from latebind.plugin.candidates import Ask, Candidates, left_out
 from latebind.plugin.solver import NoSolution, solve
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
-_MOST: Final = 200
-"""Requirements that are tried one by one; each try is a search."""
+    from collections.abc import Callable, Iterable, Sequence
 
 
 def explain(roots: Sequence[Ask], candidates: Candidates, failure: NoSolution) -> LatebindError:
@@ -55,27 +52,40 @@ def _with_ancestors(asks: Iterable[Ask], everything: dict[Ask, Ask | None]) -> s
 def _smallest(
     roots: Sequence[Ask], candidates: Candidates, everything: dict[Ask, Ask | None], seen: set[Ask]
 ) -> list[Ask]:
-    """Requirements of which none can be left out; outermost first."""
+    """Requirements of which none can be left out; outermost first. What is optional is never a reason."""
     mandatory = [a for a in everything if not a.required.optional]
-    core = [a for a in mandatory if a in seen]
-    if _possible(roots, candidates, everything, core):
-        core = mandatory  # the search did not meet all that matters
-    if len(core) > _MOST:
-        return core
-    for ask in reversed(core):
-        rest = [a for a in core if a is not ask]
-        if not _possible(roots, candidates, everything, rest):
-            core = rest
-    return core
+    place = {a: i for i, a in enumerate(mandatory)}
 
-
-def _possible(roots: Sequence[Ask], candidates: Candidates, everything: Iterable[Ask], kept: Sequence[Ask]) -> bool:
-    keep = set(kept)
-    try:
-        solve(roots, candidates, frozenset(a for a in everything if a not in keep))
-    except NoSolution:
+    def impossible(kept: Sequence[Ask]) -> bool:
+        keep = set(kept)
+        try:
+            solve(roots, candidates, frozenset(a for a in everything if a not in keep))
+        except NoSolution:
+            return True
         return False
-    return True
+
+    core = [a for a in mandatory if a in seen]
+    if not impossible(core):
+        core = mandatory  # the search did not meet all that matters
+    return sorted(_quick_explain(impossible, [], core, grown=False), key=place.__getitem__)
+
+
+def _quick_explain(
+    impossible: Callable[[Sequence[Ask]], bool], given: list[Ask], asks: list[Ask], *, grown: bool
+) -> list[Ask]:
+    """The part of `asks` that it takes to make `given` impossible (U. Junker, QuickXplain, AAAI 2004).
+
+    `grown` says whether `given` has become more since it was last looked at.
+    """
+    if grown and impossible(given):
+        return []
+    if len(asks) == 1:
+        return asks
+    half = len(asks) // 2
+    left, right = asks[:half], asks[half:]
+    second = _quick_explain(impossible, given + left, right, grown=bool(left))
+    first = _quick_explain(impossible, given + second, left, grown=bool(second))
+    return first + second
 
 
 def _nowhere(ask: Ask, candidates: Candidates) -> bool:
