@@ -170,8 +170,13 @@ def test_a_provider_that_the_hosts_contract_does_not_fit_is_passed_over() -> Non
     a = plugin("a", requires=(uses("x.y"),))
     old, new = plugin("old", provides="x.y@1.1.0"), plugin("new", provides="x.y@2.0.0")
     assert order(solve(a, old, new, contracts={"x.y": "1.3.0"})) == "old 1.0.0 a 1.0.0"
-    with pytest.raises(VersionConflict, match="has version 2.0.0, and the host knows 1.3.0: the versions break"):
+    with pytest.raises(VersionConflict, match="provides x.y 2.0.0, the host has 1.3.0: the versions break"):
         solve(a, new, contracts={"x.y": "1.3.0"})
+
+
+def test_an_older_version_is_taken_where_the_newest_is_for_another_contract() -> None:
+    versions = plugin("b", "2.0.0", provides="x.y@2.0.0"), plugin("b", "1.0.0", provides="x.y@1.0.0")
+    assert order(solve(plugin("a", requires=(needs("b"),)), *versions, contracts={"x.y": "1.3.0"})) == "b 1.0.0 a 1.0.0"
 
 
 def test_a_plugin_that_wraps_what_it_provides_is_not_its_own_provider() -> None:

@@ -1,5 +1,6 @@
 """Plugins: manifests, registry, dependency resolution, services, life cycle, hot reload. The `Host` is all of it."""
 
+from latebind.plugin.activation import Activated, Activation
 from latebind.plugin.breaker import BackOff
 from latebind.plugin.events import Event, Events, State, Step, Subscription
 from latebind.plugin.host import Host, PluginStatus
@@ -13,15 +14,19 @@ from latebind.plugin.manifest import (
     parse_manifest,
     read_manifest,
 )
+from latebind.plugin.offers import Scope, ScopedService, per_call, per_plugin
 from latebind.plugin.package import install, pack_plugin, remove
 from latebind.plugin.pykind import PluginContext
 from latebind.plugin.registry import Discovery, Registry, Rejected
 from latebind.plugin.reload import ReloadReport
+from latebind.plugin.resolve import Resolution
 from latebind.plugin.signing import Signature, is_signed, read_signature, sign_plugin, verify_plugin
 from latebind.plugin.statistics import MethodStatistics
 from latebind.plugin.timelimit import TimeLimits
 
 __all__ = [
+    "Activated",
+    "Activation",
     "BackOff",
     "Discovery",
     "Event",
@@ -39,6 +44,9 @@ __all__ = [
     "Rejected",
     "ReloadReport",
     "Required",
+    "Resolution",
+    "Scope",
+    "ScopedService",
     "Signature",
     "State",
     "Step",
@@ -49,6 +57,8 @@ __all__ = [
     "manifest_schema",
     "pack_plugin",
     "parse_manifest",
+    "per_call",
+    "per_plugin",
     "read_index",
     "read_manifest",
     "read_signature",

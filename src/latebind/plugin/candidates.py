@@ -149,16 +149,24 @@ class Candidates:
         """Why a plugin that was asked for by id, or provides what was asked for, does not do; None if it does."""
         required = ask.required
         if required.kind == "plugin":
-            return None if required.range.accepts(manifest.version) else f"is not {required.range}"
-        version = provided_version(manifest, required.id)
-        assert version is not None, "only plugins that provide the contract come here"
-        if ask.consumer is not None and ask.consumer.id == manifest.id:
+            if not required.range.accepts(manifest.version):
+                return f"is not {required.range}"
+        elif ask.consumer is not None and ask.consumer.id == manifest.id:
             return "is the plugin itself"
-        if not required.range.accepts(version):
-            return f"has version {version}"
-        host = self.known.contracts.get(required.id)
-        why = compatible(version, host) if host is not None else None
-        return None if why is None else f"has version {version}, and the host knows {host}: {why}"
+        else:
+            version = provided_version(manifest, required.id)
+            if version is not None and not required.range.accepts(version):
+                return f"has version {version}"
+        return None if self.is_loaded(manifest) else self._unfit(manifest)
+
+    def _unfit(self, manifest: Manifest) -> str | None:
+        """Why the host would refuse a plugin, if it was built against a contract that is not the host's."""
+        for provided in manifest.provides:
+            host = self.known.contracts.get(provided.contract)
+            why = compatible(provided.version, host) if host is not None else None
+            if why is not None:
+                return f"provides {provided.contract} {provided.version}, the host has {host}: {why}"
+        return None
 
     def turned_down(self, ask: Ask) -> list[str]:
         """Everything that is known of what was asked for, each with the reason why it is not taken."""

@@ -126,7 +126,8 @@ class IteratorProxy(Holder):
             if tie.current and tie.opened.closed:
                 raise StopIteration
             tie.require("go on with an iterator")
-            return tie.opened.next()
+            around = tie.slot.around
+            return tie.opened.next() if around is None else around(lambda _: tie.opened.next())(())
         except Ended:
             raise StopIteration from None
         finally:
@@ -138,7 +139,7 @@ class IteratorProxy(Holder):
 
 def _bound(tie: _Tie, contract: Contract, method: Method) -> Callable[[Sequence[object]], object]:
     """A method of a handle, through the gate."""
-    invoke = tie.opened.bind(method, _Borrowed(tie.slot, tie.generation, tie.opened))
+    invoke = tie.slot.surrounded(tie.opened.bind(method, _Borrowed(tie.slot, tie.generation, tie.opened)))
     gate, wraps = tie.slot.gate, opens(method)
 
     def call(arguments: Sequence[object]) -> object:

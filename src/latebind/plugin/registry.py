@@ -8,7 +8,7 @@ reason and never hides the others.
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -17,7 +17,7 @@ from latebind.plugin.installed import installed_manifests
 from latebind.plugin.manifest import Manifest, find_manifest, read_manifest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,10 +30,11 @@ class Rejected:
 
 @dataclass(frozen=True, slots=True)
 class Discovery:
-    """What one scan found."""
+    """What one scan found. `left_out` are plugins that a host could not load at once, by id (activation "start")."""
 
     found: tuple[Manifest, ...]
     rejected: tuple[Rejected, ...]
+    left_out: Mapping[str, LatebindError] = field(default_factory=dict)
 
 
 class Registry:
