@@ -5,6 +5,7 @@ from latebind.plugin.breaker import BackOff
 from latebind.plugin.events import Event, Events, State, Step, Subscription
 from latebind.plugin.host import Host, PluginStatus
 from latebind.plugin.index import Index, Published, read_index
+from latebind.plugin.kinds import Kind, Making, Staged
 from latebind.plugin.manifest import (
     Limits,
     Manifest,
@@ -33,7 +34,9 @@ __all__ = [
     "Events",
     "Host",
     "Index",
+    "Kind",
     "Limits",
+    "Making",
     "Manifest",
     "MethodStatistics",
     "PluginContext",
@@ -48,6 +51,7 @@ __all__ = [
     "Scope",
     "ScopedService",
     "Signature",
+    "Staged",
     "State",
     "Step",
     "Subscription",

@@ -157,7 +157,8 @@ class Candidates:
             version = provided_version(manifest, required.id)
             if version is not None and not required.range.accepts(version):
                 return f"has version {version}"
-        return None if self.is_loaded(manifest) else self._unfit(manifest)
+        # What is loaded serves already, and of what is just wanted its check says more (check.py).
+        return None if manifest.id in self.fixed else self._unfit(manifest)
 
     def _unfit(self, manifest: Manifest) -> str | None:
         """Why the host would refuse a plugin, if it was built against a contract that is not the host's."""

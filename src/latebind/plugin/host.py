@@ -27,6 +27,7 @@ from latebind.plugin.degrade import cannot_do_without
 from latebind.plugin.events import Events, State, Step
 from latebind.plugin.fingerprint import fingerprint
 from latebind.plugin.generate import check_same, checked_config, generate, stage
+from latebind.plugin.kinds import check_built_in
 from latebind.plugin.lifecycle import Lifecycle
 from latebind.plugin.manifest import Manifest, read_manifest
 from latebind.plugin.offers import HostServices
@@ -42,10 +43,11 @@ from latebind.sandbox import AuditLog, Policy
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
     from types import TracebackType
 
     from latebind.plugin.generation import Generation
+    from latebind.plugin.kinds import Kind
     from latebind.plugin.resolve import Resolution
     from latebind.plugin.slot import Slot
     from latebind.plugin.statistics import MethodStatistics
@@ -89,6 +91,7 @@ class Host(Choosing):
     `back_off` when a plugin that fails again and again is left alone. `events` tells all that happens: `subscribe(f)`.
     `activation` says when plugins are loaded: when `load` or `activate` is called ("explicit"), at their first use
     ("lazy"), or when they are discovered ("start"). `priorities`, by plugin id or pattern, stand in for the manifests'.
+    `kinds` are further kinds of plugins (kinds.py), which are asked before the native and the Python one.
     """
 
     def __init__(
@@ -103,6 +106,7 @@ class Host(Choosing):
         back_off: BackOff | None = None,
         activation: Activation | str = Activation.EXPLICIT,
         priorities: Mapping[str, int] | None = None,
+        kinds: Sequence[Kind] = (),
     ) -> None:
         self.policy = policy or Policy()
         self.audit = audit or AuditLog()
@@ -114,6 +118,7 @@ class Host(Choosing):
         self._watchdog = Watchdog(self._limits)
         self._services = HostServices(services or {})
         self._priorities = dict(priorities or {})
+        self._kinds = tuple(kinds)
         self._plan = Plan(Activation(activation), self._known)
         self._contracts: list[Contract] = []
         for contract in [*(contract_of(c) for c in contracts), *self._services.contracts]:
@@ -420,7 +425,7 @@ class Host(Choosing):
         tried: str | None = None,
     ) -> Generation:
         """Check and load one generation of a plugin, within the limits. `tried` is the copy that was on probation."""
-        staged = stage(manifest, self.policy, self._store)
+        staged = stage(manifest, self.policy, self._store, self._kinds)
         if staged.signer is not None:
             self._life.verified(manifest, staged.signer)
         check_same(manifest, staged, tried)
@@ -430,7 +435,10 @@ class Host(Choosing):
             if self._generation(manifest.id) is None:
                 self._life.move(manifest, State.LOADED, number)
 
-        made = self._watchdog.start(manifest.id, lambda: generate(manifest, staged, around, config, number, loaded))
+        def start() -> Generation:
+            return generate(manifest, staged, around, config, number, loaded, self._kinds)
+
+        made = self._watchdog.start(manifest.id, start)
         return self._life.guard(made)
 
     def _successor(self, old: Generation, manifest: Manifest, journal: Journal) -> Mapping[str, str]:
@@ -463,6 +471,7 @@ class Host(Choosing):
         from latebind.plugin.probation import try_out
 
         journal.at(Step.PROBATION)
+        check_built_in(manifest, self._kinds)
         around = Surroundings(self._contracts, self._services_for(manifest, providers), self.policy)
         result = try_out(manifest, around, old.config, self._store.root, self._limits.probation)
         self._life.passed_probation(manifest, old.number, result)
