@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import graphlib
 import itertools
 from typing import TYPE_CHECKING
 
@@ -78,14 +77,6 @@ def selections(known: Known) -> Iterator[dict[str, Manifest]]:
         yield {m.id: m for m in row if m is not None}
 
 
-def acyclic(edges: dict[str, set[str]]) -> bool:
-    try:
-        graphlib.TopologicalSorter(edges).prepare()
-    except graphlib.CycleError:
-        return False
-    return True
-
-
 def works(selection: dict[str, Manifest], candidates: Candidates) -> bool:
     """Whether a host would have all of a selection, and everything mandatory can be met in it, without a circle."""
     known = candidates.known
@@ -93,16 +84,16 @@ def works(selection: dict[str, Manifest], candidates: Candidates) -> bool:
               if m.id not in known.loaded]  # fmt: skip
     if any(host is not None and compatible(version, host) is not None for version, host in claims):
         return False
-    asks = [a for m in selection.values() for a in candidates.asks(m) if not a.required.optional]
-    rows = [[m for m in selection.values() if m in candidates.options(a)] for a in asks]
-    for row in itertools.product(*rows):
-        edges: dict[str, set[str]] = {p: set() for p in selection}
-        for ask, provider in zip(asks, row, strict=True):
-            assert ask.consumer is not None
-            edges[ask.consumer.id].add(provider.id)
-        if acyclic(edges):
-            return True
-    return False
+    done: set[str] = set()
+    more = True
+    while more:  # whatever can be loaded after `done` can be loaded after more, too
+        ready = [m for m in selection.values() if m.id not in done and all(
+            any(o.id in done and selection.get(o.id) is o for o in candidates.options(a))
+            for a in candidates.asks(m) if not a.required.optional
+        )]  # fmt: skip
+        done |= {m.id for m in ready}
+        more = bool(ready)
+    return done == selection.keys()
 
 
 def solvable(plugins: Sequence[str], known: Known, versions: str = "*") -> bool:

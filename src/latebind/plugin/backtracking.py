@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from latebind.plugin.manifest import Manifest
 
-_ROUNDS: Final = 20_000
+_ROUNDS: Final = 5_000
 """Steps of a search before it is given up: manifests are not trusted, and the problem is NP-complete."""
 
 
