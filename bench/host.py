@@ -2,13 +2,17 @@
 
 - `proxy_over_function`: a call through the proxy of a native inline plugin over the bare `Library.function` call of the
   same function; rounds alternate, so that a busy machine slows both down alike.
+- `direct_ns`, `by_python_ns`: a call of one native plugin by another, in C and, from a `quick` method, by way of
+  Python.
 - `reload_ms`, `held_ms`: the median of 200 reloads of a counter whose state moves, while nobody calls: the whole, and
   how long calls would have been held. `reload_busy_ms`, `held_busy_ms`: the same while four threads call: the reload
   then waits for the interpreter lock as they do.
 - `reloads`, `calls`: during which each call must be answered once. `lost` and `doubled` count the sums that were
   answered to nobody and to two; `state_exact` says whether the counter stands where the calls have left it.
-- `start_ms`: a lazy host that discovers 200 plugins in a fresh process and resolves what they require, over the import of
-  `latebind.Host`; the quickest of a few processes.
+- `start_ms`: a lazy host that discovers 200 plugins in a fresh process and resolves what they require, over the import
+  of `latebind.Host`; the quickest of a few processes.
+
+On a machine with much else to do, read `reload_cpu_ms` and `start_cpu_ms`, the processor time of the same.
 
 `--json` prints one object.
 """
@@ -61,20 +65,37 @@ lb_status lb_restore(lb_context *ctx, uint32_t schema, lb_bytes state)
     return LB_OK;
 }
 """
+USER = r"""
+#include "bench_counter.h"
+#include "bench_user.h"
+LATEBIND_PLUGIN("bench.user", "1.0.0")
+LATEBIND_PROVIDES(bench_user)
+static lb_status repeat(lb_context *ctx, int64_t times)
+{
+    int64_t sum;
+    lb_status status = LB_OK;
+    while (status == LB_OK && times--)
+        status = bench_counter_add(ctx, 0, &sum);
+    return status;
+}
+lb_status bench_user_repeat(lb_context *ctx, int64_t times) { return repeat(ctx, times); }
+lb_status bench_user_repeat_quickly(lb_context *ctx, int64_t times) { return repeat(ctx, times); }
+"""
 MANIFEST = """
 id: bench.{name}
 version: 1.0.0
 entry: plugin.so
 provides: [{{contract: bench.{name}, version: 1.0.0}}]
 """
+REQUIRES = 'requires: [{contract: bench.counter, version: "^1"}]\n'
 START = """
 import sys, time
 from latebind import Host
-begun = time.perf_counter()
+begun, busy = time.perf_counter(), time.process_time()
 with Host(activation="lazy") as host:
     found = host.discover(sys.argv[1])
-    planned = host.resolve()
-    print(1000 * (time.perf_counter() - begun), len(found.found), len(planned.order))
+    number = len(host.resolve().order)
+print(1000 * (time.perf_counter() - begun), 1000 * (time.process_time() - busy), len(found.found), number)
 """
 
 
@@ -84,6 +105,20 @@ class Counter(Protocol):
 
     def add(self, amount: int) -> int:
         """Add, and answer the sum."""
+        ...
+
+
+@latebind.contract("bench.user", version="1.0.0")
+class User(Protocol):
+    """What calls it."""
+
+    def repeat(self, times: int) -> None:
+        """Call so often."""
+        ...
+
+    @latebind.quick
+    def repeat_quickly(self, times: int) -> None:
+        """The same with the interpreter lock."""
         ...
 
 
@@ -111,15 +146,30 @@ def proxy_over_function(proxy: Counter, library: Path, rounds: int) -> float:
     return through / function
 
 
-def reload_often(host: latebind.Host, count: int) -> tuple[float, float]:
-    """Medians in milliseconds: of a reload, and of how long calls were held."""
-    whole, held = [], []
+def between_plugins(user: User, rounds: int) -> tuple[float, float]:
+    """Nanoseconds of a call by another plugin: medians, in C and by way of Python."""
+    times = []
+    for _ in range(rounds):
+        taken = []
+        for repeat in (user.repeat, user.repeat_quickly):
+            start = time.perf_counter_ns()
+            repeat(CALLS * LOOPS)
+            taken.append((time.perf_counter_ns() - start) / (CALLS * LOOPS))
+        times.append(taken)
+    direct, by_python = (statistics.median(column) for column in zip(*times, strict=True))
+    return direct, by_python
+
+
+def reload_often(host: latebind.Host, count: int) -> tuple[float, float, float]:
+    """Medians in milliseconds: of a reload, of how long calls were held, and of the processor time of the reload."""
+    whole, held, busy = [], [], []
     for _ in range(count):
-        start = time.perf_counter()
+        start, begun = time.perf_counter(), time.thread_time()
         report = host.reload("bench.counter")
         whole.append(time.perf_counter() - start)
+        busy.append(time.thread_time() - begun)
         held.append(report.held)
-    return 1000 * statistics.median(whole), 1000 * statistics.median(held)
+    return 1000 * statistics.median(whole), 1000 * statistics.median(held), 1000 * statistics.median(busy)
 
 
 def calls_during_reloads(host: latebind.Host, proxy: Counter, reloads: int) -> dict[str, Any]:
@@ -134,7 +184,7 @@ def calls_during_reloads(host: latebind.Host, proxy: Counter, reloads: int) -> d
     threads = [threading.Thread(target=call, args=(mine,)) for mine in answers]
     for thread in threads:
         thread.start()
-    whole, held = reload_often(host, reloads)
+    whole, held, _ = reload_often(host, reloads)
     stop.set()
     for thread in threads:
         thread.join()
@@ -151,7 +201,7 @@ def calls_during_reloads(host: latebind.Host, proxy: Counter, reloads: int) -> d
     }
 
 
-def start_ms(folder: Path, plugins: int, rounds: int) -> float:
+def start(folder: Path, plugins: int, rounds: int) -> dict[str, float]:
     """Milliseconds to discover so many plugins in a fresh process, without the import."""
     for number in range(plugins):
         place = folder / f"plugin{number}"
@@ -161,30 +211,31 @@ def start_ms(folder: Path, plugins: int, rounds: int) -> float:
     for _ in range(rounds):
         command = [sys.executable, "-P", "-c", START, str(folder)]
         done = subprocess.run(command, check=True, capture_output=True, text=True)
-        taken, found, listed = done.stdout.split()
+        taken, busy, found, listed = done.stdout.split()
         if (int(found), int(listed)) != (plugins, plugins):
             raise AssertionError(f"{found} found and {listed} listed of {plugins} plugins: {done.stderr}")
-        times.append(float(taken))
-    return min(times)
+        times.append((float(taken), float(busy)))
+    return dict(zip(("start_ms", "start_cpu_ms"), map(min, zip(*times, strict=True)), strict=True))
 
 
 def measure(folder: Path, rounds: int, reloads: int) -> dict[str, Any]:
     """Everything, in the order of the text above."""
-    plugin = folder / "plugins" / "counter"
-    plugin.mkdir(parents=True)
-    (plugin / "plugin.yaml").write_text(MANIFEST.format(name="counter"), encoding="utf-8")
-    source = folder / "plugin.c"
-    source.write_text(SOURCE, encoding="utf-8")
-    compile_plugin(source, plugin / "plugin.so", [Counter])
-    with latebind.Host(everything_allowed(), contracts=[Counter]) as host:
-        host.discover(plugin.parent)
-        host.load("bench.counter")
+    plugins = folder / "plugins"
+    for name, source, more in (("counter", SOURCE, ""), ("user", USER, REQUIRES)):
+        (plugins / name).mkdir(parents=True)
+        (plugins / name / "plugin.yaml").write_text(MANIFEST.format(name=name) + more, encoding="utf-8")
+        (folder / f"{name}.c").write_text(source, encoding="utf-8")
+        compile_plugin(folder / f"{name}.c", plugins / name / "plugin.so", [Counter, User])
+    plugin = plugins / "counter"
+    with latebind.Host(everything_allowed(), contracts=[Counter, User]) as host:
+        host.discover(plugins)
+        host.load("bench.user")
         proxy = host.get(Counter)
         report: dict[str, Any] = {"proxy_over_function": proxy_over_function(proxy, plugin / "plugin.so", rounds)}
-        report["reload_ms"], report["held_ms"] = reload_often(host, reloads)
+        report["direct_ns"], report["by_python_ns"] = between_plugins(host.get(User), rounds)
+        report["reload_ms"], report["held_ms"], report["reload_cpu_ms"] = reload_often(host, reloads)
         report |= calls_during_reloads(host, proxy, reloads)
-    report["start_ms"] = start_ms(folder / "many", 200, min(rounds, 5))
-    return report
+    return report | start(folder / "many", 200, min(rounds, 5))
 
 
 def main() -> None:

@@ -20,7 +20,8 @@ static int execute_module(PyObject *module)
         return -1;
     if (lb_add_lifetime(module) < 0 || lb_add_memory(module) < 0 || lb_add_function(module) < 0 || lb_add_closure(module) < 0)
         return -1;
-    if (lb_add_gate(module) < 0 || lb_add_pool(module) < 0 || lb_add_method(module) < 0 || lb_add_entry(module) < 0)
+    if (lb_add_gate(module) < 0 || lb_add_pool(module) < 0 || lb_add_method(module) < 0 || lb_add_entry(module) < 0 ||
+        lb_add_link(module) < 0)
         return -1;
     return PyModule_AddStringConstant(module, "version", LB_VERSION);
 }

@@ -15,6 +15,7 @@ int lb_add_gate(PyObject *module);
 int lb_add_pool(PyObject *module);
 int lb_add_method(PyObject *module);
 int lb_add_entry(PyObject *module);
+int lb_add_link(PyObject *module);
 int lb_add_callback(PyObject *module);
 int lb_add_stubs(PyObject *module);
 int lb_add_summary(PyObject *module);

@@ -25,7 +25,7 @@ static PyObject *wrong_count(const lb_function *self, Py_ssize_t count)
 int lb_jump(const lb_function *self, const struct lb_frame *frame, struct lb_results *results)
 {
     struct lb_thread *thread = &this_thread;
-    struct lb_running running = {.outer = thread->running};
+    struct lb_running running = {.outer = thread->running, .holds_lock = !self->releases_lock};
     thread->running = &running;
     if (self->releases_lock) {
         PyThreadState *state = PyEval_SaveThread();
@@ -61,7 +61,7 @@ static PyObject *call_plain(const lb_function *self, PyObject *const *arguments)
             lb_put_argument(self, done, arguments[done], &frame) == 0))
         done++;
     if (done == self->signature.count && lb_jump(self, &frame, &results) == 0)
-        result = lb_gather(&self->signature.result, &results, NULL);
+        result = lb_gather_plain(&self->signature.result, &results);
     if (frame.kept.buffer_count + frame.kept.object_count != 0)
         lb_kept_release(&frame.kept);
     return result;

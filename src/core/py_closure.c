@@ -13,6 +13,8 @@
 #include <unistd.h>
 
 #include "call.h"
+#include "py_closure.h"
+#include "py_link.h"
 #include "py_running.h"
 #include "py_value.h"
 #include "stubs.h"
@@ -20,8 +22,8 @@
 #define STUBS_AT_ONCE 256u
 #define FEW 5 /* arguments that are passed without a tuple */
 
-struct place { /* one stub, free or in use */
-    struct place *next;
+struct lb_place {
+    struct lb_place *next;
     struct lb_stubs *stubs;
     uint32_t index;
 };
@@ -30,13 +32,13 @@ struct place { /* one stub, free or in use */
  * address ends with a message rather than in another callback. */
 static struct {
     pthread_mutex_t lock;
-    struct place *first, **end;
+    struct lb_place *first, **end;
 } pool = {PTHREAD_MUTEX_INITIALIZER, NULL, &pool.first};
 
 typedef struct {
     PyObject_HEAD
     PyObject *prototype, *function;
-    struct place *place;
+    struct lb_place *place;
     struct lb_signature signature;
     bool raises_at_call;
 } Callback;
@@ -53,24 +55,24 @@ static int add_places(void)
 {
     struct lb_error error;
     struct lb_stubs *stubs = malloc(sizeof *stubs);
-    struct place *places = calloc(STUBS_AT_ONCE, sizeof *places);
+    struct lb_place *places = calloc(STUBS_AT_ONCE, sizeof *places);
     if (stubs == NULL || places == NULL || lb_stubs_make(stubs, STUBS_AT_ONCE, NULL, NULL, &error) < 0) {
         free(stubs);
         free(places);
         return -1;
     }
     for (uint32_t i = 0; i < STUBS_AT_ONCE; i++) {
-        places[i] = (struct place){NULL, stubs, i};
+        places[i] = (struct lb_place){NULL, stubs, i};
         *pool.end = &places[i];
         pool.end = &places[i].next;
     }
     return 0;
 }
 
-static struct place *take_place(void)
+struct lb_place *lb_place_take(void *closure)
 {
     pthread_mutex_lock(&pool.lock);
-    struct place *place = pool.first != NULL || add_places() == 0 ? pool.first : NULL;
+    struct lb_place *place = pool.first != NULL || add_places() == 0 ? pool.first : NULL;
     if (place != NULL) {
         pool.first = place->next;
         if (pool.first == NULL)
@@ -78,10 +80,22 @@ static struct place *take_place(void)
         place->next = NULL;
     }
     pthread_mutex_unlock(&pool.lock);
+    if (place == NULL) {
+        PyErr_SetString(PyExc_MemoryError, "no executable memory for a callback");
+        return NULL;
+    }
+    struct lb_stub *record = &place->stubs->records[place->index];
+    __atomic_store_n(&record->target, (uint64_t)(uintptr_t)closure, __ATOMIC_RELEASE);
+    __atomic_store_n(&record->entry, (uint64_t)(uintptr_t)lb_callback_entry, __ATOMIC_RELEASE);
     return place;
 }
 
-static void give_back(struct place *place)
+uint64_t lb_place_address(const struct lb_place *place)
+{
+    return lb_stub_address(place->stubs, place->index);
+}
+
+void lb_place_give_back(struct lb_place *place)
 {
     lb_stub_point(place->stubs, place->index, (uint64_t)(uintptr_t)ended);
     pthread_mutex_lock(&pool.lock);
@@ -224,6 +238,10 @@ static void report(const Callback *self, struct lb_running *running)
 
 void lb_callback_run(void *closure, const uint64_t *registers, const uint64_t *stack, struct lb_results *results)
 {
+    if (lb_is_link(closure)) {
+        lb_link_run(closure, registers, stack, results);
+        return;
+    }
     Callback *self = closure;
     struct lb_thread *thread = lb_this_thread();
     struct lb_running *running = thread->running;
@@ -277,14 +295,9 @@ static PyObject *callback_new(PyTypeObject *type, PyObject *args, PyObject *kwar
     self->raises_at_call = raises_at_call;
     if (stack_words > LB_MOST_STACK_WORDS || lb_signature_read(&self->signature, result, parameters, stack_words) < 0)
         goto fail;
-    self->place = take_place();
-    if (self->place == NULL) {
-        PyErr_SetString(PyExc_MemoryError, "no executable memory for a callback");
+    self->place = lb_place_take(self);
+    if (self->place == NULL)
         goto fail;
-    }
-    struct lb_stub *record = &self->place->stubs->records[self->place->index];
-    __atomic_store_n(&record->target, (uint64_t)(uintptr_t)self, __ATOMIC_RELEASE);
-    __atomic_store_n(&record->entry, (uint64_t)(uintptr_t)lb_callback_entry, __ATOMIC_RELEASE);
     return (PyObject *)self;
 fail:
     if (!PyErr_Occurred())
@@ -306,7 +319,7 @@ static int callback_clear(PyObject *object)
 {
     Callback *self = (Callback *)object;
     if (self->place != NULL)
-        give_back(self->place);
+        lb_place_give_back(self->place);
     self->place = NULL;
     Py_CLEAR(self->prototype);
     Py_CLEAR(self->function);
@@ -326,15 +339,15 @@ static void callback_free(PyObject *object)
 
 static PyObject *callback_address(PyObject *object, void *unused)
 {
-    const struct place *place = ((Callback *)object)->place;
+    const struct lb_place *place = ((Callback *)object)->place;
     (void)unused;
-    return PyLong_FromUnsignedLongLong(place == NULL ? 0 : lb_stub_address(place->stubs, place->index));
+    return PyLong_FromUnsignedLongLong(place == NULL ? 0 : lb_place_address(place));
 }
 
 static PyObject *callback_repr(PyObject *object)
 {
     const Callback *self = (const Callback *)object;
-    const uint64_t address = self->place == NULL ? 0 : lb_stub_address(self->place->stubs, self->place->index);
+    const uint64_t address = self->place == NULL ? 0 : lb_place_address(self->place);
     return PyUnicode_FromFormat("<Callback %S: %R at %p>", self->prototype, self->function, (void *)(uintptr_t)address);
 }
 

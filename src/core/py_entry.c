@@ -16,6 +16,7 @@
 typedef struct {
     PyObject_HEAD
     lb_vectorcall *call;
+    PyObject *weak_references;
     lb_gate_object *gate;
     lb_meter_object *meter;
     PyObject *bind;    /* bind() -> (generation, invoke) of the generation that serves, or LifecycleError */
@@ -205,6 +206,8 @@ static void entry_free(PyObject *object)
 {
     PyTypeObject *type = Py_TYPE(object);
     PyObject_GC_UnTrack(object);
+    if (((Entry *)object)->weak_references != NULL)
+        PyObject_ClearWeakRefs(object);
     entry_clear(object);
     ((freefunc)PyType_GetSlot(type, Py_tp_free))(object);
     Py_DECREF(type);
@@ -217,6 +220,7 @@ static PyObject *entry_repr(PyObject *self)
 
 static PyMemberDef members[] = {
     {"__vectorcalloffset__", T_PYSSIZET, offsetof(Entry, call), READONLY, NULL},
+    {"__weaklistoffset__", T_PYSSIZET, offsetof(Entry, weak_references), READONLY, NULL},
     {"__name__", T_OBJECT, offsetof(Entry, name), READONLY, NULL},
     {"__qualname__", T_OBJECT, offsetof(Entry, qualified_name), READONLY, NULL},
     {"__doc__", T_OBJECT, offsetof(Entry, doc), READONLY, NULL},

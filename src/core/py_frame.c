@@ -187,9 +187,7 @@ PyObject *lb_gather(const struct lb_slot *slot, const struct lb_results *results
     bool is_readonly;
     const uint64_t *words = results->words;
     if (memory == NULL && slot->size <= 8) /* nearly every result */
-        return slot->op == LB_INT32    ? PyLong_FromLong((int32_t)words[slot->word])
-               : slot->op == LB_DOUBLE ? PyFloat_FromDouble(*(const double *)(const void *)(words + slot->word))
-                                       : lb_value_load(slot->op, words + slot->word, NULL);
+        return lb_gather_plain(slot, results);
     if (memory != NULL && lb_memory_data(memory, &bytes, &size, &is_readonly) < 0)
         return NULL;
     for (uint32_t i = 0; i < slot->piece_count; i++)

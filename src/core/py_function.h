@@ -72,6 +72,26 @@ int lb_put_argument(const lb_function *self, uint32_t index, PyObject *value, st
 int lb_put_arguments(const lb_function *self, PyObject *const *arguments, Py_ssize_t count, struct lb_frame *frame);
 /* The value of a result in registers; `memory` is the new record that it fills, NULL where it is none. */
 PyObject *lb_gather(const struct lb_slot *slot, const struct lb_results *results, PyObject *memory);
+/* The same of a plain function (lb_function.is_plain). */
+static inline PyObject *lb_gather_plain(const struct lb_slot *slot, const struct lb_results *results)
+{
+    const uint64_t word = results->words[slot->word];
+    switch (slot->op) {
+    case LB_INT32:
+        return PyLong_FromLong((int32_t)word);
+    case LB_INT64:
+        return PyLong_FromLong((int64_t)word);
+    case LB_UINT64:
+        return PyLong_FromUnsignedLong(word);
+    case LB_DOUBLE: {
+        double number;
+        __builtin_memcpy(&number, &word, sizeof number);
+        return PyFloat_FromDouble(number);
+    }
+    default:
+        return lb_value_load(slot->op, &results->words[slot->word], NULL);
+    }
+}
 /* The result (a reference that is taken over, or NULL), and behind it what out-parameters hold now. */
 PyObject *lb_with_outs(const lb_function *self, PyObject *result, struct lb_frame *frame);
 

@@ -8,7 +8,7 @@
 
 #include "py_marshal.h"
 
-static uint8_t op_of(char code)
+uint8_t lb_op_of(char code)
 {
     switch (code) {
     case '?': return LB_BOOL;
@@ -26,14 +26,34 @@ static uint8_t op_of(char code)
     }
 }
 
+static int read_kind(struct lb_kind **kind, PyObject *description)
+{
+    if (description == Py_None)
+        return 0;
+    if ((*kind = PyMem_Calloc(1, sizeof **kind)) == NULL) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    return lb_kind_read(*kind, description, 0);
+}
+
+void lb_kind_clear(struct lb_kind **kind)
+{
+    if (*kind != NULL)
+        lb_kind_free(*kind);
+    PyMem_Free(*kind);
+    *kind = NULL;
+}
+
 int lb_parameter_read(struct lb_parameter *parameter, PyObject *description)
 {
     int code;
-    PyObject *encode;
-    if (!PyArg_ParseTuple(description, "bCIbO", &parameter->how, &code, &parameter->size, &parameter->slot_count, &encode))
+    PyObject *encode, *kind;
+    if (!PyArg_ParseTuple(description, "bCIbOO", &parameter->how, &code, &parameter->size, &parameter->slot_count, &encode,
+                          &kind))
         return -1;
     parameter->code = (char)code;
-    parameter->op = op_of(parameter->code);
+    parameter->op = lb_op_of(parameter->code);
     const bool is_span = parameter->how >= LB_PARAMETER_TEXT;
     if (parameter->how >= LB_PARAMETER_COUNT || (parameter->how != LB_PARAMETER_OTHER && parameter->slot_count != 1 + is_span) ||
         (parameter->how == LB_PARAMETER_LIST && parameter->size != lb_op_size(parameter->op))) {
@@ -41,21 +61,27 @@ int lb_parameter_read(struct lb_parameter *parameter, PyObject *description)
         return -1;
     }
     parameter->encode = Py_NewRef(encode);
-    return 0;
+    return read_kind(&parameter->kind, kind);
 }
 
 int lb_answer_read(struct lb_answer *answer, PyObject *description)
 {
     int code;
-    if (!PyArg_ParseTuple(description, "bCI", &answer->how, &code, &answer->size))
+    PyObject *kind;
+    if (!PyArg_ParseTuple(description, "bCIO", &answer->how, &code, &answer->size, &kind))
         return -1;
-    answer->op = op_of((char)code);
+    answer->op = lb_op_of((char)code);
     if (answer->how >= LB_ANSWER_COUNT || (answer->how == LB_ANSWER_NUMBER && answer->op == LB_VOID) ||
         (answer->how == LB_ANSWER_LIST && answer->size != lb_op_size(answer->op))) {
         PyErr_SetString(PyExc_ValueError, "a broken description of an answer");
         return -1;
     }
-    return 0;
+    if (read_kind(&answer->kind, kind) < 0)
+        return -1;
+    if (answer->kind == NULL || answer->kind->size == (answer->how == LB_ANSWER_IMAGE ? answer->size : 4))
+        return 0;
+    PyErr_SetString(PyExc_ValueError, "a kind of another size than the answer");
+    return -1;
 }
 
 /* arguments ----------------------------------------------------------------------------------------------------------- */
@@ -108,7 +134,7 @@ static PyObject *item_of(PyObject *sequence, bool is_list, Py_ssize_t index)
     return is_list ? PyList_GetItem(sequence, index) : PyTuple_GetItem(sequence, index);
 }
 
-static bool number_to_word(uint8_t op, PyObject *value, uint64_t *word)
+bool lb_number_to_word(uint8_t op, PyObject *value, uint64_t *word)
 {
     if (op == LB_BOOL) {
         *word = value == Py_True;
@@ -137,7 +163,7 @@ static bool put_numbers(const struct lb_parameter *parameter, const struct lb_sl
     for (Py_ssize_t i = 0; to != NULL && i < count; i++, to += parameter->size) {
         uint64_t word;
         PyObject *item = item_of(value, is_list, i); /* converting a plain number runs no code that could change the list */
-        if (item == NULL || !number_to_word(parameter->op, item, &word)) {
+        if (item == NULL || !lb_number_to_word(parameter->op, item, &word)) {
             Py_CLEAR(bytes);
             break;
         }
@@ -162,6 +188,29 @@ static bool put_text(const struct lb_slot *slot, PyObject *value, struct lb_fram
     return put_span(slot, text, (size_t)size, (size_t)size, frame, spans);
 }
 
+/* Two words, one, or the address of an image. */
+static bool put_compound(const struct lb_parameter *parameter, const struct lb_slot *slot, PyObject *value,
+                         struct lb_frame *frame, lb_context *arena)
+{
+    const struct lb_kind *kind = parameter->kind;
+    uint64_t words[2] = {0};
+    if (kind == NULL)
+        return false;
+    if (kind->how == LB_KIND_ENUMERATION || kind->how == LB_KIND_LIST) {
+        if (!lb_kind_pack(kind, value, (uint8_t *)words, arena))
+            return false;
+        frame->words[slot[0].word] = words[0]; /* of an int32_t the callee looks at the lower half only */
+        if (parameter->slot_count == 2)
+            frame->words[slot[1].word] = words[1];
+        return true;
+    }
+    uint8_t *image = lb_alloc(arena, kind->size);
+    if (image == NULL || !lb_kind_pack(kind, value, memset(image, 0, kind->size), arena))
+        return false;
+    frame->words[slot->word] = (uint64_t)(uintptr_t)image;
+    return true;
+}
+
 /* Whether that was all. */
 static bool put_plain(const struct lb_parameter *parameter, const struct lb_slot *slot, PyObject *value,
                       struct lb_frame *frame, struct lb_spans *spans)
@@ -170,7 +219,7 @@ static bool put_plain(const struct lb_parameter *parameter, const struct lb_slot
     case LB_PARAMETER_INTEGER:
     case LB_PARAMETER_REAL:
     case LB_PARAMETER_BOOL:
-        return number_to_word(slot->op, value, &frame->words[slot->word]);
+        return lb_number_to_word(slot->op, value, &frame->words[slot->word]);
     case LB_PARAMETER_TEXT:
         return put_text(slot, value, frame, spans);
     case LB_PARAMETER_BYTES:
@@ -189,9 +238,9 @@ static bool put_plain(const struct lb_parameter *parameter, const struct lb_slot
 }
 
 int lb_put_parameter(const lb_function *function, const struct lb_parameter *parameter, const struct lb_slot *slot,
-                     PyObject *value, struct lb_frame *frame, struct lb_spans *spans)
+                     PyObject *value, struct lb_frame *frame, struct lb_spans *spans, lb_context *arena)
 {
-    if (put_plain(parameter, slot, value, frame, spans))
+    if (put_plain(parameter, slot, value, frame, spans) || put_compound(parameter, slot, value, frame, arena))
         return 0;
     PyObject *words = PyObject_CallFunctionObjArgs(parameter->encode, value, NULL);
     if (words == NULL)
@@ -210,7 +259,7 @@ int lb_put_parameter(const lb_function *function, const struct lb_parameter *par
 /* answers ------------------------------------------------------------------------------------------------------------- */
 
 /* Where `size` bytes of a plugin's can be read: there, or in a copy that the caller frees.  NULL: not there. */
-static const void *readable(uint64_t address, uint64_t size, const lb_context *context, const struct lb_spans *spans,
+const void *lb_readable(uint64_t address, uint64_t size, const lb_context *context, const struct lb_spans *spans,
                             void **copy)
 {
     void *source = (void *)(uintptr_t)address;
@@ -245,7 +294,7 @@ static PyObject *read_span(const struct lb_answer *answer, const uint64_t *place
     void *copy = NULL;
     if (count > (uint64_t)PY_SSIZE_T_MAX / size || (count != 0 && address == 0))
         return NULL;
-    const void *bytes = count == 0 ? "" : readable(address, count * size, context, spans, &copy);
+    const void *bytes = count == 0 ? "" : lb_readable(address, count * size, context, spans, &copy);
     PyObject *value = bytes == NULL                   ? NULL
                       : answer->how == LB_ANSWER_TEXT  ? PyUnicode_DecodeUTF8(bytes, (Py_ssize_t)count, NULL)
                       : answer->how == LB_ANSWER_BYTES ? PyBytes_FromStringAndSize(bytes, (Py_ssize_t)count)
@@ -254,7 +303,7 @@ static PyObject *read_span(const struct lb_answer *answer, const uint64_t *place
     return value;
 }
 
-PyObject *lb_read_answer(const struct lb_answer *answer, const uint64_t *place, const lb_context *context,
+PyObject *lb_read_answer(const struct lb_answer *answer, const void *place, const lb_context *context,
                          const struct lb_spans *spans)
 {
     switch (answer->how) {
@@ -267,7 +316,7 @@ PyObject *lb_read_answer(const struct lb_answer *answer, const uint64_t *place, 
     case LB_ANSWER_LIST:
         return read_span(answer, place, context, spans);
     default:
-        return NULL;
+        return answer->kind == NULL ? NULL : lb_kind_unpack(answer->kind, place, context, spans);
     }
 }
 
@@ -282,13 +331,19 @@ static PyObject *names_of(const char *const *names, Py_ssize_t count)
 int lb_add_marshal(PyObject *module)
 {
 #define LB_NAME(name) #name,
-    static const char *const parameters[] = {LB_PARAMETERS(LB_NAME)}, *const answers[] = {LB_ANSWERS(LB_NAME)};
+    static const char *const parameters[] = {LB_PARAMETERS(LB_NAME)}, *const answers[] = {LB_ANSWERS(LB_NAME)},
+                            *const kinds[] = {LB_KINDS(LB_NAME)};
 #undef LB_NAME
-    PyObject *one = names_of(parameters, LB_PARAMETER_COUNT), *other = names_of(answers, LB_ANSWER_COUNT);
-    int result = -1;
-    if (one != NULL && other != NULL && PyModule_AddObjectRef(module, "PARAMETERS", one) == 0)
-        result = PyModule_AddObjectRef(module, "ANSWERS", other);
-    Py_XDECREF(one);
-    Py_XDECREF(other);
+    const struct {
+        const char *name;
+        const char *const *names;
+        Py_ssize_t count;
+    } all[] = {{"PARAMETERS", parameters, LB_PARAMETER_COUNT}, {"ANSWERS", answers, LB_ANSWER_COUNT}, {"KINDS", kinds, LB_KIND_COUNT}};
+    int result = 0;
+    for (size_t i = 0; result == 0 && i < sizeof all / sizeof *all; i++) {
+        PyObject *names = names_of(all[i].names, all[i].count);
+        result = names == NULL ? -1 : PyModule_AddObjectRef(module, all[i].name, names);
+        Py_XDECREF(names);
+    }
     return result;
 }

@@ -1,37 +1,16 @@
 /* `_core.Memory`: bytes that are a C object: a structure's, an array's, a number's for a pointer to point to.
  *
- * latebind.ffi makes a class for each record, with a Member for each field.  The memory is the object's own, or a part of
+ * latebind.ffi makes a class for each record, with a Member (py_member.c) for each field.  The memory is the object's own, or a part of
  * another's, or at an address that somebody else answers for.  It can be read and written as a buffer, too. */
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
-#include <structmember.h>
-
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "py_value.h"
+#include "py_memory.h"
 
-#define INLINE_BYTES 64 /* less than these are in the object; 32 of them at a multiple of 32 */
 #define MOST_ALIGNMENT 4096
-
-typedef struct {
-    PyObject_HEAD
-    void *data;
-    size_t size;
-    bool is_readonly, is_heap;
-    PyObject *owner; /* whose memory it is a part of; NULL: its own, or nobody's */
-    PyObject *kept;  /* dict: address of a pointer → what it points to; NULL: nothing yet */
-    Py_buffer view;  /* where it is another object's buffer */
-    _Alignas(16) uint8_t small[INLINE_BYTES];
-} Memory;
-
-typedef struct {
-    PyObject_HEAD
-    PyObject *type;
-    size_t offset;
-    uint8_t op, shift, width; /* width 0: the whole value, else that many bits */
-} Member;
 
 static PyTypeObject *memory_type; /* owned; the module is loaded once in a process */
 
@@ -42,21 +21,21 @@ bool lb_is_memory(PyObject *value)
 
 int lb_memory_data(PyObject *value, void **data, size_t *size, bool *is_readonly)
 {
-    const Memory *self = (const Memory *)value;
+    const lb_memory *self = (const lb_memory *)value;
     *data = self->data;
     *size = self->size;
     *is_readonly = self->is_readonly;
     return 0;
 }
 
-static Memory *make(PyObject *class)
+static lb_memory *make(PyObject *class)
 {
     PyTypeObject *type = (PyTypeObject *)class;
     if (!PyType_Check(class) || !PyType_IsSubtype(type, memory_type)) {
         PyErr_Format(PyExc_TypeError, "not a class of memory: %R", class);
         return NULL;
     }
-    return (Memory *)((allocfunc)PyType_GetSlot(type, Py_tp_alloc))(type, 0);
+    return (lb_memory *)((allocfunc)PyType_GetSlot(type, Py_tp_alloc))(type, 0);
 }
 
 /* Zeros on the heap.  No type is aligned more strictly than the largest power of two that divides its size. */
@@ -73,11 +52,11 @@ static void *aligned_zeros(size_t size)
 
 PyObject *lb_memory_new(PyObject *class, size_t size, void **data)
 {
-    Memory *self = make(class);
+    lb_memory *self = make(class);
     if (self == NULL)
         return NULL;
     self->data = size != 32 ? self->small : (void *)(((uintptr_t)self->small + 31) & ~(uintptr_t)31);
-    if (size >= INLINE_BYTES) {
+    if (size >= LB_INLINE_BYTES) {
         self->data = aligned_zeros(size);
         if (self->data == NULL) {
             Py_DECREF(self);
@@ -105,7 +84,7 @@ static PyObject *memory_new(PyTypeObject *type, PyObject *args, PyObject *kwargs
 
 static int memory_traverse(PyObject *object, visitproc visit, void *arg)
 {
-    const Memory *self = (const Memory *)object;
+    const lb_memory *self = (const lb_memory *)object;
     Py_VISIT(Py_TYPE(object));
     Py_VISIT(self->owner);
     Py_VISIT(self->kept);
@@ -115,14 +94,14 @@ static int memory_traverse(PyObject *object, visitproc visit, void *arg)
 
 static int memory_clear(PyObject *object)
 {
-    Memory *self = (Memory *)object;
+    lb_memory *self = (lb_memory *)object;
     Py_CLEAR(self->kept); /* owner and view hold the memory itself: they go with the object */
     return 0;
 }
 
 static void memory_free(PyObject *object)
 {
-    Memory *self = (Memory *)object;
+    lb_memory *self = (lb_memory *)object;
     PyTypeObject *type = Py_TYPE(object);
     PyObject_GC_UnTrack(object);
     memory_clear(object);
@@ -137,12 +116,12 @@ static void memory_free(PyObject *object)
 
 static int memory_buffer(PyObject *object, Py_buffer *view, int flags)
 {
-    const Memory *self = (const Memory *)object;
+    const lb_memory *self = (const lb_memory *)object;
     return PyBuffer_FillInfo(view, object, self->data, (Py_ssize_t)self->size, self->is_readonly, flags);
 }
 
 /* `size` bytes at `offset`, or NULL with an exception. */
-static uint8_t *within(Memory *self, size_t offset, size_t size, bool is_written)
+uint8_t *lb_memory_within(lb_memory *self, size_t offset, size_t size, bool is_written)
 {
     if (offset > self->size || size > self->size - offset) {
         PyErr_Format(PyExc_IndexError, "%zu bytes at %zu are not within %zu bytes", size, offset, self->size);
@@ -155,7 +134,7 @@ static uint8_t *within(Memory *self, size_t offset, size_t size, bool is_written
     return (uint8_t *)self->data + offset;
 }
 
-static int check_memory(PyObject *value)
+int lb_memory_check(PyObject *value)
 {
     if (lb_is_memory(value))
         return 0;
@@ -164,11 +143,11 @@ static int check_memory(PyObject *value)
 }
 
 /* Whose memory it is a part of, in the end. */
-static Memory *root_of(PyObject *object)
+static lb_memory *root_of(PyObject *object)
 {
-    Memory *self = (Memory *)object;
+    lb_memory *self = (lb_memory *)object;
     while (self->owner != NULL && lb_is_memory(self->owner))
-        self = (Memory *)self->owner;
+        self = (lb_memory *)self->owner;
     return self;
 }
 
@@ -177,13 +156,13 @@ static Memory *root_of(PyObject *object)
 static PyObject *memory_address(PyObject *module, PyObject *value)
 {
     (void)module;
-    return check_memory(value) < 0 ? NULL : PyLong_FromVoidPtr(((Memory *)value)->data);
+    return lb_memory_check(value) < 0 ? NULL : PyLong_FromVoidPtr(((lb_memory *)value)->data);
 }
 
 static PyObject *memory_size(PyObject *module, PyObject *value)
 {
     (void)module;
-    return check_memory(value) < 0 ? NULL : PyLong_FromSize_t(((Memory *)value)->size);
+    return lb_memory_check(value) < 0 ? NULL : PyLong_FromSize_t(((lb_memory *)value)->size);
 }
 
 static PyObject *memory_at(PyObject *module, PyObject *args)
@@ -196,7 +175,7 @@ static PyObject *memory_at(PyObject *module, PyObject *args)
         return NULL;
     if (address == 0 || size < 0)
         return PyErr_Format(PyExc_ValueError, "there is nothing at NULL");
-    Memory *self = make(class);
+    lb_memory *self = make(class);
     if (self == NULL)
         return NULL;
     self->data = (void *)(uintptr_t)address;
@@ -212,15 +191,15 @@ static PyObject *memory_part(PyObject *module, PyObject *args)
     (void)module;
     if (!PyArg_ParseTuple(args, "OOnn:memory_part", &class, &whole, &offset, &size))
         return NULL;
-    if (check_memory(whole) < 0)
+    if (lb_memory_check(whole) < 0)
         return NULL;
-    uint8_t *data = within((Memory *)whole, (size_t)offset, (size_t)size, false);
-    Memory *self = data == NULL ? NULL : make(class);
+    uint8_t *data = lb_memory_within((lb_memory *)whole, (size_t)offset, (size_t)size, false);
+    lb_memory *self = data == NULL ? NULL : make(class);
     if (self == NULL)
         return NULL;
     self->data = data;
     self->size = (size_t)size;
-    self->is_readonly = ((Memory *)whole)->is_readonly;
+    self->is_readonly = ((lb_memory *)whole)->is_readonly;
     self->owner = Py_NewRef((PyObject *)root_of(whole));
     return (PyObject *)self;
 }
@@ -232,7 +211,7 @@ static PyObject *memory_view(PyObject *module, PyObject *args)
     (void)module;
     if (!PyArg_ParseTuple(args, "OOnn:memory_view", &class, &buffer, &offset, &size))
         return NULL;
-    Memory *self = make(class);
+    lb_memory *self = make(class);
     if (self == NULL)
         return NULL;
     if (PyObject_GetBuffer(buffer, &self->view, PyBUF_WRITABLE) < 0) {
@@ -259,16 +238,16 @@ static PyObject *memory_load(PyObject *module, PyObject *args)
     Py_ssize_t offset;
     unsigned char op;
     (void)module;
-    if (!PyArg_ParseTuple(args, "ObnO:memory_load", &value, &op, &offset, &text_class) || check_memory(value) < 0)
+    if (!PyArg_ParseTuple(args, "ObnO:memory_load", &value, &op, &offset, &text_class) || lb_memory_check(value) < 0)
         return NULL;
-    const uint8_t *data = within((Memory *)value, (size_t)offset, lb_op_size(op), false);
+    const uint8_t *data = lb_memory_within((lb_memory *)value, (size_t)offset, lb_op_size(op), false);
     return data == NULL ? NULL : lb_value_load(op, data, text_class == Py_None ? NULL : text_class);
 }
 
-static int store(Memory *self, uint8_t op, PyObject *type, size_t offset, PyObject *value)
+int lb_memory_set(lb_memory *self, uint8_t op, PyObject *type, size_t offset, PyObject *value)
 {
     uint64_t words[LB_VALUE_WORDS];
-    uint8_t *data = within(self, offset, lb_op_size(op), true);
+    uint8_t *data = lb_memory_within(self, offset, lb_op_size(op), true);
     if (data == NULL)
         return -1;
     if (op == LB_TEXT || op == LB_POINTER) { /* an address: latebind.ffi has made one of whatever it was */
@@ -289,14 +268,15 @@ static PyObject *memory_store(PyObject *module, PyObject *args)
     Py_ssize_t offset;
     unsigned char op;
     (void)module;
-    if (!PyArg_ParseTuple(args, "ObnOO:memory_store", &object, &op, &offset, &type, &value) || check_memory(object) < 0)
+    if (!PyArg_ParseTuple(args, "ObnOO:memory_store", &object, &op, &offset, &type, &value) ||
+        lb_memory_check(object) < 0)
         return NULL;
-    if (store((Memory *)object, op, type, (size_t)offset, value) < 0)
+    if (lb_memory_set((lb_memory *)object, op, type, (size_t)offset, value) < 0)
         return NULL;
     Py_RETURN_NONE;
 }
 
-static int keep_at(Memory *root, unsigned long long address, PyObject *kept)
+static int keep_at(lb_memory *root, unsigned long long address, PyObject *kept)
 {
     if (root->kept == NULL && (root->kept = PyDict_New()) == NULL)
         return -1;
@@ -311,7 +291,7 @@ static PyObject *memory_keep(PyObject *module, PyObject *args)
     PyObject *object, *keep;
     unsigned long long address;
     (void)module;
-    if (!PyArg_ParseTuple(args, "OO&O:memory_keep", &object, lb_as_uint64, &address, &keep) || check_memory(object) < 0)
+    if (!PyArg_ParseTuple(args, "OO&O:memory_keep", &object, lb_as_uint64, &address, &keep) || lb_memory_check(object) < 0)
         return NULL;
     if (keep_at(root_of(object), address, keep) < 0)
         return NULL;
@@ -319,7 +299,7 @@ static PyObject *memory_keep(PyObject *module, PyObject *args)
 }
 
 /* What the pointers in `from` keep, for the same pointers in `to`. */
-static int copy_kept(const Memory *to, Memory *to_root, const Memory *from, const Memory *from_root)
+static int copy_kept(const lb_memory *to, lb_memory *to_root, const lb_memory *from, const lb_memory *from_root)
 {
     if (from_root->kept == NULL)
         return 0;
@@ -342,11 +322,11 @@ static PyObject *memory_copy(PyObject *module, PyObject *args)
 {
     PyObject *to, *from;
     (void)module;
-    if (!PyArg_ParseTuple(args, "OO:memory_copy", &to, &from) || check_memory(to) < 0 || check_memory(from) < 0)
+    if (!PyArg_ParseTuple(args, "OO:memory_copy", &to, &from) || lb_memory_check(to) < 0 || lb_memory_check(from) < 0)
         return NULL;
-    Memory *target = (Memory *)to;
-    const Memory *source = (const Memory *)from;
-    uint8_t *data = within(target, 0, source->size, true);
+    lb_memory *target = (lb_memory *)to;
+    const lb_memory *source = (const lb_memory *)from;
+    uint8_t *data = lb_memory_within(target, 0, source->size, true);
     if (data == NULL || copy_kept(target, root_of(to), source, root_of(from)) < 0)
         return NULL;
     memmove(data, source->data, source->size);
@@ -381,109 +361,6 @@ static PyObject *reader(PyObject *module, PyObject *args)
     return made;
 }
 
-/* members -------------------------------------------------------------------------------------------------------------- */
-
-static PyObject *member_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
-{
-    PyObject *ctype;
-    Py_ssize_t offset;
-    unsigned char op, shift, width;
-    (void)kwargs;
-    if (!PyArg_ParseTuple(args, "bnObb:Member", &op, &offset, &ctype, &shift, &width))
-        return NULL;
-    if (offset < 0 || lb_op_size(op) == 0 || shift + width > 64 || (width != 0 && (op > LB_UINT64 || op == LB_VOID)))
-        return PyErr_Format(PyExc_ValueError, "a broken description of a member");
-    Member *self = (Member *)((allocfunc)PyType_GetSlot(type, Py_tp_alloc))(type, 0);
-    if (self == NULL)
-        return NULL;
-    self->op = op;
-    self->offset = (size_t)offset;
-    self->shift = shift;
-    self->width = width;
-    self->type = Py_NewRef(ctype);
-    return (PyObject *)self;
-}
-
-static void member_free(PyObject *object)
-{
-    PyTypeObject *type = Py_TYPE(object);
-    Py_CLEAR(((Member *)object)->type);
-    ((freefunc)PyType_GetSlot(type, Py_tp_free))(object);
-    Py_DECREF(type);
-}
-
-/* The eight bytes (or as many as there are) that hold a bit-field. */
-static uint64_t container(const Member *self, const Memory *memory, const uint8_t *data, size_t *bytes)
-{
-    uint64_t word = 0;
-    *bytes = ((size_t)self->shift + self->width + 7) / 8;
-    if (*bytes > memory->size - self->offset)
-        *bytes = memory->size - self->offset;
-    memcpy(&word, data, *bytes);
-    return word;
-}
-
-static bool is_signed(uint8_t op)
-{
-    return op == LB_INT8 || op == LB_INT16 || op == LB_INT32 || op == LB_INT64;
-}
-
-static PyObject *member_get(PyObject *object, PyObject *instance, PyObject *class)
-{
-    const Member *self = (const Member *)object;
-    size_t bytes;
-    (void)class;
-    if (instance == NULL || instance == Py_None)
-        return Py_NewRef(object);
-    if (check_memory(instance) < 0)
-        return NULL;
-    Memory *memory = (Memory *)instance;
-    const uint8_t *data = within(memory, self->offset, self->width != 0 ? 1 : lb_op_size(self->op), false);
-    if (data == NULL)
-        return NULL;
-    if (self->width == 0)
-        return lb_value_load(self->op, data, NULL);
-    uint64_t bits = container(self, memory, data, &bytes) >> self->shift << (64 - self->width);
-    if (is_signed(self->op))
-        return PyLong_FromLongLong((int64_t)bits >> (64 - self->width));
-    bits >>= 64 - self->width;
-    return self->op == LB_BOOL ? PyBool_FromLong(bits != 0) : PyLong_FromUnsignedLongLong(bits);
-}
-
-static int set_bits(const Member *self, Memory *memory, uint8_t *data, PyObject *value)
-{
-    uint64_t word;
-    size_t bytes;
-    if (lb_scalar_to_words(self->op, self->type, value, &word) < 0)
-        return -1;
-    const uint64_t mask = self->width == 64 ? UINT64_MAX : ((uint64_t)1 << self->width) - 1;
-    const uint64_t high = is_signed(self->op) ? (uint64_t)((int64_t)word >> (self->width - 1)) : word >> (self->width - 1) >> 1;
-    if (high != 0 && !(is_signed(self->op) && high == UINT64_MAX)) {
-        PyErr_Format(PyExc_OverflowError, "%R does not fit in %d bits", value, self->width);
-        return -1;
-    }
-    uint64_t whole = container(self, memory, data, &bytes);
-    whole = (whole & ~(mask << self->shift)) | (word & mask) << self->shift;
-    memcpy(data, &whole, bytes);
-    return 0;
-}
-
-static int member_set(PyObject *object, PyObject *instance, PyObject *value)
-{
-    const Member *self = (const Member *)object;
-    if (value == NULL) {
-        PyErr_SetString(PyExc_TypeError, "a field cannot be deleted");
-        return -1;
-    }
-    if (check_memory(instance) < 0)
-        return -1;
-    Memory *memory = (Memory *)instance;
-    if (self->width == 0)
-        return store(memory, self->op, self->type, self->offset, value);
-    uint8_t *data = within(memory, self->offset, 1, true);
-    return data == NULL ? -1 : set_bits(self, memory, data, value);
-}
-
 /* types ---------------------------------------------------------------------------------------------------------------- */
 
 static PyType_Slot memory_slots[] = {
@@ -498,31 +375,9 @@ static PyType_Slot memory_slots[] = {
 
 static PyType_Spec memory_spec = {
     .name = "latebind._core.Memory",
-    .basicsize = sizeof(Memory),
+    .basicsize = sizeof(lb_memory),
     .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_BASETYPE,
     .slots = memory_slots,
-};
-
-static PyMemberDef member_members[] = {
-    {"type", T_OBJECT, offsetof(Member, type), READONLY, "The CType."},
-    {NULL, 0, 0, 0, NULL},
-};
-
-static PyType_Slot member_slots[] = {
-    {Py_tp_new, (void *)member_new},
-    {Py_tp_dealloc, (void *)member_free},
-    {Py_tp_descr_get, (void *)member_get},
-    {Py_tp_descr_set, (void *)member_set},
-    {Py_tp_members, member_members},
-    {Py_tp_doc, "Member(op, offset, type, shift, width)\n--\n\nA number in a record; `width` bits of it, or 0 for all."},
-    {0, NULL},
-};
-
-static PyType_Spec member_spec = {
-    .name = "latebind._core.Member",
-    .basicsize = sizeof(Member),
-    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE,
-    .slots = member_slots,
 };
 
 static PyMethodDef functions[] = {
@@ -549,8 +404,5 @@ int lb_add_memory(PyObject *module)
     memory_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &memory_spec, NULL);
     if (memory_type == NULL || PyModule_AddType(module, memory_type) < 0)
         return -1;
-    PyObject *member = PyType_FromModuleAndSpec(module, &member_spec, NULL);
-    int result = member == NULL ? -1 : PyModule_AddType(module, (PyTypeObject *)member);
-    Py_XDECREF(member);
-    return result < 0 ? -1 : PyModule_AddFunctions(module, functions);
+    return lb_add_member(module) < 0 ? -1 : PyModule_AddFunctions(module, functions);
 }

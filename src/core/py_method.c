@@ -1,9 +1,9 @@
 /* `_core.Method`: one function of a loaded plugin, called with the values of its contract.
  *
  * What a call passes through, all of it here: the lock of a serial plugin, a context from the pool, the arguments into
- * words, the jump (py_call.c), the status, the answer out of words.  Numbers, text, bytes, buffers and lists of numbers
- * go by themselves (py_marshal.c); what is less common, and every value that turns out to be wrong, is left to functions
- * of Python, which know the contract and find the words for errors. */
+ * words, the jump (py_call.c), the status, the answer out of words.  Values that are exactly of their type are converted
+ * here too (py_marshal.c, py_kind.c); others, and every value that turns out to be wrong, are left to functions of Python,
+ * which know the contract and find the words for errors. */
 #define _GNU_SOURCE
 #include "module.h"
 
@@ -116,12 +116,14 @@ static PyObject *answer(const Method *self, PyObject *context, struct lb_call *c
     const lb_function *function = self->function;
     if (self->answer.how == LB_ANSWER_NOTHING)
         Py_RETURN_NONE;
-    if (self->answer.how == LB_ANSWER_IMAGE)
-        return read_slowly(self, context, call, Py_NewRef(work->image));
-    PyObject *value = lb_read_answer(&self->answer, work->place, call->context, &work->spans);
+    const bool is_image = self->answer.how == LB_ANSWER_IMAGE;
+    const void *place = is_image ? (const void *)PyByteArray_AsString(work->image) : work->place;
+    PyObject *value = lb_read_answer(&self->answer, place, call->context, &work->spans);
     if (value != NULL)
         return value;
     PyErr_Clear(); /* Python says it better, or can do more */
+    if (is_image)
+        return read_slowly(self, context, call, Py_NewRef(work->image));
     if (self->answer.how == LB_ANSWER_NUMBER || self->answer.how == LB_ANSWER_OTHER) {
         const uint8_t op = function->signature.parameters[function->signature.count - 1].element;
         return read_slowly(self, context, call, lb_value_load(op, work->place, NULL));
@@ -143,7 +145,8 @@ static PyObject *perform(const Method *self, PyObject *context, struct lb_call *
         return NULL;
     const struct lb_slot *slot = function->signature.parameters + self->first;
     for (uint32_t i = 0; i < self->count; i++) {
-        if (lb_put_parameter(function, &self->parameters[i], slot, arguments[i], &work->frame, &work->spans) < 0)
+        if (lb_put_parameter(function, &self->parameters[i], slot, arguments[i], &work->frame, &work->spans,
+                             call->context) < 0)
             return NULL;
         slot += self->parameters[i].slot_count;
     }
@@ -317,9 +320,9 @@ static int read_parameters(Method *self, PyObject *parameters, uint32_t *slots)
     }
     for (Py_ssize_t i = 0; i < count; i++) {
         struct lb_parameter *parameter = &self->parameters[i];
+        self->count++;
         if (lb_parameter_read(parameter, PyTuple_GetItem(parameters, i)) < 0)
             return -1;
-        self->count++;
         *slots += parameter->slot_count;
     }
     return 0;
@@ -369,9 +372,13 @@ static int method_traverse(PyObject *object, visitproc visit, void *arg)
     Py_VISIT(self->settle);
     Py_VISIT(self->wrap);
     Py_VISIT(self->tidy);
-    for (uint32_t i = 0; i < self->count; i++)
+    int result = self->answer.kind == NULL ? 0 : lb_kind_visit(self->answer.kind, visit, arg);
+    for (uint32_t i = 0; i < self->count && result == 0; i++) {
         Py_VISIT(self->parameters[i].encode);
-    return 0;
+        if (self->parameters[i].kind != NULL)
+            result = lb_kind_visit(self->parameters[i].kind, visit, arg);
+    }
+    return result;
 }
 
 static int method_clear(PyObject *object)
@@ -383,8 +390,11 @@ static int method_clear(PyObject *object)
     Py_CLEAR(self->settle);
     Py_CLEAR(self->wrap);
     Py_CLEAR(self->tidy);
-    for (uint32_t i = 0; i < self->count; i++)
+    lb_kind_clear(&self->answer.kind);
+    for (uint32_t i = 0; i < self->count; i++) {
         Py_CLEAR(self->parameters[i].encode);
+        lb_kind_clear(&self->parameters[i].kind);
+    }
     return 0;
 }
 
@@ -414,9 +424,9 @@ static PyMemberDef members[] = {
 PyDoc_STRVAR(method_doc,
     "Method(function, parameters, answer, read, settle, *, handle=False, pool=None, wrap=None, tidy=None)\n--\n\n"
     "A plugin's function: method(arguments) calls it, method(arguments, pointer) one of a handle.\n\n"
-    "`parameters` are (how, code, size, slots, encode): encode(value) -> (keeper, word, …) where `how` does not fit.\n"
-    "`answer` is (how, code, size), read(received, context) reads those that `how` cannot; settle(context, status)\n"
-    "raises for a call that did not end well.  The names of both kinds of `how` are PARAMETERS and ANSWERS.");
+    "`parameters` are (how, code, size, slots, encode, kind): encode(value) -> (keeper, word, …) where `how` does not fit.\n"
+    "`answer` is (how, code, size, kind), read(received, context) reads those that `how` cannot; settle(context, status)\n"
+    "raises for a call that did not end well.  The names of `how` are PARAMETERS, ANSWERS and, of a kind, KINDS.");
 
 static PyType_Slot slots[] = {
     {Py_tp_new, (void *)method_new},

@@ -4,10 +4,13 @@
 
 #include "module.h"
 
+#include <stdbool.h>
+
 struct lb_running { /* on the stack of the call */
     struct lb_running *outer;
     PyObject *type, *value, *trace; /* of the first exception in a callback; raised when the call returns */
     const void *failed;             /* the callback that raised it: not entered again during this call */
+    bool holds_lock;                /* the interpreter lock was kept for the call */
 };
 
 struct lb_thread {

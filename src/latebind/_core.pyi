@@ -163,6 +163,9 @@ class Meter:
 
 PARAMETERS: tuple[str, ...]
 ANSWERS: tuple[str, ...]
+KINDS: tuple[str, ...]
+Passing: TypeAlias = tuple[int, str, int, int, Callable[[object], tuple[object, ...]], Any]
+Answering: TypeAlias = tuple[int, str, int, Any]
 
 @final
 class Method:
@@ -171,8 +174,8 @@ class Method:
     def __new__(
         cls,
         function: Function,
-        parameters: tuple[tuple[int, str, int, int, Callable[[object], tuple[object, ...]]], ...],
-        answer: tuple[int, str, int],
+        parameters: tuple[Passing, ...],
+        answer: Answering,
         read: Callable[[Any, Context], object],
         settle: Callable[[Context, int], None],
         *,
@@ -203,6 +206,27 @@ class Entry:
         signature: object,
     ) -> Entry: ...
     def __call__(self, *args: Any, **kwargs: Any) -> Any: ...
+
+@final
+class Link:
+    @property
+    def address(self) -> int: ...
+    @property
+    def direct(self) -> bool: ...
+    def __new__(
+        cls,
+        caller: CallPool,
+        gate: Gate,
+        meter: Meter,
+        failed: Callable[[Context, int, Context, bytes], int],
+        fallback: int,
+        keep: object,
+        used: tuple[int, int, int],
+        context_word: int,
+        result: tuple[int, int, Any],
+        arguments: tuple[tuple[int, int, int, Any], ...],
+    ) -> Link: ...
+    def point(self, generation: object, pool: CallPool | None, address: int, /) -> None: ...
 
 def unraisable(exception: BaseException, where: object, /) -> None: ...
 

@@ -13,9 +13,15 @@ from support import needs
 
 TOP = Path(__file__).parents[2]
 CALLS = ("callback", "find", "gnu", "leaks", "lock", "records", "values")
+WITH_GDB = (  # which cannot look into a process of qemu-user: that has no ptrace
+    "test_a_breakpoint_by_name_and_one_by_line",
+    "test_a_library_from_bytes_and_one_that_is_closed",
+    "test_the_stack_inside_an_exception",
+    "test_a_debugger_that_is_attached_later",
+)
 PARTS = {
     "core": ["tests/core"],
-    "linker": ["tests/linker"],
+    "linker": ["tests/linker", *(f"--deselect=tests/linker/test_debugger.py::{name}" for name in WITH_GDB)],
     "machine": ["tests/aarch64", "tests/linkplan/static"],
     "libraries": ["tests/real"],
     "calls": [f"tests/ffi/test_{name}.py" for name in CALLS],

@@ -5,6 +5,8 @@ from __future__ import annotations
 import array
 import math
 import struct
+import sys
+from collections import UserList
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -336,3 +338,29 @@ def test_a_finished_message_is_taken_as_it_is(cc: Compiler) -> None:
             assert caught.value.message == text[:1023]
         with pytest.raises(PluginError, match="without saying why"):
             plugin.call("no", "")
+
+
+class Special(Place):
+    """A record that is a Place, and more."""
+
+
+def test_values_that_are_not_exactly_of_their_type_are_taken_too(echo: Plugin) -> None:
+    special = Special(flag=False, number=1, at=2, tiny=3)
+    answer = echo.call(METHODS["Place"].name, special)
+    assert answer == Place(flag=False, number=1, at=2, tiny=3)
+    assert type(answer) is Place
+    assert echo.call(METHODS["list[Place]"].name, [PLACE, special]) == [PLACE, answer]
+    assert echo.call(METHODS["list[str]"].name, UserList(["a", "b"])) == ["a", "b"]
+    assert echo.call(METHODS["optional[bytes]"].name, bytearray(b"abc")) == b"abc"
+    assert echo.call(METHODS["list[int64]"].name, [1, True]) == [1, 1]
+
+
+def test_arguments_and_answers_leak_no_references(echo: Plugin) -> None:
+    words = ["late binding"]
+    record = Everything(1, words[0], PLACE, b"b" * 40, [1], words, [PLACE], [Mode.FAST])
+    for name, value in (("Everything", record), ("list[str]", words), ("list[Place]", [PLACE]), ("Mode", Mode.FAST)):
+        echo.call(METHODS[name].name, value)
+        counts = [sys.getrefcount(v) for v in (value, words[0], PLACE, Place, Everything, Mode.FAST)]
+        for _ in range(50):
+            echo.call(METHODS[name].name, value)
+        assert [sys.getrefcount(v) for v in (value, words[0], PLACE, Place, Everything, Mode.FAST)] == counts

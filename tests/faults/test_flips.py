@@ -34,8 +34,8 @@ def test_a_hundred_thousand_damaged_files(tmp_path: Path, what: str, count: int,
         assert outcome.finding == ""
         total += outcome
     assert total.count == count
-    assert total.well > count / 20
-    assert total.refused > count / 50
+    assert total.well > count / 2
+    assert total.refused > count / {"plan": 40, "load": 10}[what]
 
 
 def test_a_campaign_goes_on_where_it_stopped(tmp_path: Path) -> None:

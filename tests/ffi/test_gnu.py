@@ -71,8 +71,9 @@ typedef float v4 __attribute__((vector_size(16)));
 struct c34 { char a; v4 b; __typeof_like_nothing c; };
 """.replace("__typeof_like_nothing", "v4 *")
 REAL = {  # a header, and the package of Debian that has it
-    "stdio.h": "libc6-dev", "stdlib.h": "libc6-dev", "math.h": "libc6-dev", "complex.h": "libc6-dev",
-    "sys/socket.h": "libc6-dev", "pthread.h": "libc6-dev", "ucontext.h": "libc6-dev", "linux/bpf.h": "linux-libc-dev",
+    "stdio.h": "libc6-dev", "string.h": "libc6-dev", "stdlib.h": "libc6-dev", "math.h": "libc6-dev",
+    "complex.h": "libc6-dev", "sys/socket.h": "libc6-dev", "pthread.h": "libc6-dev",
+    "ucontext.h": "libc6-dev", "linux/bpf.h": "linux-libc-dev",
     "zlib.h": "zlib1g-dev", "sqlite3.h": "libsqlite3-dev",
 }  # fmt: skip
 
@@ -198,6 +199,34 @@ def test_vectors_are_passed_and_come_back(cc: Compiler) -> None:
             header.wide.bind(1, "libx.so")
 
 
+def test_a_null_is_refused_where_the_header_says_nonnull(cc: Compiler) -> None:
+    text = """
+    typedef int before; int both(const char *a, int n, int *b) __attribute__((aligned(16), nonnull));
+    extern int one(char *a, char *b) __attribute__((__nothrow__)) __attribute__((__nonnull__(2)));
+    __attribute__((nonnull(1))) int first(void *a), other(void *a);
+    """
+    source = """
+    int both(const char *a, int n, int *b) { return n + !a + !b; } int one(char *a, char *b) { return !a + !b; }
+    int first(void *a) { return !a; } int other(void *a) { return !a; }
+    """
+    header = Header(text)
+    assert header.before.alignment == 4
+    with lb.load(cc.shared(source)) as library:
+        api = header.bind(library)
+        assert api.both(b"", 3, ffi.new("int")) == 3
+        assert api.one(None, b"") == 1
+        for function, wrong in (
+            (api.both, (None, 1, None)), (api.both, ("", 1, None)), (api.one, ("", None)), (api.first, (None,)),
+            (api.other, (0,)),
+        ):  # fmt: skip
+            with pytest.raises(ValueError, match=r"parameter . \(.*NULL"):
+                function(*wrong)
+    strlen = Header(preprocessed("string.h")).bind(lb.load("libc.so.6")).strlen
+    assert strlen("late") == 4
+    with pytest.raises(ValueError, match=r"strlen, parameter 1 \(const char \*__s\): None \(NULL\) is not allowed"):
+        strlen(None)
+
+
 def test_bodies_of_inline_functions_are_passed_over() -> None:
     header = Header("static inline int f(int x) { return ({ __auto_type y = x; y + 1; }); } int g(void);")
     assert (str(header.f), str(header.g)) == ("int f(int x)", "int g(void)")
@@ -205,7 +234,7 @@ def test_bodies_of_inline_functions_are_passed_over() -> None:
 
 def test_an_error_names_the_line_of_the_file_that_was_preprocessed() -> None:
     with pytest.raises(ValueError, match=r"not C: shape\.h:12"):
-        Header('# 1 "main.c"\nint f(void);\n# 10 "shape.h"\nint g(void);\n\nstruct { } } x;\n')
+        Header('# 1 "main.c"\nint f(void);\n# 10 "shape.h"\nint g(void);\n\nint h(void;\n')
 
 
 @pytest.mark.parametrize(("text", "error", "message"), [
@@ -227,3 +256,18 @@ def test_memory_of_a_strictly_aligned_value_is_aligned() -> None:
     for size in (32, 64, 256, 4096):
         values = [header[f"struct s{size}"]() for _ in range(5)]
         assert all(ffi.address_of(value) % size == 0 for value in values)
+
+
+def test_a_packed_bit_field_may_lie_in_nine_bytes(cc: Compiler) -> None:
+    text = """
+    struct nine { unsigned a : 3; unsigned long b : 64; long c : 61; } __attribute__((packed));
+    struct nine next(struct nine v);
+    """
+    source = "struct nine next(struct nine v) { v.a++; v.b = ~v.b; v.c = -v.c; return v; }"
+    with lb.load(cc.shared(text + source)) as library:
+        header = Header(text)
+        value = header.nine(a=6, b=0x123456789ABCDEF0, c=-(2**59))
+        made = header.bind(library).next(value)
+        assert (made.a, made.b, made.c) == (7, 0xEDCBA9876543210F, 2**59)
+        with pytest.raises(OverflowError, match="does not fit"):
+            value.c = 2**60

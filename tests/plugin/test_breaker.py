@@ -10,8 +10,8 @@ from latebind import Host, PluginError, PluginSuspended
 from latebind.plugin import BackOff, Event
 from latebind.plugin.breaker import Breaker
 from latebind.plugin.events import Resumed, Suspended
-from latebind.testing import everything_allowed
-from support.plugins import PluginFolder, Words
+from latebind.testing import Recorder, everything_allowed
+from support.plugins import Counter, Logger, PluginFolder, Words
 
 WORDS = [{"contract": "test.words", "version": "1.0.0"}]
 CODE = """
@@ -157,6 +157,29 @@ def test_calls_that_fail_in_a_row_suspend_by_policy(plugins: PluginFolder, flag:
         clock.now += 1
         assert words.find("x") == ["x"]
         assert [type(e) for e in events if isinstance(e, Suspended | Resumed)] == [Suspended, Resumed]
+
+
+def test_calls_of_a_native_plugin_are_counted_too_and_stay_so_after_a_failed_reload(
+    plugins: PluginFolder, logger: Recorder, clock: Clock
+) -> None:
+    plugins.counter()
+    policy = BackOff(clock=clock, calls=2)
+    with Host(everything_allowed(), {Logger: logger}, contracts=[Counter], back_off=policy) as host:
+        host.discover(plugins.root)
+        host.load("test.counter")
+        counter = host.get(Counter)
+        counter.add(5)
+        plugins.counter('-DINIT=lb_fail(ctx,"no disk")')
+        with pytest.raises(PluginError):
+            host.reload("test.counter")
+        for _ in range(2):
+            with pytest.raises(PluginError, match="is negative"):
+                counter.add(-1)
+        with pytest.raises(PluginSuspended):
+            counter.add(1)
+        assert "suspended" in host.plugins()[0].reason
+        clock.now += 1
+        assert counter.add(1) == 6
 
 
 def test_a_mistake_of_the_caller_is_not_counted(plugins: PluginFolder, flag: str, clock: Clock) -> None:

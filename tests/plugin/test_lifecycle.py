@@ -112,6 +112,8 @@ def test_a_failing_plugin_degrades_only_what_could_not_do_without_it(plugins: Pl
         assert "no disk" in shown["p.words"][1]
         assert "goes without" in shown["p.lenient"][1]
         assert {e.plugin for e in events if isinstance(e, RequirementSkipped)} == {"p.lenient", "p.above"}
+        host.reload("p.lenient")
+        assert "goes without" in status(host, "p.lenient").reason, "and still does after a reload"
 
 
 def test_loading_is_whole_or_not_at_all_and_says_what_was_rolled_back(plugins: PluginFolder) -> None:

@@ -288,6 +288,18 @@ def test_a_dropped_handle_is_closed_at_the_next_call(store: Opened) -> None:
     assert store[1].balance() == 0
 
 
+def test_the_methods_of_a_handle_are_counted(store: Opened) -> None:
+    host, plugin = store
+    with plugin.open(10) as cursor:
+        cursor.next()
+        cursor.next(step=5)
+    cursor.close()
+    with pytest.raises(LifecycleError, match="it is closed"):
+        cursor.next()
+    [status] = host.plugins()
+    assert [(m.calls, m.errors) for m in status.methods if m.method == "next"] == [(3, 1)]
+
+
 def test_unloading_closes_what_is_open(native: Opened) -> None:
     host, store = native
     cursor, items = store.open(1), store.count(3)

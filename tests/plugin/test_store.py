@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import errno
+import gc
 import hashlib
 import os
 import subprocess
 import sys
+import time
 from typing import TYPE_CHECKING
 
 import pytest
 
-from latebind import NotFound, SystemFailure
+from latebind import Host, NotFound, SystemFailure
 from latebind.plugin.store import Store
+from latebind.testing import everything_allowed
+from support.plugins import PluginFolder, Words
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -242,7 +246,7 @@ def test_two_processes_that_put_the_same_at_once_do_not_harm_each_other(tmp_path
     code = (
         "import sys; sys.path[:] = sys.argv[3:]\n"
         "from latebind.plugin.store import Store\n"
-        "for turn in range(60):\n"
+        "for turn in range(20):\n"
         "    store = Store(sys.argv[1])\n"
         "    print(store.put_plugin(sys.argv[2], 'entry.so').path, store.put_tree(sys.argv[2]).path)\n"
     )
@@ -252,3 +256,54 @@ def test_two_processes_that_put_the_same_at_once_do_not_harm_each_other(tmp_path
     assert [child.returncode for child in both] == [0, 0]
     assert len(set("".join(said).splitlines())) == 1
     assert not [name for name in os.listdir(tmp_path / "store") if name.startswith("draft")]
+
+
+def test_what_nobody_runs_and_nobody_asked_for_in_a_week_goes(tmp_path: Path) -> None:
+    class Running:
+        """Something that was loaded from a copy."""
+
+    folder, root = folder_of(tmp_path, entry=b"1", lib__a=b"2"), tmp_path / "store"
+    store, running = Store(root), Running()
+    used, tree = store.put_plugin(folder, "entry.so"), store.put_tree(folder)
+    unused = [store.put_plugin(folder_of(tmp_path, entry=data), "entry.so") for data in (b"3", b"4")]
+    store.keep(used, running)
+    (root / "notes").mkdir()
+    week_ago = time.time() - 8 * 24 * 3600
+    for name in os.listdir(root):
+        if name != os.path.basename(unused[1].folder):
+            os.utime(root / name, (week_ago, week_ago))
+    Store(root)
+    left = {os.path.basename(stored.folder) for stored in (used, *unused, tree)} & set(os.listdir(root))
+    assert left == {os.path.basename(used.folder), os.path.basename(unused[1].folder)}
+    assert (root / "notes").is_dir(), "what is not the store's is left alone"
+    with open(os.path.join(used.folder, "lib", "a.so"), "rb") as file:
+        assert file.read() == b"2"
+    del running
+    gc.collect()
+    Store(root)
+    assert not os.path.exists(used.folder)
+
+
+def test_a_host_keeps_what_it_runs(plugins: PluginFolder, tmp_path: Path) -> None:
+    code = "class Plugin:\n    def __init__(self, context): pass\n    def find(self, word): return [word]\n"
+    plugins.python("p.a", code, provides=[{"contract": "test.words", "version": "1.0.0"}])
+    store = tmp_path / "store"
+
+    def age() -> list[str]:
+        week_ago = time.time() - 8 * 24 * 3600
+        for name in os.listdir(store):
+            os.utime(store / name, (week_ago, week_ago))
+        Store(store)
+        return os.listdir(store)
+
+    with Host(everything_allowed(), contracts=[Words], store=store) as host:
+        host.discover(plugins.root)
+        host.load("p.a")
+        (before,) = age()
+        plugins.python("p.a", code + "# another\n", provides=[{"contract": "test.words", "version": "1.0.0"}])
+        host.reload("p.a")
+        gc.collect()
+        (after,) = age()
+        assert before != after
+    gc.collect()
+    assert age() == []

@@ -12,6 +12,7 @@ from latebind.cli.definitions import contract_class
 from latebind.cli.files import print_document, print_lines
 from latebind.cli.packages import install, pack, remove, search
 from latebind.cli.signing import keygen, sign, verify
+from latebind.cli.watch import watch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,7 +27,7 @@ def command() -> None:
     """Plugins: write, check, look at, try, sign, install and remove them."""
 
 
-for _command in (keygen, sign, verify, pack, search, install, remove):
+for _command in (keygen, sign, verify, pack, search, install, remove, watch):
     command.add_command(_command)
 
 
@@ -100,7 +101,7 @@ def check(place: str, contracts: tuple[type, ...]) -> int:
         return FINDING
     store = Store()
     try:
-        around = Surroundings([contract_of(c) for c in contracts], {}, _as_declared(manifest))
+        around = Surroundings([contract_of(c) for c in contracts], {}, as_declared(manifest))
         checked = check_native(manifest, store.put_plugin(manifest.folder, manifest.entry), around)
     finally:
         store.close()
@@ -139,7 +140,7 @@ def run(
 
     manifest = manifest_in(place)
     try:
-        call_once(manifest, _as_declared(manifest), contract, method, arguments, services, config)
+        call_once(manifest, as_declared(manifest), contract, method, arguments, services, config)
     except (TypeError, ValueError) as error:  # an argument that does not fit the contract
         raise click.UsageError(str(error)) from error
 
@@ -171,7 +172,7 @@ def _functions(note: ContractNote) -> str:
     return ", ".join(note.symbols().values())
 
 
-def _as_declared(manifest: Manifest) -> Policy:
+def as_declared(manifest: Manifest) -> Policy:
     """The policy of someone who grants a plugin exactly what its manifest declares, in this process."""
     from latebind.sandbox import Policy
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from latebind import _core
 from latebind.contracts.clayout import size_of
+from latebind.contracts.compiled import compile_kind
 from latebind.contracts.image import Keeper
 from latebind.contracts.marshal import decode, encoder, passed
 from latebind.contracts.signature import caller, is_span
@@ -96,7 +97,7 @@ def native_method(
 
     return _core.Method(
         caller(function, address, owner.plugin),
-        tuple((*_passing(p.kind), argument_encoder(name, p)) for p in function.parameters),
+        tuple(_passing(p.kind, argument_encoder(name, p)) for p in function.parameters),
         _answering(kind),
         read,
         _settler(owner, name, ends=function.end),
@@ -107,30 +108,31 @@ def native_method(
     )
 
 
-def _passing(kind: DataKind) -> tuple[int, str, int, int]:
-    """How the core passes a parameter, if it can: (how, code, size of a list's number, words)."""
+def _passing(kind: DataKind, encode: Callable[[object], tuple[object, ...]]) -> _core.Passing:
+    """How the core passes a parameter: (how, code, size of a list's number, words, what else can, kind)."""
     if isinstance(kind, Scalar):
-        return _PARAMETERS[{"int": "INTEGER", "float": "REAL", "bool": "BOOL"}[kind.family]], kind.code, 0, 1
+        how = {"int": "INTEGER", "float": "REAL", "bool": "BOOL"}[kind.family]
+        return _PARAMETERS[how], kind.code, 0, 1, encode, None
     if isinstance(kind, Text | Bytes):
-        return _PARAMETERS["TEXT" if isinstance(kind, Text) else "BYTES"], " ", 0, 2
+        return _PARAMETERS["TEXT" if isinstance(kind, Text) else "BYTES"], " ", 0, 2, encode, None
     if isinstance(kind, ListOf) and isinstance(kind.element, Scalar):
-        return _PARAMETERS["LIST"], kind.element.code, kind.element.size, 2
-    return _PARAMETERS["OTHER"], " ", 0, 2 if is_span(kind) else 1
+        return _PARAMETERS["LIST"], kind.element.code, kind.element.size, 2, encode, None
+    return _PARAMETERS["OTHER"], " ", 0, 2 if is_span(kind) else 1, encode, compile_kind(kind)
 
 
-def _answering(kind: ResultKind) -> tuple[int, str, int]:
-    """How the core reads an answer: (how, code, size)."""
+def _answering(kind: ResultKind) -> _core.Answering:
+    """How the core reads an answer: (how, code, size, kind)."""
     if isinstance(kind, Nothing):
-        return _ANSWERS["NOTHING"], " ", 0
+        return _ANSWERS["NOTHING"], " ", 0, None
     if isinstance(kind, Scalar):
-        return _ANSWERS["NUMBER"], kind.code, 0
+        return _ANSWERS["NUMBER"], kind.code, 0, None
     if isinstance(kind, Text | Bytes):
-        return _ANSWERS["TEXT" if isinstance(kind, Text) else "BYTES"], " ", 0
+        return _ANSWERS["TEXT" if isinstance(kind, Text) else "BYTES"], " ", 0, None
     if isinstance(kind, ListOf) and isinstance(kind.element, Scalar):
-        return _ANSWERS["LIST"], kind.element.code, kind.element.size
+        return _ANSWERS["LIST"], kind.element.code, kind.element.size, None
     if passed(kind):
-        return _ANSWERS["OTHER"], " ", 0
-    return _ANSWERS["IMAGE"], " ", size_of(kind)
+        return _ANSWERS["OTHER"], " ", 0, compile_kind(kind)
+    return _ANSWERS["IMAGE"], " ", size_of(kind), compile_kind(kind)
 
 
 def _settler(owner: Owner, name: str, *, ends: bool) -> Callable[[Call, int], None]:

@@ -79,6 +79,18 @@ def bind(
     )  # fmt: skip
 
 
+def words_of(function: Function) -> tuple[list[int], tuple[int, int, int]]:
+    """The words in which a function's parameters travel, and how many registers and stack words are in use.
+
+    First the context's, last that of the result's place where there is a result; a span has two.
+    """
+    parameters = _parameters(function, bool_as_byte=True)
+    if not isinstance(function.result, Nothing):
+        parameters.append(Parameter(POINTER, _RESULT))
+    _, program = compile_by_member(Prototype(function.symbol, STATUS, tuple(parameters)))
+    return [pieces[0][0] for _, _, _, pieces, *_ in program.parameters], program.used
+
+
 def callback(function: Function, answer: Callable[..., int]) -> _core.Callback:
     """`answer` for C to call as this function: with context, handle if any, the arguments, and the result's address."""
     parameters = _parameters(function, bool_as_byte=True)

@@ -179,7 +179,7 @@ def _record_name(text: str) -> str:
     """The tag at the start of `text`: up to what follows a type, but not within the arguments of a template."""
     depth = 0
     for at, character in enumerate(text):
-        depth += (character in "<(") - (character in ">)") if depth or character in "<" else 0
+        depth += (character in "<(") - (character in ">)") if depth or character == "<" else 0
         if depth == 0 and (character in ",()[]*&" or character.isspace()):
             return text[:at]
     return text

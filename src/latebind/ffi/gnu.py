@@ -46,8 +46,8 @@ _WORDS: Final = {
 _QUAD: Final = {"_Float128", "__float128"}
 if platform.machine() == "aarch64":
     _WORDS.update(dict.fromkeys(_QUAD, "long double"))
-_LAYOUT: Final = {"packed", "aligned", "mode", "vector_size", "transparent_union"}
-"""Attributes that say something about a type, and are understood."""
+_KNOWN: Final = {"packed", "aligned", "mode", "vector_size", "transparent_union", "nonnull"}
+"""Attributes that say something about a type or a function's parameters, and are understood."""
 _FOREIGN: Final = {"scalar_storage_order", "ms_abi", "ms_struct", "vectorcall", "regcall", "preserve_none"}
 """Those that change how values lie or travel, and are not."""
 _ATTRIBUTE: Final = {"__attribute__", "__attribute"}
@@ -56,7 +56,7 @@ _ASSEMBLY: Final = {"asm", "__asm", "__asm__"}
 
 @dataclass(frozen=True, slots=True)
 class Attribute:
-    """One that says how values lie: its name without underscores, and its argument as text (empty: none)."""
+    """One that matters here: its name without underscores, and its argument as text (empty: none)."""
 
     name: str
     argument: str
@@ -271,7 +271,7 @@ class _Rewriter:
 
     def attribute(self) -> None:
         inside = self.skip("(", ")")
-        found = [a for a in _attributes(inside) if a.name in _LAYOUT]
+        found = [a for a in _attributes(inside) if a.name in _KNOWN]
         if not found:
             return
         if self.keyword is not None:

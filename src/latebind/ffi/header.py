@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from latebind._core import Function
+    from latebind.ffi.ctype import Prototype
     from latebind.ffi.gnu import Attribute, Plain
 
 # A comment; or a text or character, in which what looks like one is none.
@@ -108,15 +109,14 @@ def _read(text: str, into: Header) -> None:
     plain = to_plain("\n".join(_preprocessed(_without_comments(text), into)))
     reader = Reader(into, "the header", plain)
     declared = _parsed(plain)
-    typedefs = [node for node in declared if isinstance(node, c_ast.Typedef)]
-    attributes = {id(n): a for n, a in zip(typedefs, plain.of_declarators(None, typedefs), strict=True) if a}
-    for node in declared:
+    for node, attributes in zip(declared, plain.of_declarators(None, declared), strict=True):
         if isinstance(node, c_ast.Pragma):
             _pragma(node.string, reader)
         elif isinstance(node, c_ast.Typedef):
-            _typedef(node, reader, attributes.get(id(node), []))
+            _typedef(node, reader, attributes)
         elif isinstance(node, c_ast.Decl) and isinstance(node.type, c_ast.FuncDecl):
-            into.prototypes[node.name] = reader.prototype(node.name, node.type)
+            made = reader.prototype(node.name, node.type)
+            into.prototypes[node.name] = _with_nonnull(made, [a for a in attributes if a.name == "nonnull"])
         elif isinstance(node, c_ast.Decl):
             reader.type(node.type)
     functions = [n for n in declared if isinstance(n, c_ast.Decl) and isinstance(n.type, c_ast.FuncDecl)]
@@ -131,11 +131,26 @@ def _parsed(plain: Plain) -> list[Any]:
     preamble = "".join(f"typedef int {name};" for name in names)
     try:
         tree = CParser().parse(f'{preamble}\n# 1 "header"\n{plain.text}\n', "header")
-    except ParseError as error:
+    except (ParseError, AssertionError) as error:  # pycparser asserts that braces are balanced
         where = re.match(r"header:(\d+):\d+: (.*)", str(error))
         detail = f"{plain.original(int(where[1]))}: {where[2]}" if where is not None else str(error)
         raise ValueError(f"not C: {detail}") from error
     return list(tree.ext[len(names) :])
+
+
+def _with_nonnull(prototype: Prototype, attributes: list[Attribute]) -> Prototype:
+    """Those of its pointers that `nonnull(1, 3)` names, or all of them without a number, must not be NULL."""
+    if not attributes:
+        return prototype
+    named = {int(n) for a in attributes for n in re.findall(r"\d+", a.argument)}
+    everyone = any(not a.argument for a in attributes)
+    parameters = tuple(
+        replace(p, type=replace(p.type, nonnull=True))
+        if p.type.kind in {Kind.POINTER, Kind.TEXT} and (everyone or number in named)
+        else p
+        for number, p in enumerate(prototype.parameters, 1)
+    )
+    return replace(prototype, parameters=parameters)
 
 
 def _typedef(node: Any, reader: Reader, attributes: list[Attribute]) -> None:

@@ -73,7 +73,7 @@ def expression(text: str, types: Declarations) -> Any:
     preamble = "".join(f"typedef int {name};" for name in dict.fromkeys([*TYPEDEFS, *types.typedefs]))
     try:
         return CParser().parse(f"{preamble} int x = ({text});", "expression").ext[-1].init
-    except ParseError as error:
+    except (ParseError, AssertionError) as error:
         raise ValueError(f"not an expression of C: {text!r}") from error
 
 
@@ -90,7 +90,7 @@ def declaration(text: str, types: Declarations, shown: str | None = None) -> Any
     end = "" if text.rstrip().endswith(";") else ";"
     try:
         tree = CParser().parse(f"{preamble}\n{text}{end}", "prototype")
-    except ParseError as error:
+    except (ParseError, AssertionError) as error:  # pycparser asserts that braces are balanced
         where = re.match(r"prototype:\d+:(\d+): (.*)", str(error))
         detail = f"column {where[1]}: {where[2]}" if where else str(error)
         raise ValueError(f"not a C prototype: {shown!r} ({detail})") from error

@@ -133,8 +133,7 @@ class _Provider(AbstractProvider[Any, Any, Any]):
     def _fits(self, requirement: Ask | _Pin, manifest: Manifest) -> bool:
         if isinstance(requirement, _Pin):
             return requirement.manifest is manifest
-        barred = self._problem.candidates.is_barred(requirement, manifest)
-        return not barred and requirement.required.range.accepts(manifest.version)
+        return any(m is manifest for m in self._problem.options(requirement))
 
 
 class _Reporter(BaseReporter[Any, Any, Any]):

@@ -159,6 +159,10 @@ class GuardedGeneration:
 
         return call
 
+    def direct(self, contract: Contract, method: Method) -> None:  # noqa: ARG002 - as every kind has it
+        """Nothing passes the breaker by: other plugins call by way of Python."""
+        return
+
     def save(self) -> Saved | None:
         """The state."""
         return self._inner.save()

@@ -208,7 +208,7 @@ class Built(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WatchFailed(Event):
-    """A watch could not do what it was to do after a change; it goes on. A failed reload is `RolledBack` as well."""
+    """A watch could not do what it was to do after a change; it goes on. A reload that failed is `RolledBack`."""
 
     error: BaseException
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 if TYPE_CHECKING:
-    from latebind.contracts import Contract, Method
+    from latebind.contracts import CallPool, Contract, Method
     from latebind.errors import LatebindError
     from latebind.plugin.manifest import Manifest
 
@@ -85,6 +85,10 @@ class Generation(Protocol):
         A missing one runs its default body with `proxy` as self, or raises `NotProvided` when it is called. A handle
         or an iterator is answered as an `Opened`.
         """
+        ...
+
+    def direct(self, contract: Contract, method: Method) -> tuple[CallPool, int] | None:
+        """Its calls and the address of a method's C function, for other native plugins; None where there is none."""
         ...
 
     def save(self) -> Saved | None:

@@ -214,7 +214,7 @@ class Host(Choosing):
                     self._providers[plugin] = providers
                     self._adopt(manifest)
                     self._life.tried(manifest, files)
-            self._life.reloaded(manifest, report)
+            self._life.reloaded(manifest, report, journal.without)
             return report
 
     def changed(self, plugin: str) -> bool:
@@ -439,6 +439,7 @@ class Host(Choosing):
             return generate(manifest, staged, around, config, number, loaded, self._kinds)
 
         made = self._watchdog.start(manifest.id, start)
+        self._store.keep(staged.stored, made)
         return self._life.guard(made)
 
     def _successor(self, old: Generation, manifest: Manifest, journal: Journal) -> Mapping[str, str]:
@@ -446,13 +447,21 @@ class Host(Choosing):
         journal.at(Step.RESOLVE)
         users = [g.manifest for user in self._users(manifest.id) if (g := self._generation(user)) is not None]
         check_succession(old.manifest, manifest, users, self._providers, self._contracts)
-        known = self._known()
-        others = {p: m for p, m in known.loaded.items() if p != manifest.id}
-        found = resolve(manifest, replace(known, loaded=others))
-        for other in found.order:
-            if other.id != manifest.id:
-                why = f"it now requires {other}, which is not loaded; load that first"
+        out: dict[str, Rejected] = {}
+        while True:
+            known = self._known(out)
+            others = {p: m for p, m in known.loaded.items() if p != manifest.id}
+            found = resolve(manifest, replace(known, loaded=others))
+            absent = next((m for m in found.order if m.id != manifest.id), None)
+            if absent is None:
+                break
+            gone = cannot_do_without(absent.id, found)
+            if manifest.id in gone:
+                why = f"it now requires {absent}, which is not loaded; load that first"
                 raise LifecycleError(manifest.id, "reload", why)
+            error = LifecycleError(absent.id, "use it", "it is not loaded")
+            out |= {m.id: Rejected(m.path, error) for m in found.order if m.id in gone}
+        journal.without = found.skipped
         check_circle(manifest, found.providers[manifest.id], known.loaded, self._providers)
         return found.providers[manifest.id]
 

@@ -191,8 +191,8 @@ class Lifecycle:
             ProbationPassed(**about, seconds=result.seconds, selftest=result.selftest, inconclusive=result.inconclusive)
         )
 
-    def reloaded(self, manifest: Manifest, report: ReloadReport) -> None:
-        """Another generation serves."""
+    def reloaded(self, manifest: Manifest, report: ReloadReport, without: Sequence[str]) -> None:
+        """Another generation serves; `without` says what it has to do without."""
         self._audit.record(
             "reload", manifest.id, old=report.old, new=report.new, generation=report.generation, state=report.state,
             held=report.held, lasting=report.lasting, problems=[str(p) for p in report.problems],
@@ -203,7 +203,7 @@ class Lifecycle:
                 held=report.held, lasting=report.lasting, problems=report.problems,
             )
         )  # fmt: skip
-        self._standings[manifest.id] = Standing(State.STARTED)
+        self._standings[manifest.id] = Standing(State.STARTED, "; ".join(without))
         self.forgive(manifest.id)
 
     def rolled_back(self, manifest: Manifest, generation: int, step: Step, error: BaseException) -> None:

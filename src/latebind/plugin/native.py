@@ -11,7 +11,6 @@ import sys
 from typing import TYPE_CHECKING, Any, Final
 
 from latebind.contracts import (
-    Callback,
     CallPool,
     Contract,
     Exports,
@@ -30,6 +29,7 @@ from latebind.linker import Library, load
 from latebind.linker.lasting import will_last
 from latebind.plugin.check import CheckedPlugin, check_contracts
 from latebind.plugin.generation import Saved
+from latebind.plugin.proxy import ServiceFunction, direct_functions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -53,7 +53,7 @@ class NativeGeneration:
         self._owner = Owner(checked.manifest.id, str(checked.manifest.version))
         # A nested call of the same thread (plugin → service → plugin) does not wait for itself: the lock is reentrant.
         self._calls = CallPool(serial=not self.manifest.parallel)
-        self._callbacks: dict[str, Callback] = {}
+        self._callbacks: dict[str, ServiceFunction] = {}
         self._library: Library | None = None
         self._started = False
         self._exports = Exports(self._owner, self._calls, self._address)
@@ -81,6 +81,11 @@ class NativeGeneration:
     def bind(self, contract: Contract, method: Method, proxy: object) -> Invoke:
         """The exported function of a method, or what stands in for one that this plugin does not have yet."""
         return self._exports.bind(contract, method, proxy)
+
+    def direct(self, contract: Contract, method: Method) -> tuple[CallPool, int] | None:
+        """The exported function of a method, if this plugin has it."""
+        symbol = contract.symbol(method)
+        return (self._calls, self._address(symbol)) if symbol in self._checked.exports else None
 
     def save(self) -> Saved | None:
         """What lb_save answers, or None without an lb_save."""
@@ -160,11 +165,12 @@ class NativeGeneration:
         assert self._library is not None
         return self._library.symbol(symbol)
 
-    def _bind_services(self, services: Mapping[str, Service]) -> dict[str, Callback]:
-        callbacks: dict[str, Callback] = {}
+    def _bind_services(self, services: Mapping[str, Service]) -> dict[str, ServiceFunction]:
+        callbacks: dict[str, ServiceFunction] = {}
         for contract in set(self._checked.imports.values()) & services.keys():
             service = services[contract]
-            callbacks |= service_callbacks(service.contract, service.implementation, self._calls)
+            functions = service_callbacks(service.contract, service.implementation, self._calls)
+            callbacks |= direct_functions(service, functions, self._calls)
         bound = {s: callbacks[s] for s, c in self._checked.imports.items() if c in services}
         optional = [s for s, c in self._checked.imports.items() if c not in services]
         return bound | {symbol: missing_service(symbol, self._calls) for symbol in optional}

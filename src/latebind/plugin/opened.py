@@ -6,20 +6,20 @@ that generation goes, the handle is closed, and using it says so.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 from latebind.contracts.model import CLOSE
 from latebind.contracts.native import Ended
 from latebind.errors import LatebindError, LifecycleError
-from latebind.plugin.proxy import callable_method
-from latebind.plugin.slot import opens
+from latebind.plugin.proxy import entry
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
     from types import TracebackType
 
+    from latebind import _core
     from latebind.contracts import Contract, Method
-    from latebind.plugin.generation import Generation, Opened
+    from latebind.plugin.generation import Generation, Invoke, Opened
     from latebind.plugin.slot import Slot
 
 
@@ -84,14 +84,14 @@ class Holder:
 class HandleProxy(Holder):
     """A handle: an object with the methods of its contract, closed by `close`, by `with`, or with the plugin."""
 
-    def __getattr__(self, name: str) -> Callable[..., object]:
+    def __getattr__(self, name: str) -> _core.Entry:
         # Only on the first use of each method: what is found is kept on the instance.
         tie = self.__dict__.get("_tie")
         contract = tie.opened.contract if tie is not None else None
         method = contract.method(name) if contract is not None else None
         if tie is None or contract is None or method is None or name == CLOSE:
             raise AttributeError(f"{contract.name if contract is not None else 'a handle'} has no method {name}")
-        found = callable_method(contract, method, _bound(tie, contract, method))
+        found = _entry(tie, contract, method)
         setattr(self, name, found)
         return found
 
@@ -137,18 +137,17 @@ class IteratorProxy(Holder):
         return f"<{'open' if self._tie.serves else 'closed'} iterator of plugin {self._tie.generation.manifest}>"
 
 
-def _bound(tie: _Tie, contract: Contract, method: Method) -> Callable[[Sequence[object]], object]:
-    """A method of a handle, through the gate."""
-    invoke = tie.slot.surrounded(tie.opened.bind(method, _Borrowed(tie.slot, tie.generation, tie.opened)))
-    gate, wraps = tie.slot.gate, opens(method)
+def _entry(tie: _Tie, contract: Contract, method: Method) -> _core.Entry:
+    """A method of a handle, while it is open and its generation serves."""
+    operation = f"call {contract.id}.{method.name}"
+    bound: Invoke = tie.slot.surrounded(tie.opened.bind(method, _Borrowed(tie.slot, tie.generation, tie.opened)))
 
-    def call(arguments: Sequence[object]) -> object:
-        gate.enter()
-        try:
-            tie.require(f"call {contract.id}.{method.name}")
-            answer: Any = invoke(arguments)
-            return tie.slot.hand_out(tie.generation, answer) if wraps else answer
-        finally:
-            gate.leave()
+    def invoke(arguments: Sequence[object]) -> object:
+        tie.require(operation)
+        return bound(arguments)
 
-    return call
+    def bind() -> tuple[Generation, Invoke]:
+        tie.require(operation)
+        return tie.generation, invoke
+
+    return entry(tie.slot, contract, method, bind)

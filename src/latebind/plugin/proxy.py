@@ -7,15 +7,22 @@ method when they do not fit.
 from __future__ import annotations
 
 import inspect
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, TypeAlias
 
 from latebind import _core
 from latebind.plugin.slot import Slot, opens
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping
 
-    from latebind.contracts import Contract, Method
+    from latebind.contracts import CallPool, Contract, Method
+    from latebind.plugin.generation import Generation, Invoke
+    from latebind.plugin.services import Service
+
+
+ServiceFunction: TypeAlias = _core.Callback | _core.Link
+"""What a native plugin's symbol for a service is bound to; `address` is where."""
 
 
 class Proxy:
@@ -35,20 +42,21 @@ def make_proxy(slot: Slot, contract: Contract) -> Proxy:
     proxy = Proxy(slot, contract)
     for method in contract.methods:
         # On the instance, not on the class: calling it costs no binding of `self`.
-        setattr(proxy, method.name, _entry(slot, contract, method, proxy))
+        setattr(proxy, method.name, entry(slot, contract, method, partial(slot.bind, contract, method, proxy)))
     return proxy
 
 
-def _entry(slot: Slot, contract: Contract, method: Method, proxy: Proxy) -> _core.Entry:
-    """A method of a proxy: looked up anew in each generation, and remembered within it.
+def entry(slot: Slot, contract: Contract, method: Method, bind: Callable[[], tuple[Generation, Invoke]]) -> _core.Entry:
+    """A method for callers, with its own signature, name and documentation, looked up anew in each generation.
 
-    A call runs in the generation of the moment; it waits while that is being exchanged.
+    A call runs in the generation of the moment; it waits while that is being exchanged. `bind` answers the generation
+    that serves, and its method, which is remembered while it does; or raises why there is none.
     """
     signature = _signature(method)
     return _core.Entry(
         slot.gate,
         slot.meter(contract, method),
-        lambda: slot.bind(contract, method, proxy),
+        bind,
         _arranger(contract, method, signature),
         -1 if any(p.keyword_only for p in method.parameters) else len(method.parameters),
         slot.hand_out if opens(method) else None,
@@ -73,25 +81,20 @@ def _arranger(contract: Contract, method: Method, signature: inspect.Signature) 
     return arrange
 
 
-def callable_method(
-    contract: Contract, method: Method, bound: Callable[[Sequence[object]], object]
-) -> Callable[..., object]:
-    """`bound`, which takes one argument a parameter, with the method's own signature, name and documentation."""
-    signature = _signature(method)
-    count = len(method.parameters)
-    arrange = _arranger(contract, method, signature)
-    simple = not any(p.keyword_only for p in method.parameters)
+def direct_functions(
+    service: Service, functions: Mapping[str, _core.Callback], callers: CallPool
+) -> dict[str, ServiceFunction]:
+    """The C functions of a service for a native plugin: by way of Python, and without it where a plugin answers.
 
-    def call(*args: object, **kwargs: object) -> object:
-        if simple and not kwargs and len(args) == count:
-            return bound(args)
-        return bound(arrange(*args, **kwargs))
-
-    call.__name__ = method.name
-    call.__qualname__ = f"{contract.name}.{method.name}"
-    call.__doc__ = method.doc or None
-    call.__signature__ = signature  # type: ignore[attr-defined]
-    return call
+    `functions` are those by way of Python, `callers` the calls of the plugin that is given them.
+    """
+    found: dict[str, ServiceFunction] = dict(functions)
+    if isinstance(service.implementation, Proxy):
+        slot, contract = service.implementation.__latebind_slot__, service.contract
+        for method in contract.methods:
+            symbol = contract.symbol(method)
+            found[symbol] = slot.link(contract, method, callers, functions[symbol]) or functions[symbol]
+    return found
 
 
 def _signature(method: Method) -> inspect.Signature:

@@ -136,10 +136,10 @@ _END = object()
 
 
 def run(owner: Owner, method: str, function: Callable[[], Any]) -> Any:
-    """Run the plugin's code; any exception of it is a `PluginError`."""
+    """Run the plugin's code; any exception of it is a `PluginError`, `sys.exit` too: the process is the host's."""
     try:
         return function()
-    except Exception as e:
+    except (Exception, SystemExit) as e:
         raise owner.error(method, f"{type(e).__name__}: {e}") from e
 
 

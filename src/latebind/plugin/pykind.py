@@ -96,6 +96,10 @@ class PythonGeneration:
         """The instance's method, with its arguments and its result held to the contract."""
         return self._calls.bind(contract, method, self._instance, proxy)
 
+    def direct(self, contract: Contract, method: Method) -> None:  # noqa: ARG002 - as every kind has it
+        """It has no C functions."""
+        return
+
     def save(self) -> Saved | None:
         """What the plugin's lb_save answers, or None without one."""
         function = getattr(self._instance, "lb_save", None)

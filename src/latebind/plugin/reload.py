@@ -47,6 +47,8 @@ class Journal:
 
     def __init__(self, tell: Callable[[Step], object]) -> None:
         self.step = Step.READ
+        self.without: tuple[str, ...] = ()
+        """What the next generation goes without, each as a sentence."""
         self._tell = tell
 
     def at(self, step: Step) -> None:

@@ -6,9 +6,12 @@ moment, and leaves: that is all of late binding on the caller's side, and the co
 
 from __future__ import annotations
 
+import weakref
 from typing import TYPE_CHECKING
 
 from latebind import _core
+from latebind.contracts import Owner
+from latebind.contracts.direct import link
 from latebind.contracts.types import IteratorOf, handle_in
 from latebind.errors import LifecycleError
 from latebind.plugin.gate import Gate
@@ -17,7 +20,7 @@ from latebind.plugin.statistics import MethodStatistics, read_meter
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from latebind.contracts import Contract, Method
+    from latebind.contracts import CallPool, Contract, Method
     from latebind.plugin.generation import Generation, Invoke, Opened
 
 
@@ -34,6 +37,7 @@ class Slot:
         self.numbers = 0
         """How many generations there were: the number of the last one."""
         self._meters: dict[tuple[str, str], _core.Meter] = {}
+        self._links: weakref.WeakKeyDictionary[_core.Link, tuple[Contract, Method]] = weakref.WeakKeyDictionary()
 
     @property
     def generation(self) -> Generation | None:
@@ -43,7 +47,34 @@ class Slot:
 
     @generation.setter
     def generation(self, generation: Generation | None) -> None:
+        """While no call is inside the gate, or none that the old generation serves."""
         self.gate.serving = generation
+        for made, (contract, method) in list(self._links.items()):
+            self._point(made, contract, method)
+
+    def link(
+        self, contract: Contract, method: Method, callers: CallPool, fallback: _core.Callback
+    ) -> _core.Link | None:
+        """A C function by which another plugin calls a method of this one, switched with every generation.
+
+        It holds this slot's `fallback`, which does the same by way of Python; None where that is the only way.
+        """
+        made = link(contract, method, callers, fallback, (self.gate, self.meter(contract, method)), self._owner)
+        if made is not None:
+            self._links[made] = contract, method
+            self._point(made, contract, method)
+        return made
+
+    def _point(self, made: _core.Link, contract: Contract, method: Method) -> None:
+        generation = self.generation
+        # What a plugin's calls must go through beside the gate is Python.
+        way = generation.direct(contract, method) if generation is not None and self.around is None else None
+        made.point(generation, *(way or (None, 0)))
+
+    def _owner(self) -> Owner:
+        generation = self.generation
+        assert generation is not None, "a call of it is under way"
+        return Owner(generation.manifest.id, str(generation.manifest.version))
 
     def meter(self, contract: Contract, method: Method) -> _core.Meter:
         """What counts a method's calls, through whichever proxy."""

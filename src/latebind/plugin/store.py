@@ -5,7 +5,8 @@ would see the same inode with other contents. So a file is copied first, and eve
 
 Several processes share one store, and any of them may be killed at any moment: what has a hash for its name was renamed
 there when it was whole, and is read once more before it is used; what is unfinished is called a draft, and goes when
-nobody is at work (writers share a lock on the folder).
+nobody is at work (writers share a lock on the folder). A host holds a lock on each copy that it runs; what nobody runs
+and nobody asked for in a week goes when the next host starts.
 """
 
 from __future__ import annotations
@@ -14,8 +15,11 @@ import errno
 import fcntl
 import hashlib
 import os
+import re
 import shutil
 import tempfile
+import time
+import weakref
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
@@ -28,6 +32,9 @@ if TYPE_CHECKING:
 
 _CHUNK: Final = 1 << 20
 _DRAFT: Final = "draft-"
+_NAME: Final = re.compile(r"(set-|tree-)?[0-9a-f]{64}")
+_UNUSED: Final = 7 * 24 * 3600.0
+"""Seconds after which a copy goes that no host runs."""
 _TRIES: Final = 3
 """How often a file is read that changes while it is read."""
 _ALWAYS_WRITTEN: Final = "copy to the store: it is being written all the time"
@@ -99,6 +106,13 @@ class Store:
         except OSError as e:
             raise SystemFailure("copy to the store", e.errno or 0, folder) from e
 
+    def keep(self, stored: Stored, user: object) -> None:
+        """Keep a copy as long as `user` (what was loaded from it) exists, whatever other hosts tidy away."""
+        if not self._temporary:
+            fd = _lock(stored.folder, fcntl.LOCK_SH)
+            if fd is not None:
+                weakref.finalize(user, os.close, fd)
+
     def close(self) -> None:
         """Remove the folder if it is temporary. More than once does no harm."""
         if self._temporary:
@@ -107,28 +121,26 @@ class Store:
     @contextmanager
     def _at_work(self) -> Iterator[None]:
         """While there are drafts of ours, nobody takes them for left over."""
-        fd = os.open(self.root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        if not os.path.isdir(self.root):  # whoever tidies /tmp may have removed it
+            os.makedirs(self.root, mode=0o700, exist_ok=True)
+        fd = _lock(self.root, fcntl.LOCK_SH)
         try:
-            with suppress(OSError):  # a file system without locks: then nobody tidies there either
-                fcntl.flock(fd, fcntl.LOCK_SH)
             yield
         finally:
-            os.close(fd)
+            if fd is not None:
+                os.close(fd)
 
     def _tidy(self) -> None:
-        """Remove the drafts of processes that were killed, unless somebody is at work: then later."""
-        fd = os.open(self.root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        """Remove the drafts of processes that were killed and what nobody uses; if somebody is at work, later."""
+        fd = _lock(self.root, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if fd is None:
+            return
         try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             for name in os.listdir(self.root):
                 path = os.path.join(self.root, name)
-                if not name.startswith(_DRAFT):
-                    continue
-                if os.path.isdir(path):
-                    shutil.rmtree(path, ignore_errors=True)
-                else:
-                    os.unlink(path)
-        except OSError:  # at work, no locks, or not ours to remove: drafts take room and do no other harm
+                if name.startswith(_DRAFT) or (_NAME.fullmatch(name) and _is_unused(path)):
+                    _remove(path)
+        except OSError:  # not ours to look at or remove: it takes room and does no other harm
             return
         finally:
             os.close(fd)
@@ -142,12 +154,13 @@ class Store:
             folder = os.path.join(self.root, sha256)
             os.makedirs(folder, mode=0o700, exist_ok=True)
             final = os.path.join(folder, os.path.basename(path))
+            os.utime(folder)
             if not _holds(final, sha256):
                 os.replace(draft, final)
         finally:
             with suppress(FileNotFoundError):
                 os.unlink(draft)
-        return Stored(final, sha256, whole=sha256)
+        return Stored(final, sha256, folder, whole=sha256)
 
     def _put_set(self, folder: str, entry: str, stored: Stored, beside: list[str]) -> Stored:
         """A folder of the entry and what lies beside it, linked to the store's copies of them."""
@@ -178,6 +191,7 @@ class Store:
                     os.makedirs(os.path.dirname(os.path.join(copy, name)), exist_ok=True)
                     os.symlink(target, os.path.join(copy, name))
                 _settle(copy, final, is_whole)
+        os.utime(final)
         return Stored(os.path.join(final, entry), stored.sha256, final, files, whole)
 
     def _put_unchanged(self, path: str) -> Stored:
@@ -204,6 +218,7 @@ class Store:
             sha256 = _tree_digest(copy)
             final = os.path.join(self.root, "tree-" + sha256)
             _settle(copy, final, lambda: _tree_digest(final) == sha256)
+            os.utime(final)
         return Stored(final, sha256, final, whole=sha256)
 
     @contextmanager
@@ -213,6 +228,38 @@ class Store:
             yield draft
         finally:
             shutil.rmtree(draft, ignore_errors=True)
+
+
+def _lock(folder: str, how: int) -> int | None:
+    """A descriptor that holds a lock on a folder until it is closed; None where it is not to be had.
+
+    A file system without locks gives none to anybody, so nobody tidies there either.
+    """
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(fd, how)
+    except OSError:
+        os.close(fd)
+        return None
+    return fd
+
+
+def _is_unused(folder: str) -> bool:
+    """Whether a copy was not asked for lately, and nobody runs it."""
+    if time.time() - os.stat(folder).st_mtime < _UNUSED:
+        return False
+    fd = _lock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    if fd is None:
+        return False
+    os.close(fd)
+    return True
+
+
+def _remove(path: str) -> None:
+    if os.path.isdir(path):
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        os.unlink(path)
 
 
 _Facts = tuple[int, int, int, int, int]

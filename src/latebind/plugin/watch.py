@@ -8,7 +8,6 @@ is a new chance; until then the same files are not tried again.
 
 from __future__ import annotations
 
-import contextlib
 import fcntl
 import os
 import threading
@@ -17,7 +16,7 @@ from typing import TYPE_CHECKING, Final, Protocol, Self
 
 from latebind.errors import LatebindError
 from latebind.plugin.build import Builder
-from latebind.plugin.events import Built, ChangeSeen, Event, Loaded, Unloaded, WatchFailed, detached
+from latebind.plugin.events import Built, ChangeSeen, Event, Loaded, RolledBack, Unloaded, WatchFailed, detached
 from latebind.plugin.fingerprint import files_of, fingerprint
 
 if TYPE_CHECKING:
@@ -72,6 +71,7 @@ class Watch:
         self._builders: dict[str, Builder] = {}
         self._builds = dict(builds)
         self._closed = threading.Event()
+        self._rolled_back = False
         self._again = threading.Event()  # the folders to watch may be others now
         self._subscription = host.events.subscribe(self._hear)
         self._thread = threading.Thread(target=self._run, name="latebind: watch", daemon=True)
@@ -103,6 +103,8 @@ class Watch:
     def _hear(self, event: Event) -> None:
         if isinstance(event, Loaded | Unloaded):
             self._again.set()
+        elif isinstance(event, RolledBack) and threading.current_thread() is self._thread:
+            self._rolled_back = True
 
     def _run(self) -> None:
         while not self._closed.is_set():
@@ -112,10 +114,12 @@ class Watch:
                 for status in watched:
                     if self._closed.is_set():
                         return
+                    self._rolled_back = False
                     try:
                         self._look(status)
-                    except LatebindError as e:  # a reload that fails has been told as such; this is what is left
-                        self._tell(WatchFailed(plugin=status.id, version=status.version, error=detached(e)))
+                    except (LatebindError, OSError) as e:
+                        if not self._rolled_back:  # else it has been told
+                            self._tell(WatchFailed(plugin=status.id, version=status.version, error=detached(e)))
 
     def _watched(self) -> list[PluginStatus]:
         wanted = set(self._plugins)
@@ -192,16 +196,21 @@ def _wake_ups(folders: tuple[str, ...], end: threading.Event) -> Iterator[None]:
         there = tuple(f for f in folders if os.path.isdir(f))
         inodes = _inodes(there)
         notified = _notifications(there, end)
-        if notified is None:
-            end.wait(_POLL)
-            yield
-            continue
-        with contextlib.closing(notified):
-            for _ in notified:
+        try:
+            for _ in notified or ():
                 yield
                 # Notifications of a folder that was replaced by another of its name have ended.
                 if end.is_set() or _inodes(folders) != inodes or len(there) != len(folders):
                     break
+            else:
+                end.wait(_POLL)
+                yield
+        except (OSError, RuntimeError):  # a folder has just gone, or the system has no more watches: look instead
+            end.wait(_POLL)
+            yield
+        finally:
+            if notified is not None:
+                notified.close()
 
 
 def _notifications(folders: tuple[str, ...], end: threading.Event) -> _Closable | None:
