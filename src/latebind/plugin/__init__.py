@@ -1,9 +1,11 @@
 """Plugins: manifests, registry, dependency resolution, services, life cycle, hot reload. The `Host` is all of it."""
 
+from latebind.plugin.activation import Activated, Activation
 from latebind.plugin.breaker import BackOff
 from latebind.plugin.events import Event, Events, State, Step, Subscription
 from latebind.plugin.host import Host, PluginStatus
 from latebind.plugin.index import Index, Published, read_index
+from latebind.plugin.kinds import Kind, Making, Staged
 from latebind.plugin.manifest import (
     Limits,
     Manifest,
@@ -13,22 +15,28 @@ from latebind.plugin.manifest import (
     parse_manifest,
     read_manifest,
 )
+from latebind.plugin.offers import Scope, ScopedService, per_call, per_plugin
 from latebind.plugin.package import install, pack_plugin, remove
 from latebind.plugin.pykind import PluginContext
 from latebind.plugin.registry import Discovery, Registry, Rejected
 from latebind.plugin.reload import ReloadReport
+from latebind.plugin.resolve import Resolution
 from latebind.plugin.signing import Signature, is_signed, read_signature, sign_plugin, verify_plugin
 from latebind.plugin.statistics import MethodStatistics
 from latebind.plugin.timelimit import TimeLimits
 
 __all__ = [
+    "Activated",
+    "Activation",
     "BackOff",
     "Discovery",
     "Event",
     "Events",
     "Host",
     "Index",
+    "Kind",
     "Limits",
+    "Making",
     "Manifest",
     "MethodStatistics",
     "PluginContext",
@@ -39,7 +47,11 @@ __all__ = [
     "Rejected",
     "ReloadReport",
     "Required",
+    "Resolution",
+    "Scope",
+    "ScopedService",
     "Signature",
+    "Staged",
     "State",
     "Step",
     "Subscription",
@@ -49,6 +61,8 @@ __all__ = [
     "manifest_schema",
     "pack_plugin",
     "parse_manifest",
+    "per_call",
+    "per_plugin",
     "read_index",
     "read_manifest",
     "read_signature",

@@ -126,7 +126,8 @@ class IteratorProxy(Holder):
             if tie.current and tie.opened.closed:
                 raise StopIteration
             tie.require("go on with an iterator")
-            return tie.opened.next()
+            around = tie.slot.around
+            return tie.opened.next() if around is None else around(lambda _: tie.opened.next())(())
         except Ended:
             raise StopIteration from None
         finally:
@@ -139,7 +140,7 @@ class IteratorProxy(Holder):
 def _entry(tie: _Tie, contract: Contract, method: Method) -> _core.Entry:
     """A method of a handle, while it is open and its generation serves."""
     operation = f"call {contract.id}.{method.name}"
-    bound: Invoke = tie.opened.bind(method, _Borrowed(tie.slot, tie.generation, tie.opened))
+    bound: Invoke = tie.slot.surrounded(tie.opened.bind(method, _Borrowed(tie.slot, tie.generation, tie.opened)))
 
     def invoke(arguments: Sequence[object]) -> object:
         tie.require(operation)

@@ -18,6 +18,8 @@ from latebind.plugin.gate import Gate
 from latebind.plugin.statistics import MethodStatistics, read_meter
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from latebind.contracts import CallPool, Contract, Method
     from latebind.plugin.generation import Generation, Invoke, Opened
 
@@ -28,6 +30,10 @@ class Slot:
     def __init__(self, plugin: str) -> None:
         self.plugin = plugin
         self.gate = Gate(plugin)
+        self.activate: Callable[[], None] | None = None
+        """Loads the plugin, in a host where its first use does that."""
+        self.around: Callable[[Invoke], Invoke] | None = None
+        """What its calls must go through beside the gate, if anything."""
         self.numbers = 0
         """How many generations there were: the number of the last one."""
         self._meters: dict[tuple[str, str], _core.Meter] = {}
@@ -61,7 +67,8 @@ class Slot:
 
     def _point(self, made: _core.Link, contract: Contract, method: Method) -> None:
         generation = self.generation
-        way = generation.direct(contract, method) if generation is not None else None
+        # What a plugin's calls must go through beside the gate is Python.
+        way = generation.direct(contract, method) if generation is not None and self.around is None else None
         made.point(generation, *(way or (None, 0)))
 
     def _owner(self) -> Owner:
@@ -87,11 +94,20 @@ class Slot:
         return kind(self, generation, opened)
 
     def bind(self, contract: Contract, method: Method, proxy: object) -> tuple[Generation, Invoke]:
-        """The generation that serves, and its method. Raises `LifecycleError` if there is none."""
+        """The generation that serves, and its method; within a call. Where the first use loads the plugin, this does.
+
+        Raises `LifecycleError` if it is not loaded, or what loading it raises.
+        """
+        if self.generation is None and self.activate is not None:
+            self.activate()
         generation = self.generation
         if generation is None:
             raise LifecycleError(self.plugin, f"call {contract.id}.{method.name}", "it is not loaded")
-        return generation, generation.bind(contract, method, proxy)
+        return generation, self.surrounded(generation.bind(contract, method, proxy))
+
+    def surrounded(self, invoke: Invoke) -> Invoke:
+        """A method of the plugin or of something that it handed out, as its calls must be made."""
+        return invoke if self.around is None else self.around(invoke)
 
 
 def opens(method: Method) -> bool:
