@@ -22,6 +22,7 @@ CANNOT = (
     "perfmap.py::test_perf_names_the_function_that_ran",
     # The memory of qemu's process is what it has translated, too.
     "soak.py::test_five_thousand_loads_of_sqlite",
+    "soak.py::test_five_thousand_loads_of_a_library_with_thread_local_storage",
     # /proc/self/task/N/syscall tells the stack pointers of qemu's own code (src/core/threads.c).
     "leftovers.py::test_code_stays_for_a_thread_that_a_runtime_started",
     "leftovers.py::test_code_and_what_it_needs_stay_for_a_thread_of_another_library",
