@@ -231,7 +231,7 @@ def test_a_native_restore_that_hangs_is_rolled_back_with_the_state_kept(
         host.load("test.counter")
         counter = host.get(Counter)
         counter.add(5)
-        plugins.counter('-DNAME="hangs"', "-DRESTORE=({volatile long n; for (n = 0; n < 300000000; n++) ; LB_OK;})")
+        plugins.counter('-DNAME="hangs"', "-DRESTORE=({extern int usleep(unsigned); usleep(900000); LB_OK;})")
         with pytest.raises(PluginTimeout, match="lb_restore"):
             host.reload("test.counter")
         assert (counter.name(), counter.add(1)) == ("first", 6)
