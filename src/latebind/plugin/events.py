@@ -213,6 +213,25 @@ class WatchFailed(Event):
     error: BaseException
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallTimedOut(Event):
+    """A call did not answer within so many seconds: its manifest's `limits.call_time`, or what an awaiting caller gave it.
+
+    It may be running still; nothing can end native code within the process.
+    """
+
+    operation: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallRefused(Event):
+    """A call was refused because so many are waiting for the plugin already."""
+
+    operation: str
+    waiting: int
+
+
 E = TypeVar("E", bound=BaseException)
 
 

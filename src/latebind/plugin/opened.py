@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Self
 from latebind.contracts.model import CLOSE
 from latebind.contracts.native import Ended
 from latebind.errors import LatebindError, LifecycleError
+from latebind.plugin.limits import limited, within_limit
 from latebind.plugin.proxy import entry
 
 if TYPE_CHECKING:
@@ -126,7 +127,7 @@ class IteratorProxy(Holder):
             if tie.current and tie.opened.closed:
                 raise StopIteration
             tie.require("go on with an iterator")
-            return tie.opened.next()
+            return within_limit(tie.slot, tie.generation, "the next item of an iterator", tie.opened.next)
         except Ended:
             raise StopIteration from None
         finally:
@@ -138,12 +139,14 @@ class IteratorProxy(Holder):
 
 def _entry(tie: _Tie, contract: Contract, method: Method) -> _core.Entry:
     """A method of a handle, while it is open and its generation serves."""
-    operation = f"call {contract.id}.{method.name}"
-    bound: Invoke = tie.opened.bind(method, _Borrowed(tie.slot, tie.generation, tie.opened))
+    name = f"{contract.id}.{method.name}"
+    operation = f"call {name}"
+    bound = tie.opened.bind(method, _Borrowed(tie.slot, tie.generation, tie.opened))
+    limited_ = limited(tie.slot, tie.generation, name, bound)
 
     def invoke(arguments: Sequence[object]) -> object:
         tie.require(operation)
-        return bound(arguments)
+        return limited_(arguments)
 
     def bind() -> tuple[Generation, Invoke]:
         tie.require(operation)

@@ -15,11 +15,16 @@ from latebind.contracts.direct import link
 from latebind.contracts.types import IteratorOf, handle_in
 from latebind.errors import LifecycleError
 from latebind.plugin.gate import Gate
+from latebind.plugin.limits import limited
 from latebind.plugin.statistics import MethodStatistics, read_meter
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from latebind.contracts import CallPool, Contract, Method
+    from latebind.plugin.events import Event
     from latebind.plugin.generation import Generation, Invoke, Opened
+    from latebind.plugin.workers import Workers
 
 
 class Slot:
@@ -30,6 +35,10 @@ class Slot:
         self.gate = Gate(plugin)
         self.numbers = 0
         """How many generations there were: the number of the last one."""
+        self.emit: Callable[[Event], object] = lambda _: None
+        """Is told what happens to calls."""
+        self.workers: Workers | None = None
+        """The host's threads for calls that are awaited."""
         self._meters: dict[tuple[str, str], _core.Meter] = {}
         self._links: weakref.WeakKeyDictionary[_core.Link, tuple[Contract, Method]] = weakref.WeakKeyDictionary()
 
@@ -91,7 +100,8 @@ class Slot:
         generation = self.generation
         if generation is None:
             raise LifecycleError(self.plugin, f"call {contract.id}.{method.name}", "it is not loaded")
-        return generation, generation.bind(contract, method, proxy)
+        operation = f"{contract.id}.{method.name}"
+        return generation, limited(self, generation, operation, generation.bind(contract, method, proxy))
 
 
 def opens(method: Method) -> bool:
