@@ -13,7 +13,8 @@ from __future__ import annotations
 import math
 import sys
 import time
-from contextvars import ContextVar, Token as Restore
+from contextvars import ContextVar
+from contextvars import Token as Restore
 from typing import TYPE_CHECKING, ParamSpec, Self, TypeVar
 
 from latebind._core import Token
@@ -39,19 +40,20 @@ class Deadline(Token):
     a time that is negative or no number.
     """
 
+    _started: int
     _entered: tuple[Restore[Deadline | None], bool, Token | None] | None
 
     def __new__(cls, seconds: float | None = None) -> Self:
         """Start the clock."""
-        parent = _current.get()
+        parent, now = _current.get(), time.monotonic_ns()
         if seconds is None:
             made = super().__new__(cls, parent=parent)
         else:
             if not seconds >= 0:
                 raise ValueError(f"a deadline is a number of seconds from now on, not {seconds}")
-            made = super().__new__(cls, _nanoseconds(seconds), parent)
-        made._entered = None  # noqa: SLF001 - it is one of ours
-        made._started = time.monotonic_ns()  # noqa: SLF001
+            made = super().__new__(cls, _after(now, seconds), parent)
+        made._entered = None
+        made._started = now
         return made
 
     @staticmethod
@@ -96,7 +98,7 @@ class Deadline(Token):
             raise RuntimeError("a Deadline governs one block at a time")
         # A coroutine gives its thread to other tasks at each await; the context variable stays with the task.
         events = sys.modules.get("asyncio.events")  # importing it would take long, and without it there is no loop
-        alone = events is None or events._get_running_loop() is None  # get_running_loop, without an exception
+        alone = events is None or events._get_running_loop() is None  # noqa: SLF001 - no exception
         self._entered = _current.set(self), alone, Token.exchange(self) if alone else None
         return self
 
@@ -121,10 +123,10 @@ def thread_deadline() -> Deadline | None:
     return found if isinstance(found, Deadline) else None
 
 
-def _nanoseconds(seconds: float) -> int:
-    """That many seconds from now on, on CLOCK_MONOTONIC; what no clock will reach is the last moment it could tell."""
+def _after(now: int, seconds: float) -> int:
+    """The moment so many seconds after `now`, in nanoseconds; the last one that there is for what is beyond."""
     latest = (1 << 63) - 1
-    return latest if math.isinf(seconds) else min(latest, time.monotonic_ns() + int(seconds * 1e9))
+    return latest if math.isinf(seconds) else min(latest, now + int(seconds * 1e9))
 
 
 _current: ContextVar[Deadline | None] = ContextVar("latebind.deadline", default=None)

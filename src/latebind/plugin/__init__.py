@@ -20,6 +20,7 @@ from latebind.plugin.reload import ReloadReport
 from latebind.plugin.signing import Signature, is_signed, read_signature, sign_plugin, verify_plugin
 from latebind.plugin.statistics import MethodStatistics
 from latebind.plugin.timelimit import TimeLimits
+from latebind.plugin.workers import Workers, WorkerStatistics
 
 __all__ = [
     "BackOff",
@@ -44,6 +45,8 @@ __all__ = [
     "Step",
     "Subscription",
     "TimeLimits",
+    "WorkerStatistics",
+    "Workers",
     "install",
     "is_signed",
     "manifest_schema",

@@ -215,7 +215,7 @@ class WatchFailed(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallTimedOut(Event):
-    """A call did not answer within so many seconds: its manifest's `limits.call_time`, or what an awaiting caller gave it.
+    """A call did not answer within so many seconds: its manifest's `limits.call_time`, or what its caller gave it.
 
     It may be running still; nothing can end native code within the process.
     """

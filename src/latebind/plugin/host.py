@@ -36,6 +36,7 @@ from latebind.plugin.slot import Slot
 from latebind.plugin.store import Store
 from latebind.plugin.succession import check_circle, check_succession
 from latebind.plugin.timelimit import TimeLimits, Watchdog
+from latebind.plugin.workers import Workers
 from latebind.sandbox import AuditLog, Policy
 
 if TYPE_CHECKING:
@@ -86,6 +87,7 @@ class Host:
     wrong version is refused when it is loaded and not when it is got. `audit` is the audit log; `store` a folder for
     copies of plugins, private and temporary unless given. `limits` says how long the parts of a plugin's life may take,
     `back_off` when a plugin that fails again and again is left alone. `events` tells all that happens: `subscribe(f)`.
+    `workers` are the threads for `proxy.aio`.
     """
 
     def __init__(
@@ -98,6 +100,7 @@ class Host:
         store: str | os.PathLike[str] | None = None,
         limits: TimeLimits | None = None,
         back_off: BackOff | None = None,
+        workers: Workers | None = None,
     ) -> None:
         self.policy = policy or Policy()
         self.audit = audit or AuditLog()
@@ -116,6 +119,7 @@ class Host:
         self._slots: dict[str, Slot] = {}
         self._providers: dict[str, Mapping[str, str]] = {}
         self._lock = threading.RLock()
+        self._workers = workers or Workers()
         self._store = Store(store)
 
     def discover(self, *places: str | os.PathLike[str], installed: bool = False) -> Discovery:
@@ -301,6 +305,7 @@ class Host:
 
     def close(self) -> None:
         """End all watches and unload every plugin, those that others require last. More than once does no harm."""
+        self._workers.close()
         while self._watches:
             self._watches.pop().close()  # not under the lock, which their threads may wait for
         with self._lock:
@@ -377,6 +382,7 @@ class Host:
         self, manifest: Manifest, providers: Mapping[str, str], config: Mapping[str, object] | None, without: str
     ) -> None:
         slot = self._slots.setdefault(manifest.id, Slot(manifest.id))
+        slot.emit, slot.workers = self.events.emit, self._workers
         self._life.may_start(manifest)
         try:
             self._life.move(manifest, State.RESOLVED)

@@ -1,8 +1,8 @@
 """A manifest's `limits.call_time`, for plugins that run inline: told to the call, and held against its answer.
 
-Each call is made under a `Deadline` of that time, so a plugin that asks (`lb_cancelled`, `Deadline.current()`) can end in
-time. Nothing else can end it: an inline plugin that does not ask runs on, its caller waits, and then gets `CallTimeout`
-in place of the answer that came too late. Only an isolation with a boundary can stop such a plugin.
+Each call is made under a `Deadline` of that time, so a plugin that asks (`lb_cancelled`, `Deadline.current()`) can end
+in time. Nothing else can end it: an inline plugin that does not ask runs on, its caller waits, and then gets
+`CallTimeout` in place of the answer that came too late. Only an isolation with a boundary can stop such a plugin.
 """
 
 from __future__ import annotations
@@ -57,4 +57,6 @@ def within_limit(slot: Slot, generation: Generation, operation: str, call: Calla
 def tell(slot: Slot, generation: Generation, operation: str, seconds: float) -> None:
     """Emit that a call took too long."""
     number, version = generation.number, str(generation.manifest.version)
-    slot.emit(CallTimedOut(plugin=slot.plugin, version=version, generation=number, operation=operation, seconds=seconds))
+    slot.emit(
+        CallTimedOut(plugin=slot.plugin, version=version, generation=number, operation=operation, seconds=seconds)
+    )
