@@ -42,6 +42,7 @@ PUBLIC = [
     "NotProvided",
     "NotTrusted",
     "Overloaded",
+    "PluginCrashed",
     "PluginError",
     "PluginSuspended",
     "PluginTimeout",

@@ -293,6 +293,21 @@ class CallCancelled(LatebindError):
         return f"plugin {self.plugin}: {self.operation} was cancelled"
 
 
+class PluginCrashed(LatebindError):
+    """A process in which a plugin was called ended in the middle of it. `how` is what is known of its end.
+
+    A plugin that says itself what is wrong raises `PluginError`.
+    """
+
+    def __init__(self, plugin: str, operation: str, how: str) -> None:
+        self.plugin = plugin
+        self.operation = operation
+        self.how = how
+
+    def __str__(self) -> str:
+        return f"plugin {self.plugin}: its process ended during {self.operation}: {self.how}"
+
+
 class Overloaded(LatebindError):
     """A call was refused because as many as the host lets wait for the plugin are waiting already.
 

@@ -225,6 +225,14 @@ class CallTimedOut(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Crashed(Event):
+    """A process in which the plugin was called ended in the middle of it; `how` is a sentence."""
+
+    operation: str
+    how: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CallRefused(Event):
     """A call was refused because so many are waiting for the plugin already."""
 

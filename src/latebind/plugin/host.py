@@ -41,15 +41,18 @@ from latebind.sandbox import AuditLog, Policy
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from concurrent.futures import Executor
     from types import TracebackType
 
     from latebind.plugin.generation import Generation
+    from latebind.plugin.mapped import Blueprint
     from latebind.plugin.resolve import Resolution
     from latebind.plugin.statistics import MethodStatistics
     from latebind.plugin.watch import SignalReload, Watch
 
 T = TypeVar("T")
+R = TypeVar("R")
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +179,46 @@ class Host:
             slot = self._provider(wanted, plugin)
             self._learn(wanted)
             return cast("T", make_proxy(slot, wanted))
+
+    def map(
+        self,
+        method: Callable[..., R],
+        *items: Iterable[Any],
+        executor: Executor | None = None,
+        plugin: str | None = None,
+        chunksize: int = 1,
+        timeout: float | None = None,
+        return_exceptions: bool = False,
+    ) -> Iterator[R]:
+        """The answers of `Contract.method` for each of `items`, in their order, from many threads or processes.
+
+        With several iterables each call gets one argument of each, as with the built-in `map`. `executor` is any of
+        `concurrent.futures`, or of a cluster: a plugin in another process is opened there by its manifest's path;
+        without one there are threads of this process, one if the plugin's concurrency is serial. `chunksize` items go
+        at a time. `timeout` is for each call (`Deadline`). The first failure is raised in its place, and nothing new
+        begins; with `return_exceptions` it is an answer. Raises `PluginCrashed` if a process ended, `Unsupported` for a
+        method that answers a handle or an iterator.
+        """
+        from latebind.plugin.mapped import mapped
+
+        return mapped(self, method, items, executor, plugin, chunksize, timeout, return_exceptions=return_exceptions)
+
+    def blueprint(self, plugin: str) -> Blueprint:
+        """What another process needs to open a loaded plugin with all that it requires."""
+        from latebind.plugin.mapped import Blueprint
+
+        with self._lock:
+            self._loaded(plugin, "describe")
+            needed, pending = {plugin}, [plugin]
+            while pending:
+                user = pending.pop()
+                more = {p for p in self._slots if self._generation(p) and user in self._users(p)} - needed
+                needed |= more
+                pending += more
+            loaded = [g for p in self._slots if p in needed and (g := self._generation(p)) is not None]
+            plugins = tuple((g.manifest.path, g.manifest.id, str(g.manifest.version), dict(g.config)) for g in loaded)
+            services = tuple((s.contract, s.implementation) for s in self._services.values())
+            return Blueprint(self.policy, plugins, tuple(self._contracts), services)
 
     def reload(
         self, plugin: str, *, timeout: float = DRAIN_TIMEOUT, probation: bool = False, must_unload: bool = False

@@ -76,7 +76,7 @@ class Manifest:
     limits: Limits = field(default_factory=Limits)
     state_schema: int | None = None
     parallel: bool = False
-    config: Mapping[str, Any] | None = None
+    config: Mapping[str, Any] | None = field(default=None, hash=False)  # a mapping has no hash
 
     @property
     def folder(self) -> str:
