@@ -13,6 +13,8 @@ from latebind.plugin.manifest import (
     parse_manifest,
     read_manifest,
 )
+from latebind.plugin.metrics import quantile, snapshot
+from latebind.plugin.monitor import Monitor
 from latebind.plugin.package import install, pack_plugin, remove
 from latebind.plugin.pykind import PluginContext
 from latebind.plugin.registry import Discovery, Registry, Rejected
@@ -32,6 +34,7 @@ __all__ = [
     "Limits",
     "Manifest",
     "MethodStatistics",
+    "Monitor",
     "PluginContext",
     "PluginStatus",
     "Provided",
@@ -52,10 +55,12 @@ __all__ = [
     "manifest_schema",
     "pack_plugin",
     "parse_manifest",
+    "quantile",
     "read_index",
     "read_manifest",
     "read_signature",
     "remove",
     "sign_plugin",
+    "snapshot",
     "verify_plugin",
 ]

@@ -122,7 +122,7 @@ class Host:
         self._slots: dict[str, Slot] = {}
         self._providers: dict[str, Mapping[str, str]] = {}
         self._lock = threading.RLock()
-        self._workers = workers or Workers()
+        self.workers = workers or Workers()
         self._store = Store(store)
 
     def discover(self, *places: str | os.PathLike[str], installed: bool = False) -> Discovery:
@@ -348,7 +348,7 @@ class Host:
 
     def close(self) -> None:
         """End all watches and unload every plugin, those that others require last. More than once does no harm."""
-        self._workers.close()
+        self.workers.close()
         while self._watches:
             self._watches.pop().close()  # not under the lock, which their threads may wait for
         with self._lock:
@@ -425,7 +425,7 @@ class Host:
         self, manifest: Manifest, providers: Mapping[str, str], config: Mapping[str, object] | None, without: str
     ) -> None:
         slot = self._slots.setdefault(manifest.id, Slot(manifest.id))
-        slot.emit, slot.workers = self.events.emit, self._workers
+        slot.emit, slot.workers = self.events.emit, self.workers
         self._life.may_start(manifest)
         try:
             self._life.move(manifest, State.RESOLVED)
