@@ -99,7 +99,7 @@ def document(seconds: float, *methods: dict[str, Any]) -> dict[str, Any]:
         "schema": 1, "pid": 7, "monotonic_ns": int(seconds * 1e9), "audit": {"lost": 3},
         "workers": {"threads": 4, "running": 2, "waiting": 5, "abandoned": 1},
         "plugins": [{**plugin, "methods": list(methods)}, {**failed, "methods": []}],
-        "events": [{"time": "2026-11-28T01:02:03.456+00:00", "event": "LoadFailed", "plugin": "acme.two", "text": "no"}],
+        "events": [{"time": "2026-11-28T01:02:03.456+00:00", "event": "Failed", "plugin": "acme.two", "text": "no"}],
     }  # fmt: skip
 
 
@@ -118,7 +118,7 @@ def test_the_report_has_rates_since_the_last_look() -> None:
         "acme.two  2.0.0    discovered  lb_init: no",
         "",
         "TIME          PLUGIN    EVENT",
-        "01:02:03.456  acme.two  LoadFailed  no",
+        "01:02:03.456  acme.two  Failed  no",
     ]
 
 
