@@ -58,7 +58,7 @@ async def until(condition: Callable[[], bool]) -> None:
 
 
 def workers_of(proxy: Any) -> Workers:
-    found = proxy.__latebind_slot__.workers
+    found = proxy.__latebind_slot__.home.workers
     assert isinstance(found, Workers)
     return found
 

@@ -21,6 +21,7 @@ from latebind.plugin.registry import Discovery, Registry, Rejected
 from latebind.plugin.reload import ReloadReport
 from latebind.plugin.signing import Signature, is_signed, read_signature, sign_plugin, verify_plugin
 from latebind.plugin.statistics import MethodStatistics
+from latebind.plugin.telemetry import Instrumentation, instrument
 from latebind.plugin.timelimit import TimeLimits
 from latebind.plugin.workers import Workers, WorkerStatistics
 
@@ -31,6 +32,7 @@ __all__ = [
     "Events",
     "Host",
     "Index",
+    "Instrumentation",
     "Limits",
     "Manifest",
     "MethodStatistics",
@@ -51,6 +53,7 @@ __all__ = [
     "WorkerStatistics",
     "Workers",
     "install",
+    "instrument",
     "is_signed",
     "manifest_schema",
     "pack_plugin",

@@ -38,7 +38,7 @@ class _Caller:
         self.slot, self.timeout = slot, timeout
 
     async def call(self, operation: str, function: Callable[[], Any]) -> Any:
-        workers = self.slot.workers
+        workers = self.slot.home.workers
         if workers is None:
             raise LifecycleError(self.slot.plugin, f"await {operation}", "it belongs to no host")
         return await workers.run(self.slot, operation, Deadline(self.timeout), function)

@@ -32,7 +32,7 @@ from latebind.plugin.registry import Discovery, Registry, Rejected
 from latebind.plugin.reload import DRAIN_TIMEOUT, Journal, ReloadReport, exchange
 from latebind.plugin.resolve import Known, left_out, resolve
 from latebind.plugin.services import Service, host_services
-from latebind.plugin.slot import Slot
+from latebind.plugin.slot import Home, Slot
 from latebind.plugin.store import Store
 from latebind.plugin.succession import check_circle, check_succession
 from latebind.plugin.timelimit import TimeLimits, Watchdog
@@ -123,6 +123,7 @@ class Host:
         self._providers: dict[str, Mapping[str, str]] = {}
         self._lock = threading.RLock()
         self.workers = workers or Workers()
+        self.home = Home(self.events.emit, self.workers)
         self._store = Store(store)
 
     def discover(self, *places: str | os.PathLike[str], installed: bool = False) -> Discovery:
@@ -425,7 +426,7 @@ class Host:
         self, manifest: Manifest, providers: Mapping[str, str], config: Mapping[str, object] | None, without: str
     ) -> None:
         slot = self._slots.setdefault(manifest.id, Slot(manifest.id))
-        slot.emit, slot.workers = self.events.emit, self.workers
+        slot.home = self.home
         self._life.may_start(manifest)
         try:
             self._life.move(manifest, State.RESOLVED)

@@ -57,6 +57,6 @@ def within_limit(slot: Slot, generation: Generation, operation: str, call: Calla
 def tell(slot: Slot, generation: Generation, operation: str, seconds: float) -> None:
     """Emit that a call took too long."""
     number, version = generation.number, str(generation.manifest.version)
-    slot.emit(
+    slot.home.emit(
         CallTimedOut(plugin=slot.plugin, version=version, generation=number, operation=operation, seconds=seconds)
     )

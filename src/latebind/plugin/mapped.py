@@ -178,7 +178,7 @@ def _answers(
         if executor is None:
             generation = slot.generation
             parallel = generation is not None and generation.manifest.parallel
-            threads = slot.workers.threads if slot.workers is not None and parallel else 1
+            threads = slot.home.workers.threads if slot.home.workers is not None and parallel else 1
             executor = ends.enter_context(ThreadPoolExecutor(threads, "latebind-map"))
         running: deque[Future[list[Outcome]]] = deque()
         ends.callback(_stop, running, deadline)
@@ -191,7 +191,7 @@ def _answers(
             while running:
                 yield from _settled(running, return_exceptions=return_exceptions)
         except BrokenExecutor as e:
-            slot.emit(Crashed(plugin=slot.plugin, operation=operation, how=str(e)))
+            slot.home.emit(Crashed(plugin=slot.plugin, operation=operation, how=str(e)))
             raise PluginCrashed(slot.plugin, operation, str(e)) from e
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Self
 from latebind.contracts.model import CLOSE
 from latebind.contracts.native import Ended
 from latebind.errors import LatebindError, LifecycleError
-from latebind.plugin.limits import limited, within_limit
+from latebind.plugin.limits import within_limit
 from latebind.plugin.proxy import entry
 
 if TYPE_CHECKING:
@@ -142,11 +142,11 @@ def _entry(tie: _Tie, contract: Contract, method: Method) -> _core.Entry:
     name = f"{contract.id}.{method.name}"
     operation = f"call {name}"
     bound = tie.opened.bind(method, _Borrowed(tie.slot, tie.generation, tie.opened))
-    limited_ = limited(tie.slot, tie.generation, name, bound)
+    watched = tie.slot.watched(tie.generation, name, bound)
 
     def invoke(arguments: Sequence[object]) -> object:
         tie.require(operation)
-        return limited_(arguments)
+        return watched(arguments)
 
     def bind() -> tuple[Generation, Invoke]:
         tie.require(operation)

@@ -7,6 +7,7 @@ moment, and leaves: that is all of late binding on the caller's side, and the co
 from __future__ import annotations
 
 import weakref
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from latebind import _core
@@ -27,6 +28,18 @@ if TYPE_CHECKING:
     from latebind.plugin.workers import Workers
 
 
+@dataclass(slots=True)
+class Home:
+    """What a host has for the calls of all its plugins."""
+
+    emit: Callable[[Event], object] = lambda _: None
+    """Is told what happens to calls."""
+    workers: Workers | None = None
+    """The threads for calls that are awaited."""
+    around: Callable[[Generation, str, Invoke], Invoke] | None = None
+    """What each method is wrapped in when it is bound, with the method's full name (telemetry.py)."""
+
+
 class Slot:
     """Where a plugin of one id stands."""
 
@@ -35,10 +48,7 @@ class Slot:
         self.gate = Gate(plugin)
         self.numbers = 0
         """How many generations there were: the number of the last one."""
-        self.emit: Callable[[Event], object] = lambda _: None
-        """Is told what happens to calls."""
-        self.workers: Workers | None = None
-        """The host's threads for calls that are awaited."""
+        self.home = Home()
         self._meters: dict[tuple[str, str], _core.Meter] = {}
         self._links: weakref.WeakKeyDictionary[_core.Link, tuple[Contract, Method]] = weakref.WeakKeyDictionary()
 
@@ -101,7 +111,13 @@ class Slot:
         if generation is None:
             raise LifecycleError(self.plugin, f"call {contract.id}.{method.name}", "it is not loaded")
         operation = f"{contract.id}.{method.name}"
-        return generation, limited(self, generation, operation, generation.bind(contract, method, proxy))
+        return generation, self.watched(generation, operation, generation.bind(contract, method, proxy))
+
+    def watched(self, generation: Generation, operation: str, invoke: Invoke) -> Invoke:
+        """A method within its time limit, and in what the host wraps calls in; without either it is what it was."""
+        limited_ = limited(self, generation, operation, invoke)
+        around = self.home.around
+        return limited_ if around is None else around(generation, operation, limited_)
 
 
 def opens(method: Method) -> bool:

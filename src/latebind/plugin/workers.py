@@ -156,7 +156,7 @@ class Workers:
                 lane.waiting.remove(call)
         if full:
             waiting = len(lane.waiting)
-            slot.emit(CallRefused(plugin=slot.plugin, operation=call.operation, waiting=waiting))
+            slot.home.emit(CallRefused(plugin=slot.plugin, operation=call.operation, waiting=waiting))
             raise Overloaded(slot.plugin, waiting)
         return lane
 
@@ -205,7 +205,7 @@ class Workers:
         call.future.set_exception(error)
         self._give_up(lane, call)
         seconds = getattr(error, "seconds", 0.0)
-        lane.slot.emit(CallTimedOut(plugin=lane.slot.plugin, operation=call.operation, seconds=seconds))
+        lane.slot.home.emit(CallTimedOut(plugin=lane.slot.plugin, operation=call.operation, seconds=seconds))
 
     def _give_up(self, lane: _Lane, call: _Call) -> None:
         """Nobody waits for it: take it out of the lane, or count it while it runs."""
