@@ -19,10 +19,11 @@ from latebind.errors import (
     NotFound,
     Tried,
 )
+from latebind.plugin.audit import writer
 from latebind.plugin.breaker import BackOff
 from latebind.plugin.check import Surroundings
 from latebind.plugin.degrade import cannot_do_without
-from latebind.plugin.events import Events, State, Step
+from latebind.plugin.events import Events, ManifestRejected, State, Step, detached
 from latebind.plugin.fingerprint import fingerprint
 from latebind.plugin.generate import check_same, checked_config, generate, stage
 from latebind.plugin.lifecycle import Lifecycle
@@ -109,7 +110,8 @@ class Host:
         self.audit = audit or AuditLog()
         self.events = Events()
         self.subscribe = self.events.subscribe
-        self._life = Lifecycle(self.events, self.audit, back_off or BackOff())
+        self.subscribe(writer(self.audit))
+        self._life = Lifecycle(self.events, back_off or BackOff())
         self._watches: list[Watch | SignalReload] = []
         self._limits = limits or TimeLimits()
         self._watchdog = Watchdog(self._limits)
@@ -546,7 +548,7 @@ class Host:
         try:
             self._registry.add(manifest)
         except ManifestError as e:
-            self.audit.record("rejected", manifest.id, path=manifest.path, error=str(e))
+            self.events.emit(ManifestRejected(plugin=manifest.id, path=manifest.path, error=detached(e)))
 
     def _in_order(self) -> list[str]:
         """The loaded plugins, each after those that it requires."""

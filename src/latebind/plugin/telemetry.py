@@ -2,9 +2,9 @@
 
     instrument(host)
 
-Without an SDK the API does nothing, at the cost of little. What the core counts anyway (metrics.py) is read when the
-SDK collects, which costs the calls nothing; spans and the histogram of durations take some microseconds of each call, so
-`calls=False` leaves them out.
+Without an SDK the API does nothing, at the cost of little. What the core counts anyway (statistics.py) is read when the
+SDK collects, which costs the calls nothing; spans and the histogram of durations take some microseconds of each call,
+so `calls=False` leaves them out.
 
 Names follow the semantic conventions: dots, singular, seconds as `s`. Attributes begin with `latebind.`.
 """
@@ -14,7 +14,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any, Self
 
-from latebind import __version__
+from latebind._core import version
 from latebind.errors import Unsupported
 from latebind.plugin.events import (
     Event,
@@ -57,8 +57,8 @@ def instrument(
     except ImportError as e:
         do = "pip install 'latebind[telemetry]'"
         raise Unsupported("OpenTelemetry", "the package opentelemetry-api is not there", do) from e
-    tracer = trace.get_tracer("latebind", __version__, tracer_provider)
-    meter = metrics.get_meter("latebind", __version__, meter_provider)
+    tracer = trace.get_tracer("latebind", version, tracer_provider)
+    meter = metrics.get_meter("latebind", version, meter_provider)
     return Instrumentation(host, tracer, meter, calls=calls)
 
 
