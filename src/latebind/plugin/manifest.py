@@ -51,7 +51,8 @@ class Required:
 class Limits:
     """What the plugin may use up: bytes, seconds, processors. None where unlimited.
 
-    They are enforced by isolations with a boundary. An inline plugin shares the host's memory and threads.
+    They are enforced by isolations with a boundary. An inline plugin shares the host's memory and threads: `call_time`
+    is told to its calls, and an answer that comes later is none (limits.py); nothing ends a call that does not end.
     """
 
     memory: int | None = None
