@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import random
 import threading
 import time
 from typing import TYPE_CHECKING, Any
@@ -320,3 +322,69 @@ def test_the_answer_of_a_call_goes_with_its_caller(get: Callable[..., Any]) -> N
     asyncio.run(main())
     plugin.left()
     assert plugin.running() == 0
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_whenever_calls_are_cancelled_no_thread_and_no_handle_is_lost(get: Callable[..., Any], seed: int) -> None:
+    dice = random.Random(seed)
+
+    async def one() -> None:
+        what = dice.randrange(4)
+        if what == 0:
+            await plugin.aio(timeout=dice.random() / 500).wait(dice.randrange(3))
+        elif what == 1:
+            async with plugin.aio.open("x") as session:
+                await session.ask("y")
+        elif what == 2:
+            async with plugin.aio.numbers(dice.randrange(8)) as numbers:
+                async for _ in numbers:
+                    pass
+        else:
+            await plugin.aio.wait(dice.randrange(2))
+
+    async def main() -> None:
+        tasks = []
+        for _ in range(150):
+            tasks.append(asyncio.create_task(one()))
+            if dice.random() < 0.4:
+                await asyncio.sleep(dice.random() / 1000)
+            if dice.random() < 0.3:
+                dice.choice(tasks).cancel()
+        outcomes = await asyncio.gather(*tasks, return_exceptions=True)
+        assert all(isinstance(o, CallTimeout | asyncio.CancelledError | None) for o in outcomes), outcomes
+        await until(lambda: workers_of(plugin).statistics().running == 0)
+        found = workers_of(plugin).statistics()
+        assert (found.waiting, found.abandoned) == (0, 0)
+
+    plugin = get(Workers(3), concurrency="parallel")
+    asyncio.run(main())
+    gc.collect()
+    plugin.left()  # what was dropped is closed at the next call
+    assert plugin.running() == 0
+
+
+def test_awaited_calls_are_answered_once_each_across_reloads(hosts: Callable[..., Host], plugins: PluginFolder) -> None:
+    async def main() -> None:
+        going = True
+
+        async def calling() -> int:
+            count = 0
+            while going:
+                assert await plugin.aio.sleep(0) >= 0
+                count += 1
+            return count
+
+        tasks = [asyncio.create_task(calling()) for _ in range(4)]
+        for _ in range(5):
+            await asyncio.to_thread(host.reload, "test.slow")
+        going = False
+        counts = await asyncio.gather(*tasks)
+        [sleep] = [m for m in host.plugins()[0].methods if m.method == "sleep"]
+        assert (sleep.calls, sleep.errors) == (sum(counts), 0)
+
+    plugins.add("test.slow", slow.SOURCE, contracts=(Slow,), **slow.MANIFEST, concurrency="parallel")
+    host = hosts()
+    host.discover(plugins.root)
+    host.load("test.slow")
+    plugin: Any = host.get(Slow)
+    asyncio.run(main())

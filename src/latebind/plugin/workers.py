@@ -211,8 +211,10 @@ class Workers:
         """Nobody waits for it: take it out of the lane, or count it while it runs."""
         with self._lock:
             if call.started:
-                call.abandoned = not call.ended
-                self._abandoned += call.abandoned
+                # Once, also where the time was over and the task cancelled in the same turn of the loop.
+                if not call.ended and not call.abandoned:
+                    call.abandoned = True
+                    self._abandoned += 1
             elif call in lane.waiting:
                 lane.waiting.remove(call)
 
