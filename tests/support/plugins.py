@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import yaml
 
 from latebind.contracts import contract
-from latebind.testing import compile_plugin
+from latebind.testing import compile_plugin, write_headers
 from support import needs
 
 
@@ -186,6 +186,7 @@ class PluginFolder:
             draft.write_bytes(_BUILT[key])
             draft.chmod(0o755)
             draft.replace(folder / "plugin.so")
+            write_headers(str(folder), [Counter, Logger, Words, *contracts])
             return
         compile_plugin(text, folder / "plugin.so", [Counter, Logger, Words, *contracts], flags=("-Werror", *flags))
         _BUILT[key] = (folder / "plugin.so").read_bytes()

@@ -80,7 +80,10 @@ class Slot:
 
     def _point(self, made: _core.Link, contract: Contract, method: Method) -> None:
         generation = self.generation
-        way = generation.direct(contract, method) if generation is not None else None
+        way = None
+        # Its time limit and its spans are Python's business, and the fallback knows of both.
+        if generation is not None and generation.manifest.limits.call_time is None and self.home.around is None:
+            way = generation.direct(contract, method)
         made.point(generation, *(way or (None, 0)))
 
     def _owner(self) -> Owner:
