@@ -9,7 +9,8 @@ core-asan: setup ## run the core's tests with the sanitizers
 	@PATH="$(CURDIR)/$(BIN):$$PATH" meson compile -C build/asan >/dev/null
 	@rm -rf build/asan/site && mkdir -p build/asan/site && cp -r src/latebind build/asan/site/
 	@cp build/asan/_core.abi3.so build/asan/site/latebind/
-	@LD_PRELOAD="$(SANITIZERS)" ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1 UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1 \
+	@LD_PRELOAD="$(SANITIZERS)" ASAN_OPTIONS=detect_leaks=0:handle_sigbus=0:allocator_may_return_null=1 \
+	    UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1 \
 	    PYTHONPATH=build/asan/site $(BIN)/python -m pytest -p no:cacheprovider -m "not slow" tests/core tests/ffi \
 	    tests/contracts/test_context.py tests/contracts/test_calls.py tests/contracts/test_services.py \
 	    tests/contracts/test_bad_results.py tests/plugin/test_gate.py tests/plugin/test_statistics.py \

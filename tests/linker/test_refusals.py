@@ -67,7 +67,7 @@ def test_an_alignment_that_is_no_power_of_two(cc: Compiler) -> None:
     """Which the gABI wants (chapter 5, "Program header"), and glibc does not look at."""
 
     def change(data: bytearray, header: int) -> None:
-        struct.pack_into("<Q", data, header + 48, 0x1800)
+        struct.pack_into("<Q", data, header + 48, 0x18000)
 
     assert isinstance(refused_by_us(changed(cc.shared(SOURCE), change)), lb.MalformedElf)
 

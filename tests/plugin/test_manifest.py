@@ -35,6 +35,7 @@ FULL = {
     "limits": {"memory": "256MiB", "call_time": "2s", "cpu": 1},
     "state": {"schema": 3},
     "concurrency": "parallel",
+    "priority": -3,
     "config": {"type": "object", "properties": {"language": {"type": "string", "default": "en"}}},
 }
 SMALLEST = {"id": "a.b", "version": "1.0.0", "entry": "x.so"}
@@ -85,7 +86,7 @@ def test_every_field_is_read() -> None:
     assert [r.optional for r in found.requires] == [False, True]
     assert [str(c) for c in found.capabilities] == FULL["capabilities"]
     assert found.limits == Limits(256 << 20, 2.0, 1)
-    assert (found.state_schema, found.parallel) == (3, True)
+    assert (found.state_schema, found.parallel, found.priority) == (3, True, -3)
     assert found.entry_path == "/p/libacme_tokenizer.so"
 
 

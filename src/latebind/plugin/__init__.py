@@ -1,9 +1,11 @@
 """Plugins: manifests, registry, dependency resolution, services, life cycle, hot reload. The `Host` is all of it."""
 
+from latebind.plugin.activation import Activated, Activation
 from latebind.plugin.breaker import BackOff
 from latebind.plugin.events import Event, Events, State, Step, Subscription
 from latebind.plugin.host import Host, PluginStatus
 from latebind.plugin.index import Index, Published, read_index
+from latebind.plugin.kinds import Kind, Making, Staged
 from latebind.plugin.manifest import (
     Limits,
     Manifest,
@@ -15,10 +17,12 @@ from latebind.plugin.manifest import (
 )
 from latebind.plugin.metrics import quantile, snapshot
 from latebind.plugin.monitor import Monitor
+from latebind.plugin.offers import Scope, ScopedService, per_call, per_plugin
 from latebind.plugin.package import install, pack_plugin, remove
 from latebind.plugin.pykind import PluginContext
 from latebind.plugin.registry import Discovery, Registry, Rejected
 from latebind.plugin.reload import ReloadReport
+from latebind.plugin.resolve import Resolution
 from latebind.plugin.signing import Signature, is_signed, read_signature, sign_plugin, verify_plugin
 from latebind.plugin.statistics import MethodStatistics
 from latebind.plugin.telemetry import Instrumentation, instrument
@@ -26,6 +30,8 @@ from latebind.plugin.timelimit import TimeLimits
 from latebind.plugin.workers import Workers, WorkerStatistics
 
 __all__ = [
+    "Activated",
+    "Activation",
     "BackOff",
     "Discovery",
     "Event",
@@ -33,7 +39,9 @@ __all__ = [
     "Host",
     "Index",
     "Instrumentation",
+    "Kind",
     "Limits",
+    "Making",
     "Manifest",
     "MethodStatistics",
     "Monitor",
@@ -45,7 +53,11 @@ __all__ = [
     "Rejected",
     "ReloadReport",
     "Required",
+    "Resolution",
+    "Scope",
+    "ScopedService",
     "Signature",
+    "Staged",
     "State",
     "Step",
     "Subscription",
@@ -58,6 +70,8 @@ __all__ = [
     "manifest_schema",
     "pack_plugin",
     "parse_manifest",
+    "per_call",
+    "per_plugin",
     "quantile",
     "read_index",
     "read_manifest",

@@ -102,6 +102,13 @@ def _parse_toml(text: str, name: str) -> object:
 def _parse_yaml(text: str, name: str) -> object:
     import yaml
 
+    if yaml.__with_libyaml__:
+        from latebind.plugin.plain_yaml import Unusual, read_plain
+
+        try:
+            return read_plain(text, DEEPEST)
+        except Unusual:
+            pass  # the loader below reads it, or says what is wrong
     try:
         return yaml.load(text, Loader=_yaml_loader())  # noqa: S506 - a SafeLoader with fewer features
     except yaml.MarkedYAMLError as e:

@@ -1,43 +1,26 @@
-"""One generation of a plugin, made: its files copied to the store, checked, loaded and started. Native or Python."""
+"""One generation of a plugin, made: its files copied to the store, checked, loaded and started, by its kind."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from latebind.errors import ContractError, LifecycleError, ManifestError
-from latebind.plugin.check import Surroundings, check_native
-from latebind.plugin.native import load_native
-from latebind.plugin.pykind import check_claim, load_python
+from latebind.errors import LifecycleError, ManifestError
+from latebind.plugin.kinds import Kind, Making, Staged, kind_of
 from latebind.plugin.schema import problems, with_defaults
-from latebind.plugin.signing import check_signature
-from latebind.sandbox import check_declared, require_inline
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
+    from latebind.plugin.check import Surroundings
     from latebind.plugin.generation import Generation
     from latebind.plugin.manifest import Manifest
-    from latebind.plugin.store import Store, Stored
-    from latebind.sandbox import Policy, TrustedKey
+    from latebind.plugin.store import Store
+    from latebind.sandbox import Policy
 
 
-@dataclass(frozen=True, slots=True)
-class Staged:
-    """A plugin's copy in the store, and who signed it, if anybody whom the policy trusts did."""
-
-    stored: Stored
-    signer: TrustedKey | None
-
-
-def stage(manifest: Manifest, policy: Policy, store: Store) -> Staged:
-    """Copy a plugin's files to the store, and look at their signature there."""
-    require_inline(manifest.id, policy)
-    if manifest.is_python:
-        stored = store.put_tree(manifest.folder)
-        return Staged(stored, check_signature(manifest, policy, copy=stored.path))
-    stored = store.put_plugin(manifest.folder, manifest.entry)
-    return Staged(stored, check_signature(manifest, policy, copied=stored.files))
+def stage(manifest: Manifest, policy: Policy, store: Store, kinds: Sequence[Kind] = ()) -> Staged:
+    """Copy a plugin's files to the store, and look at their signature there. Raises `Unsupported`, `NotTrusted`."""
+    return kind_of(manifest, kinds).stage(manifest, policy, store)
 
 
 def generate(
@@ -47,22 +30,14 @@ def generate(
     config: Mapping[str, object],
     number: int,
     loaded: Callable[[], object] = lambda: None,
+    kinds: Sequence[Kind] = (),
 ) -> Generation:
     """Check and load what `stage` copied, and start it; whole or not at all.
 
     `loaded` is called when the code is there, before it is started.
     """
-    filled = checked_config(manifest, config)
-    if not manifest.is_python:
-        checked = check_native(manifest, staged.stored, around)
-        return load_native(checked, around.services, filled, number, loaded)
-    check_declared(manifest.id, manifest.capabilities, around.policy)
-    for contract in around.contracts:
-        check_claim(manifest, contract)
-    if around.policy.require_sha256 and staged.signer is None:  # a signature holds the sha256 of every file
-        what = "the policy requires a sha256, which a Python plugin can only have in a trusted signature"
-        raise ContractError(manifest.id, what)
-    return load_python(manifest, staged.stored, around.services, around.contracts, filled, number, loaded)
+    making = Making(manifest, staged, around, checked_config(manifest, config), number, loaded)
+    return kind_of(manifest, kinds).make(making)
 
 
 def check_same(manifest: Manifest, staged: Staged, whole: str | None) -> None:

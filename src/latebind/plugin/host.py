@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import threading
 from contextlib import ExitStack
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from latebind.contracts import Contract, Range, contract_of
 from latebind.errors import (
@@ -19,21 +19,25 @@ from latebind.errors import (
     NotFound,
     Tried,
 )
+from latebind.plugin.activation import Activation, Plan
 from latebind.plugin.audit import writer
 from latebind.plugin.breaker import BackOff
 from latebind.plugin.check import Surroundings
+from latebind.plugin.choosing import Choosing
 from latebind.plugin.degrade import cannot_do_without
 from latebind.plugin.events import Events, ManifestRejected, State, Step, detached
 from latebind.plugin.fingerprint import fingerprint
 from latebind.plugin.generate import check_same, checked_config, generate, stage
+from latebind.plugin.kinds import check_built_in
 from latebind.plugin.lifecycle import Lifecycle
 from latebind.plugin.manifest import Manifest, read_manifest
+from latebind.plugin.offers import HostServices
 from latebind.plugin.proxy import make_proxy
 from latebind.plugin.registry import Discovery, Registry, Rejected
 from latebind.plugin.reload import DRAIN_TIMEOUT, Journal, ReloadReport, exchange
 from latebind.plugin.resolve import Known, left_out, resolve
-from latebind.plugin.services import Service, host_services
-from latebind.plugin.slot import Home, Slot
+from latebind.plugin.services import Service
+from latebind.plugin.slot import Home
 from latebind.plugin.store import Store
 from latebind.plugin.succession import check_circle, check_succession
 from latebind.plugin.timelimit import TimeLimits, Watchdog
@@ -42,17 +46,18 @@ from latebind.sandbox import AuditLog, Policy
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from concurrent.futures import Executor
     from types import TracebackType
 
     from latebind.plugin.generation import Generation
+    from latebind.plugin.kinds import Kind
     from latebind.plugin.mapped import Blueprint
     from latebind.plugin.resolve import Resolution
+    from latebind.plugin.slot import Slot
     from latebind.plugin.statistics import MethodStatistics
     from latebind.plugin.watch import SignalReload, Watch
 
-T = TypeVar("T")
 R = TypeVar("R")
 
 
@@ -83,7 +88,7 @@ class PluginStatus:
         return self.manifest.id
 
 
-class Host:
+class Host(Choosing):
     """Runs plugins. A context manager: leaving the block unloads them all.
 
     `policy` says what plugins may do (nothing, unless it is given); `services` maps contract classes to the objects
@@ -92,6 +97,9 @@ class Host:
     copies of plugins, private and temporary unless given. `limits` says how long the parts of a plugin's life may take,
     `back_off` when a plugin that fails again and again is left alone. `events` tells all that happens: `subscribe(f)`.
     `workers` are the threads for `proxy.aio`.
+    `activation` says when plugins are loaded: when `load` or `activate` is called ("explicit"), at their first use
+    ("lazy"), or when they are discovered ("start"). `priorities`, by plugin id or pattern, stand in for the manifests'.
+    `kinds` are further kinds of plugins (kinds.py), which are asked before the native and the Python one.
     """
 
     def __init__(
@@ -105,6 +113,9 @@ class Host:
         limits: TimeLimits | None = None,
         back_off: BackOff | None = None,
         workers: Workers | None = None,
+        activation: Activation | str = Activation.EXPLICIT,
+        priorities: Mapping[str, int] | None = None,
+        kinds: Sequence[Kind] = (),
     ) -> None:
         self.policy = policy or Policy()
         self.audit = audit or AuditLog()
@@ -115,9 +126,12 @@ class Host:
         self._watches: list[Watch | SignalReload] = []
         self._limits = limits or TimeLimits()
         self._watchdog = Watchdog(self._limits)
-        self._services = host_services(services or {})
+        self._services = HostServices(services or {})
+        self._priorities = dict(priorities or {})
+        self._kinds = tuple(kinds)
+        self._plan = Plan(Activation(activation), self._known)
         self._contracts: list[Contract] = []
-        for contract in [*(contract_of(c) for c in contracts), *(s.contract for s in self._services.values())]:
+        for contract in [*(contract_of(c) for c in contracts), *self._services.contracts]:
             self._learn(contract)
         self._registry = Registry()
         self._rejected: dict[str, Rejected] = {}
@@ -131,16 +145,20 @@ class Host:
     def discover(self, *places: str | os.PathLike[str], installed: bool = False) -> Discovery:
         """Scan folders for manifests, or read one by its path; `installed` adds those of Python's entry points.
 
-        What cannot be read is left out and told; it hides no other plugin.
+        What cannot be read is left out and told; it hides no other plugin. With the activation "start" what is found
+        is loaded, and what cannot be is told in `left_out`.
         """
         with self._lock:
             found = self._registry.discover(*places, installed=installed)
             for manifest in found.found:
                 self._rejected.pop(manifest.path, None)
                 self._life.discovered(manifest)
+                self._plan.discovered(manifest.id)
             for rejected in found.rejected:
                 self._rejected[rejected.path] = rejected
                 self._life.rejected(rejected)
+            if self._plan.activation is Activation.START:
+                return replace(found, left_out=self.activate().left_out)
             return found
 
     def load(self, plugin: str, *, version: str = "*", config: Mapping[str, object] | None = None) -> PluginStatus:
@@ -162,26 +180,16 @@ class Host:
                         plugin, "configure", "it is loaded with another configuration; unload it first"
                     )
                 return self._status(current.manifest)
-            wanted = self._wanted(plugin, Range.parse(version))
+            self._wanted(plugin, Range.parse(version))
+            self._plan.check_not_loading(plugin)
             out: dict[str, Rejected] = {}
             while True:
-                resolution = resolve(wanted, self._known(out))
+                resolution = self._plan.for_plugin(plugin, Range.parse(version), self._known(out))
+                wanted = resolution.order[-1]
                 more = self._load_all(wanted, resolution, config)
                 if not more:
                     return self._status(wanted)
                 out |= more
-
-    def get(self, contract: Callable[..., T], *, plugin: str | None = None) -> T:
-        """A proxy with the contract's methods, answered by a loaded plugin; it stays good across reloads.
-
-        With several plugins that provide the contract, the one with the newest version of it answers, unless `plugin`
-        names one. Raises `NotFound` when none is loaded, `VersionConflict` or `ContractError` when it does not fit.
-        """
-        wanted = contract_of(contract)
-        with self._lock:
-            slot = self._provider(wanted, plugin)
-            self._learn(wanted)
-            return cast("T", make_proxy(slot, wanted))
 
     def map(
         self,
@@ -220,7 +228,7 @@ class Host:
                 pending += more
             loaded = [g for p in self._slots if p in needed and (g := self._generation(p)) is not None]
             plugins = tuple((g.manifest.path, g.manifest.id, str(g.manifest.version), dict(g.config)) for g in loaded)
-            services = tuple((s.contract, s.implementation) for s in self._services.values())
+            services = self._services.given()
             return Blueprint(self.policy, plugins, tuple(self._contracts), services)
 
     def reload(
@@ -325,6 +333,7 @@ class Host:
             if users:
                 raise LifecycleError(plugin, "unload", f"{', '.join(users)} requires it; unload that first")
             with slot.gate.hold("unload", timeout):
+                self._plan.did_stop(plugin)
                 return self._drop(plugin, "unload")
 
     def selftest(self, plugin: str) -> bool:
@@ -355,6 +364,7 @@ class Host:
         while self._watches:
             self._watches.pop().close()  # not under the lock, which their threads may wait for
         with self._lock:
+            self._plan.close()
             for plugin in reversed(self._in_order()):
                 self.unload(plugin)
             self._store.close()
@@ -372,6 +382,7 @@ class Host:
     def _learn(self, contract: Contract) -> None:
         if not any(c == contract for c in self._contracts):
             self._contracts.append(contract)
+            self._plan.changed()
 
     def _generation(self, plugin: str) -> Generation | None:
         slot = self._slots.get(plugin)
@@ -380,9 +391,11 @@ class Host:
     def _known(self, out: Mapping[str, Rejected] | None = None) -> Known:
         """What there is to choose from, without the plugins `out`."""
         loaded = {p: g.manifest for p in self._slots if (g := self._generation(p)) is not None}
-        services = {s.contract.id: s.contract.version for s in self._services.values()}
-        registry = self._registry.without(out) if out else self._registry
-        return Known(registry, loaded, services, (*self._rejected.values(), *(out or {}).values()))
+        contracts = {c.id: c.version for c in self._contracts}
+        failed = {plugin: rejected.error for plugin, rejected in (out or {}).items()}
+        rejected = tuple(self._rejected.values())
+        services = self._services.versions()
+        return Known(self._registry, loaded, services, rejected, contracts, self._priorities, failed)
 
     def _wanted(self, plugin: str, versions: Range) -> Manifest:
         known = self._registry.versions(plugin)
@@ -427,24 +440,27 @@ class Host:
     def _load_one(
         self, manifest: Manifest, providers: Mapping[str, str], config: Mapping[str, object] | None, without: str
     ) -> None:
-        slot = self._slots.setdefault(manifest.id, Slot(manifest.id))
-        slot.home = self.home
-        self._life.may_start(manifest)
-        try:
-            self._life.move(manifest, State.RESOLVED)
-            self._life.tried(manifest)
-            generation = self._generate(manifest, self._services_for(providers), config or {}, slot.numbers + 1)
-        except BaseException as e:
-            self._life.load_failed(manifest, e)
-            raise
+        slot = self._slot(manifest.id)
+        with self._plan.while_loading(manifest):
+            self._life.may_start(manifest)
+            try:
+                self._life.move(manifest, State.RESOLVED)
+                self._life.tried(manifest)
+                services = self._services_for(manifest, providers)
+                generation = self._generate(manifest, services, config or {}, slot.numbers + 1)
+            except BaseException as e:
+                self._services.release(manifest.id)
+                self._life.load_failed(manifest, e)
+                raise
         slot.numbers = generation.number
+        slot.around = self._services.around(manifest)
         slot.generation = generation
         self._providers[manifest.id] = providers
         self._life.started(manifest, generation.number, without)
 
-    def _services_for(self, providers: Mapping[str, str]) -> dict[str, Service]:
+    def _services_for(self, manifest: Manifest, providers: Mapping[str, str]) -> dict[str, Service]:
         """The host's services, and a proxy for each contract that another plugin answers to."""
-        services = dict(self._services)
+        services = self._services.for_plugin(manifest)
         for contract_id, provider in providers.items():
             contract = next((c for c in self._contracts if c.id == contract_id), None)
             if contract is None:
@@ -462,7 +478,7 @@ class Host:
         tried: str | None = None,
     ) -> Generation:
         """Check and load one generation of a plugin, within the limits. `tried` is the copy that was on probation."""
-        staged = stage(manifest, self.policy, self._store)
+        staged = stage(manifest, self.policy, self._store, self._kinds)
         if staged.signer is not None:
             self._life.verified(manifest, staged.signer)
         check_same(manifest, staged, tried)
@@ -472,25 +488,12 @@ class Host:
             if self._generation(manifest.id) is None:
                 self._life.move(manifest, State.LOADED, number)
 
-        made = self._watchdog.start(manifest.id, lambda: generate(manifest, staged, around, config, number, loaded))
+        def start() -> Generation:
+            return generate(manifest, staged, around, config, number, loaded, self._kinds)
+
+        made = self._watchdog.start(manifest.id, start)
         self._store.keep(staged.stored, made)
         return self._life.guard(made)
-
-    def _provider(self, contract: Contract, plugin: str | None) -> Slot:
-        offers = []
-        for slot in self._slots.values():
-            if slot.generation is not None and plugin in {None, slot.plugin}:
-                versions = [p.version for p in slot.generation.manifest.provides if p.contract == contract.id]
-                offers += [(version, slot) for version in versions]
-        if not offers:
-            known = self._registry.providers(contract.id)
-            tried = [Tried(m.path, f"is not loaded; host.load({m.id!r})") for m in known if plugin in {None, m.id}]
-            name = f"a loaded plugin that provides {contract.id}"
-            raise NotFound(name, None, (*tried, *left_out(tuple(self._rejected.values()))))
-        _, slot = max(offers, key=lambda offer: offer[0])
-        assert slot.generation is not None
-        slot.generation.check_contract(contract)
-        return slot
 
     def _successor(self, old: Generation, manifest: Manifest, journal: Journal) -> Mapping[str, str]:
         """Who meets the requirements of the next generation's manifest: only what is loaded already."""
@@ -501,7 +504,7 @@ class Host:
         while True:
             known = self._known(out)
             others = {p: m for p, m in known.loaded.items() if p != manifest.id}
-            found = resolve(manifest, Known(known.registry, others, known.services, known.rejected))
+            found = resolve(manifest, replace(known, loaded=others))
             absent = next((m for m in found.order if m.id != manifest.id), None)
             if absent is None:
                 break
@@ -512,7 +515,7 @@ class Host:
             error = LifecycleError(absent.id, "use it", "it is not loaded")
             out |= {m.id: Rejected(m.path, error) for m in found.order if m.id in gone}
         journal.without = found.skipped
-        check_circle(manifest.id, found.providers[manifest.id].values(), self._providers)
+        check_circle(manifest, found.providers[manifest.id], known.loaded, self._providers)
         return found.providers[manifest.id]
 
     def _preflight(self, old: Generation, journal: Journal, *, must_unload: bool) -> None:
@@ -530,7 +533,8 @@ class Host:
         from latebind.plugin.probation import try_out
 
         journal.at(Step.PROBATION)
-        around = Surroundings(self._contracts, self._services_for(providers), self.policy)
+        check_built_in(manifest, self._kinds)
+        around = Surroundings(self._contracts, self._services_for(manifest, providers), self.policy)
         result = try_out(manifest, around, old.config, self._store.root, self._limits.probation)
         self._life.passed_probation(manifest, old.number, result)
         return result.whole
@@ -538,8 +542,9 @@ class Host:
     def _next(
         self, slot: Slot, old: Generation, manifest: Manifest, providers: Mapping[str, str], tried: str | None
     ) -> Generation:
-        services = self._services_for(providers)
+        services = self._services_for(manifest, providers)
         generation = self._generate(manifest, services, old.config, slot.numbers + 1, tried)
+        slot.around = self._services.around(manifest) or slot.around
         slot.numbers = generation.number
         return generation
 
@@ -578,7 +583,9 @@ class Host:
         if generation is None:
             return ()
         manifest, number, lasting = generation.manifest, generation.number, generation.lasting()
-        problems = tuple(self._watchdog.close(generation, lambda: self._life.stopped(manifest, number)))
+        closed = self._watchdog.close(generation, lambda: self._life.stopped(manifest, number))
+        problems = (*closed, *self._services.release(plugin))
+        self._plan.changed()
         self._life.unloaded(manifest, number, event, lasting, problems)
         return problems
 

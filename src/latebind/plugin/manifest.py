@@ -7,6 +7,7 @@ no schema can say; only a document without any problem becomes a `Manifest`.
 from __future__ import annotations
 
 import copy
+import functools
 import os
 import re
 from dataclasses import dataclass, field
@@ -20,7 +21,7 @@ from latebind.plugin.schema import problems, schema_problems
 from latebind.sandbox import Capability
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
 FILE_NAMES: Final = ("plugin.yaml", "plugin.yml", "plugin.json", "plugin.toml")
 """What a manifest's file is called, in the order in which they are looked for."""
@@ -78,6 +79,7 @@ class Manifest:
     state_schema: int | None = None
     parallel: bool = False
     config: Mapping[str, Any] | None = field(default=None, hash=False)  # a mapping has no hash
+    priority: int = 0
 
     @property
     def folder(self) -> str:
@@ -148,6 +150,12 @@ _SIZE_UNITS: Final = {
 _TIME_UNITS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
+# Each text is parsed to check it and again to keep it, and the same ones stand in many manifests.
+_version = functools.lru_cache(4096)(Version.parse)
+_range = functools.lru_cache(4096)(Range.parse)
+_capability = functools.lru_cache(4096)(Capability.parse)
+
+
 def parse_size(text: str) -> int:
     """`256MiB` in bytes; ValueError."""
     match = _SIZE.fullmatch(text.strip())
@@ -173,10 +181,10 @@ def _check_entry(text: str) -> None:
         raise ValueError(f"expected a file within the plugin's folder, not {text!r}")
 
 
-_FORMATS: Final = {
-    "semver": Version.parse,
-    "semver-range": Range.parse,
-    "capability": Capability.parse,
+_FORMATS: Final[dict[str, Callable[[str], object]]] = {
+    "semver": _version,
+    "semver-range": _range,
+    "capability": _capability,
     "size": parse_size,
     "duration": parse_duration,
     "entry": _check_entry,
@@ -245,6 +253,10 @@ _SCHEMA: Final[dict[str, Any]] = {
             "type": "object", "required": ["schema"], "additionalProperties": False,
             "properties": {"schema": {"type": "integer", "minimum": 0, "maximum": 0xFFFFFFFF}},
         },
+        "priority": {
+            "type": "integer", "minimum": -1000, "maximum": 1000, "default": 0,
+            "description": "Of several plugins that provide a contract, the one with the highest comes first",
+        },
         "concurrency": {"enum": ["serial", "parallel"], "default": "serial"},
         "config": {"type": "object", "description": "A JSON Schema of the configuration"},
     },
@@ -292,14 +304,14 @@ def _build(document: Mapping[str, Any], path: str) -> Manifest:
     return Manifest(
         path=path,
         id=document["id"],
-        version=Version.parse(document["version"]),
+        version=_version(document["version"]),
         entry=document["entry"],
         summary=document.get("summary", ""),
         author=document.get("author", ""),
         sha256=document["sha256"].lower() if "sha256" in document else None,
-        provides=tuple(Provided(p["contract"], Version.parse(p["version"])) for p in document.get("provides", ())),
+        provides=tuple(Provided(p["contract"], _version(p["version"])) for p in document.get("provides", ())),
         requires=tuple(_required(r) for r in document.get("requires", ())),
-        capabilities=tuple(Capability.parse(c) for c in document.get("capabilities", ())),
+        capabilities=tuple(_capability(c) for c in document.get("capabilities", ())),
         limits=Limits(
             parse_size(limits["memory"]) if "memory" in limits else None,
             parse_duration(limits["call_time"]) if "call_time" in limits else None,
@@ -308,9 +320,10 @@ def _build(document: Mapping[str, Any], path: str) -> Manifest:
         state_schema=document["state"]["schema"] if "state" in document else None,
         parallel=document.get("concurrency") == "parallel",
         config=MappingProxyType(dict(config)) if config is not None else None,
+        priority=document.get("priority", 0),
     )
 
 
 def _required(item: Mapping[str, Any]) -> Required:
     kind = "contract" if "contract" in item else "plugin"
-    return Required(kind, item[kind], Range.parse(item.get("version", "*")), item.get("optional", False))
+    return Required(kind, item[kind], _range(item.get("version", "*")), item.get("optional", False))

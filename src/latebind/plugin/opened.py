@@ -6,6 +6,7 @@ that generation goes, the handle is closed, and using it says so.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Self
 
 from latebind.contracts.model import CLOSE
@@ -15,7 +16,7 @@ from latebind.plugin.limits import within_limit
 from latebind.plugin.proxy import entry
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from types import TracebackType
 
     from latebind import _core
@@ -127,7 +128,12 @@ class IteratorProxy(Holder):
             if tie.current and tie.opened.closed:
                 raise StopIteration
             tie.require("go on with an iterator")
-            return within_limit(tie.slot, tie.generation, "the next item of an iterator", tie.opened.next)
+            around = tie.slot.around
+            pull: Callable[[], object] = tie.opened.next
+            if around is not None:
+                surrounded = around(lambda _: tie.opened.next())
+                pull = partial(surrounded, ())
+            return within_limit(tie.slot, tie.generation, "the next item of an iterator", pull)
         except Ended:
             raise StopIteration from None
         finally:

@@ -1,8 +1,8 @@
 """A Python plugin, loaded: an instance of the class that its entry names (`module:Class`).
 
-The class implements its contracts itself and is made with one argument, a `PluginContext`. It may have `lb_save()`
-→ bytes, `lb_restore(schema, state)` and `lb_fini()`, which mean what they mean for a native plugin. Each generation
-is imported from a copy of the plugin's folder, under names of its own, so two of them stand side by side.
+The class implements its contracts itself and is made with what its constructor asks for (injection.py). It may have
+`lb_save()` → bytes, `lb_restore(schema, state)` and `lb_fini()`, which mean what they mean for a native plugin. Each
+generation is imported from a copy of the plugin's folder, under names of its own, so two of them stand side by side.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from latebind.contracts import Contract, Method, Owner, compatible, contract_of
 from latebind.errors import ContractError, LatebindError, LifecycleError, PluginError, VersionConflict
 from latebind.plugin.generation import Invoke, Saved
+from latebind.plugin.injection import arguments
 from latebind.plugin.pycalls import PythonCalls, run
 from latebind.plugin.services import Service, check_implements
 
@@ -66,20 +67,21 @@ class PythonGeneration:
         serial: AbstractContextManager[Any] = nullcontext() if manifest.parallel else threading.RLock()
         self._calls = PythonCalls(self._owner, serial)
 
-    def load(self, folder: str) -> Callable[[PluginContext], object]:
+    def load(self, folder: str) -> Callable[..., object]:
         """Import the module from `folder`; the class that the entry names."""
         return self._import(folder)
 
     def start(
         self,
-        cls: Callable[[PluginContext], object],
+        cls: Callable[..., object],
         services: Mapping[str, Service],
         contracts: Sequence[Contract],
     ) -> None:
         """Make the class."""
         required = {r.id for r in self.manifest.requires}
-        context = PluginContext(self.manifest.id, self.config, {k: v for k, v in services.items() if k in required})
-        self._instance = self._run("__init__", lambda: cls(context))
+        there = {k: v for k, v in services.items() if k in required}
+        given = arguments(cls, self.manifest, PluginContext(self.manifest.id, self.config, there), there)
+        self._instance = self._run("__init__", lambda: cls(**given))
         for contract in contracts:
             if contract.id in self._provided:
                 self.check_contract(contract)
@@ -145,7 +147,7 @@ class PythonGeneration:
             del sys.modules[name]
         return problems
 
-    def _import(self, folder: str) -> Callable[[PluginContext], object]:
+    def _import(self, folder: str) -> Callable[..., object]:
         """The entry's class. The folder becomes a package of an unused name, so that its modules find each other."""
         module_name, _, class_name = self.manifest.entry.partition(":")
         package = ModuleType(self._package)

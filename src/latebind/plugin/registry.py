@@ -8,7 +8,7 @@ reason and never hides the others.
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -17,7 +17,7 @@ from latebind.plugin.installed import installed_manifests
 from latebind.plugin.manifest import Manifest, find_manifest, read_manifest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,10 +30,11 @@ class Rejected:
 
 @dataclass(frozen=True, slots=True)
 class Discovery:
-    """What one scan found."""
+    """What one scan found. `left_out` are plugins that a host could not load at once, by id (activation "start")."""
 
     found: tuple[Manifest, ...]
     rejected: tuple[Rejected, ...]
+    left_out: Mapping[str, LatebindError] = field(default_factory=dict)
 
 
 class Registry:
@@ -83,12 +84,9 @@ class Registry:
         """The plugins that provide a contract, by id, newest version first."""
         return tuple(m for m in self if any(p.contract == contract for p in m.provides))
 
-    def without(self, plugins: Container[str]) -> Registry:
-        """A registry of all others."""
-        made = Registry()
-        made._plugins = {plugin: versions for plugin, versions in self._plugins.items() if plugin not in plugins}
-        made._ids = {path: plugin for path, plugin in self._ids.items() if plugin not in plugins}
-        return made
+    def plugins(self) -> tuple[tuple[Manifest, ...], ...]:
+        """The versions of each plugin, newest first, by id."""
+        return tuple(tuple(self._plugins[plugin]) for plugin in sorted(self._plugins) if self._plugins[plugin])
 
     def __iter__(self) -> Iterator[Manifest]:
         return (m for plugin in sorted(self._plugins) for m in self._plugins[plugin])

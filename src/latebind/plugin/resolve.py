@@ -1,34 +1,31 @@
-"""Which plugins must be loaded for one that is wanted, in which versions, and in what order.
+"""Which plugins must be loaded for those that are wanted, in which versions, and in what order.
 
-A requirement on a contract is met by a service of the host, by a loaded plugin, or by the newest known plugin that
-provides it; one on a plugin by its id. The first choice that fits is taken and kept: a later requirement that it
-does not meet is a conflict, reported with everyone who asked.
+A requirement on a contract is met by a service of the host or by a plugin that provides it; one on a plugin by its id.
+`candidates.py` says who comes first, `solver.py` finds versions that fit together, `conflict.py` says why none do.
+What is loaded stays as it is. Nothing is executed here: a resolution is a plan.
 """
 
 from __future__ import annotations
 
 import graphlib
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from itertools import pairwise
+from typing import TYPE_CHECKING, Final
 
-from latebind.errors import DependencyCycle, NotFound, Tried, VersionConflict
+from latebind.contracts import Range
+from latebind.errors import DependencyCycle, LatebindError
+from latebind.plugin.candidates import Ask, Candidates, Known, left_out, priority_of
+from latebind.plugin.conflict import explain
+from latebind.plugin.manifest import Manifest, Required
+from latebind.plugin.solver import NoSolution, Solution, solve
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
-    from latebind.contracts import Version
-    from latebind.plugin.manifest import Manifest, Required
-    from latebind.plugin.registry import Registry, Rejected
+__all__ = ["Known", "Resolution", "left_out", "needed", "resolve", "resolve_all", "resolve_plugin"]
 
-
-@dataclass(frozen=True, slots=True)
-class Known:
-    """What there is to choose from. `services` maps the host's contracts to their versions."""
-
-    registry: Registry
-    loaded: Mapping[str, Manifest]
-    services: Mapping[str, Version]
-    rejected: Sequence[Rejected] = ()
+_CIRCLES: Final = 64
+"""Circles that are avoided by other choices before the first one is reported."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,119 +33,210 @@ class Resolution:
     """The plugins to load, those that others require first, and who meets each plugin's requirements.
 
     `providers` maps a plugin's id to: contract id → id of the plugin that provides it. `skipped` are optional
-    requirements that nobody meets, each as a sentence.
+    requirements that nobody meets, each as a sentence. `left_out` are plugins that were asked for and cannot be loaded.
     """
 
     order: tuple[Manifest, ...]
     providers: Mapping[str, Mapping[str, str]]
-    skipped: tuple[str, ...]
+    skipped: tuple[str, ...] = ()
+    left_out: Mapping[str, LatebindError] = field(default_factory=dict)
+
+    def closure(self, plugin: str) -> tuple[Manifest, ...]:
+        """The part of `order` that one plugin takes: what it requires, and itself at the end; empty if it is not in it.
+
+        What it requires as optional is part of it where it is there.
+        """
+        by_id = {m.id: m for m in self.order}
+        there: set[str] = set()
+        pending = [plugin] if plugin in by_id else []
+        while pending:
+            name = pending.pop()
+            if name in by_id and name not in there:
+                there.add(name)
+                pending += needed(by_id[name], self.providers[name])
+        return tuple(m for m in self.order if m.id in there)
 
 
-@dataclass(slots=True)
-class _Search:
-    known: Known
-    chosen: dict[str, Manifest] = field(default_factory=dict)
-    asked: dict[str, list[str]] = field(default_factory=dict)
-    edges: dict[str, set[str]] = field(default_factory=dict)
-    providers: dict[str, dict[str, str]] = field(default_factory=dict)
-    skipped: list[str] = field(default_factory=list)
+def needed(manifest: Manifest, providers: Mapping[str, str]) -> list[str]:
+    """The ids of the plugins that one needs, as far as they are there; `providers` are those of its contracts."""
+    return sorted({*providers.values(), *(r.id for r in manifest.requires if r.kind == "plugin")})
 
 
 def resolve(wanted: Manifest, known: Known) -> Resolution:
-    """Everything that loading `wanted` takes. Raises `NotFound`, `VersionConflict` or `DependencyCycle`."""
-    search = _Search(known)
-    search.chosen[wanted.id] = wanted
-    search.asked[wanted.id] = [f"{wanted} is to be loaded"]
-    pending = [wanted]
-    while pending:
-        manifest = pending.pop(0)
-        search.edges[manifest.id] = set()
-        search.providers[manifest.id] = {}
-        for required in manifest.requires:
-            provider = _meet(search, manifest, required)
-            if provider is None:
-                continue
-            search.edges[manifest.id].add(provider.id)
-            if required.kind == "contract":
-                search.providers[manifest.id][required.id] = provider.id
-            if provider.id not in search.chosen:
-                search.chosen[provider.id] = provider
-                pending.append(provider)
-            search.asked.setdefault(provider.id, []).append(f"{manifest} requires {required}")
-    order = [search.chosen[plugin] for plugin in _order(search.edges)]
-    return Resolution(tuple(m for m in order if m.id not in known.loaded), search.providers, tuple(search.skipped))
+    """Everything that loading just this manifest takes. Raises `NotFound`, `VersionConflict` or `DependencyCycle`."""
+    return _resolve([_root(wanted.id)], Candidates(known, [wanted]))
 
 
-def _meet(search: _Search, manifest: Manifest, required: Required) -> Manifest | None:
-    """The plugin that meets a requirement; None if the host does, or if nobody does and it is optional."""
-    service = search.known.services.get(required.id) if required.kind == "contract" else None
-    if service is not None and required.range.accepts(service):
-        return None
+def resolve_plugin(plugin: str, versions: Range, known: Known) -> Resolution:
+    """Everything that loading a plugin takes: its newest version within a range that has all that it requires.
+
+    Raises `NotFound`, `VersionConflict` or `DependencyCycle`.
+    """
+    return _resolve([_root(plugin, versions)], Candidates(known))
+
+
+def resolve_all(known: Known) -> Resolution:
+    """As many of the known plugins as fit together, one version of each.
+
+    Where plugins exclude each other, the one of higher priority stays, then the one whose id comes first. What is left
+    out is told with its reason and hides no other.
+    """
+    plugins = [versions[0] for versions in known.registry.plugins() if versions[0].id not in known.failed]
+    wanted = sorted(plugins, key=lambda m: (-priority_of(m, known.priorities), m.id))
+    roots = [_root(m.id) for m in wanted if m.id not in known.loaded]
+    candidates = Candidates(known)
+    accepted: list[Ask] = []
+    errors: dict[str, LatebindError] = {}
+    for group in _groups(roots, candidates):
+        fitting, failed = _accept(group, candidates)
+        accepted += fitting
+        errors |= failed
+    chosen = _resolve(accepted, candidates)
+    return Resolution(chosen.order, chosen.providers, chosen.skipped, errors)
+
+
+def _root(plugin: str, versions: Range = Range.parse("*")) -> Ask:  # noqa: B008 - a value
+    return Ask(None, Required("plugin", plugin, versions))
+
+
+def _resolve(roots: Sequence[Ask], candidates: Candidates) -> Resolution:
     try:
-        return _choose(search, manifest, required, service)
-    except (NotFound, VersionConflict) as e:
-        if not required.optional:
-            raise
-        search.skipped.append(f"{manifest} goes without {required}: {str(e).splitlines()[0]}")
-        return None
+        solution = _without_circles(roots, candidates)
+    except NoSolution as e:
+        raise explain(roots, candidates, e) from None
+    order = [solution.chosen[p] for p in graphlib.TopologicalSorter(_edges(solution)).static_order()]
+    providers: dict[str, dict[str, str]] = {p: {} for p in solution.chosen}
+    skipped = []
+    for manifest in order:
+        for ask in candidates.asks(manifest):
+            provider = solution.met[ask]
+            if provider is None:
+                skipped.append(f"{manifest} goes without {ask.required}: {_why_without(ask, candidates)}")
+            elif ask.required.kind == "contract":
+                providers[manifest.id][ask.required.id] = provider.id
+    return Resolution(tuple(m for m in order if not candidates.is_loaded(m)), providers, tuple(skipped))
 
 
-def _choose(search: _Search, manifest: Manifest, required: Required, service: Version | None) -> Manifest:
-    """The plugin to take. `service` is the version of the host's own service, if it has one that does not fit."""
-    if service is not None:
-        text = f"{manifest} requires {required}, and the host's service has version {service}"
-        raise VersionConflict(text, (f"{manifest} requires {required}", f"the host provides {required.id} {service}"))
-    candidates = _candidates(search, required)
-    if not candidates:
-        raise NotFound(required.id, str(manifest), _why_not(search.known, required))
-    fitting = [m for m in candidates if required.range.accepts(_version(m, required))]
-    fixed = {**search.known.loaded, **search.chosen}
-    for candidate in fitting:
-        if fixed.get(candidate.id, candidate) == candidate:
-            return candidate
-    # Everything that would fit is there already in another version, or nothing fits.
-    there = [f"{m} is there: {reason}" for m in fixed.values() for reason in search.asked.get(m.id, ["it is loaded"])
-             if m.id in {c.id for c in candidates}]  # fmt: skip
-    have = ", ".join(f"{m} has {_version(m, required)}" for m in candidates)
-    raise VersionConflict(
-        f"{manifest} requires {required}, and none fits: {have}", (f"{manifest} requires {required}", *there)
+def _why_without(ask: Ask, candidates: Candidates) -> str:
+    if not candidates.exists(ask.required):
+        return ", ".join(candidates.turned_down(ask)) or "nothing is or provides it"
+    fitting = candidates.fitting(ask)
+    if fitting:
+        return f"{', '.join(map(str, fitting))} cannot be loaded beside the rest"
+    return ", ".join(candidates.turned_down(ask))
+
+
+def _edges(solution: Solution) -> dict[str, list[str]]:
+    """Each chosen plugin, and whom it needs; in an order that is always the same."""
+    edges: dict[str, list[str]] = {plugin: [] for plugin in sorted(solution.chosen)}
+    for ask, provider in solution.met.items():
+        if ask.consumer is not None and provider is not None and provider.id not in edges[ask.consumer.id]:
+            edges[ask.consumer.id].append(provider.id)
+    return {plugin: sorted(needed) for plugin, needed in edges.items()}
+
+
+def _without_circles(roots: Sequence[Ask], candidates: Candidates) -> Solution:
+    """A solution whose plugins can be loaded one after the other.
+
+    A solution without a circle lacks at least one choice of each circle, so giving those up in turn misses none. What
+    is optional is given up first. Raises the first circle's `DependencyCycle` if all end in one.
+    """
+    budget = [_CIRCLES]
+
+    def attempt() -> Solution | DependencyCycle | NoSolution:
+        try:
+            solution = solve(roots, candidates)
+        except NoSolution as e:
+            return e
+        circle = _circle(solution)
+        if circle is None:
+            return solution
+        steps = [(a, m) for a, m in solution.met.items() if m is not None and _on(circle, a, m)]
+        for ask, provider in sorted(steps, key=lambda step: not step[0].required.optional):
+            if budget[0] == 0:
+                break
+            budget[0] -= 1
+            candidates.bar(ask, provider)
+            found = attempt()
+            if isinstance(found, Solution):
+                return found  # with its bars: what follows must not choose the circle again
+            candidates.unbar(ask, provider)
+        return DependencyCycle(circle)
+
+    found = attempt()
+    if isinstance(found, Solution):
+        return found
+    raise found
+
+
+def _circle(solution: Solution) -> tuple[str, ...] | None:
+    sorter = graphlib.TopologicalSorter(_edges(solution))
+    try:
+        sorter.prepare()
+    except graphlib.CycleError as e:
+        return tuple(reversed(e.args[1]))
+    return None
+
+
+def _on(circle: Sequence[str], ask: Ask, provider: Manifest) -> bool:
+    return ask.consumer is not None and any(
+        (user, used) == (ask.consumer.id, provider.id) for user, used in pairwise(circle)
     )
 
 
-def _candidates(search: _Search, required: Required) -> list[Manifest]:
-    """Who could meet the requirement at all: chosen and loaded plugins first, then the newest of each."""
-    fixed = [*search.chosen.values(), *search.known.loaded.values()]
-    if required.kind == "plugin":
-        found = [m for m in fixed if m.id == required.id] + list(search.known.registry.versions(required.id))
-    else:
-        found = [m for m in fixed if _provides(m, required.id)] + list(search.known.registry.providers(required.id))
-    return list(dict.fromkeys(found))
+def _groups(roots: Sequence[Ask], candidates: Candidates) -> Iterable[list[Ask]]:
+    """The roots, those together that could have to do with each other."""
+    leader: dict[str, str] = {}
+
+    def find(name: str) -> str:
+        while leader.setdefault(name, name) != name:
+            leader[name] = name = leader[leader[name]]
+        return name
+
+    for root in roots:
+        for manifest in candidates.versions(root.required.id):
+            for ask in candidates.asks(manifest):
+                for option in candidates.options(ask):
+                    leader[find(option.id)] = find(manifest.id)
+    groups: dict[str, list[Ask]] = {}
+    for root in roots:
+        groups.setdefault(find(root.required.id), []).append(root)
+    return groups.values()
 
 
-def _provides(manifest: Manifest, contract: str) -> bool:
-    return any(p.contract == contract for p in manifest.provides)
+def _accept(roots: Sequence[Ask], candidates: Candidates) -> tuple[list[Ask], dict[str, LatebindError]]:
+    """The roots that can be met together, earlier ones first, and why the others cannot."""
+    accepted: list[Ask] = []
+    errors: dict[str, LatebindError] = {}
+    pending = [list(roots)]
+    while pending:
+        group = pending.pop()
+        error = _objection([*accepted, *group], candidates)
+        if error is None:
+            accepted += group
+        elif len(group) == 1:
+            alone = _objection(group, candidates)
+            errors[group[0].required.id] = _explained(group if alone else [*accepted, *group], candidates)
+        else:
+            half = len(group) // 2
+            pending += [group[half:], group[:half]]
+    return accepted, errors
 
 
-def _version(manifest: Manifest, required: Required) -> Version:
-    """The version that a requirement's range is about: the plugin's, or that of the contract it provides."""
-    if required.kind == "plugin":
-        return manifest.version
-    return next(p.version for p in manifest.provides if p.contract == required.id)
-
-
-def _why_not(known: Known, required: Required) -> tuple[Tried, ...]:
-    where = "the host's services and the known plugins" if required.kind == "contract" else "the known plugins"
-    return (Tried(where, f"none is or provides {required.id}"), *left_out(known.rejected))
-
-
-def left_out(rejected: Sequence[Rejected]) -> tuple[Tried, ...]:
-    """The manifests that could not be read, since the one that is missed may be among them."""
-    return tuple(Tried(r.path, f"was left out: {' '.join(str(r.error).split())}") for r in rejected)
-
-
-def _order(edges: Mapping[str, set[str]]) -> list[str]:
+def _objection(roots: Sequence[Ask], candidates: Candidates) -> Exception | None:
+    before = set(candidates.barred)
     try:
-        return list(graphlib.TopologicalSorter(edges).static_order())
-    except graphlib.CycleError as e:
-        circle = e.args[1]
-        raise DependencyCycle(tuple(reversed(circle))) from e
+        _without_circles(roots, candidates)
+    except (NoSolution, LatebindError) as e:
+        return e
+    finally:
+        candidates.barred = before
+    return None
+
+
+def _explained(roots: Sequence[Ask], candidates: Candidates) -> LatebindError:
+    try:
+        _resolve(roots, candidates)
+    except LatebindError as e:
+        return e
+    raise AssertionError("what could not be resolved before can be now")

@@ -1,6 +1,6 @@
 """Services: the contracts that a plugin requires, and who answers to them.
 
-A service is an object with a contract's methods: the host gives some (`Host(services={Logger: my_logger})`), and a
+A service is an object with a contract's methods: the host gives some (offers.py), and a
 plugin that provides a contract serves other plugins through a proxy like the one that the host's own code uses. So a
 plugin's call into another is counted, locked and reloaded like any other call.
 """
@@ -10,11 +10,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from latebind.contracts import Contract, contract_of
 from latebind.errors import ContractError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
+
+    from latebind.contracts import Contract
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,18 +24,6 @@ class Service:
 
     contract: Contract
     implementation: object
-
-
-def host_services(given: Mapping[type, object]) -> dict[str, Service]:
-    """The host's services by contract id. Raises `ContractError` for one that lacks a method of its contract."""
-    services: dict[str, Service] = {}
-    for cls, implementation in given.items():
-        contract = contract_of(cls)
-        if contract.id in services:
-            raise ContractError(contract.id, "two services are given for it")
-        check_implements(contract, implementation, "the service")
-        services[contract.id] = Service(contract, implementation)
-    return services
 
 
 def check_implements(contract: Contract, implementation: object, who: str) -> None:

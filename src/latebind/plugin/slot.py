@@ -46,6 +46,10 @@ class Slot:
     def __init__(self, plugin: str) -> None:
         self.plugin = plugin
         self.gate = Gate(plugin)
+        self.activate: Callable[[], None] | None = None
+        """Loads the plugin, in a host where its first use does that."""
+        self.around: Callable[[Invoke], Invoke] | None = None
+        """What its calls must go through beside the gate, if anything."""
         self.numbers = 0
         """How many generations there were: the number of the last one."""
         self.home = Home()
@@ -81,8 +85,8 @@ class Slot:
     def _point(self, made: _core.Link, contract: Contract, method: Method) -> None:
         generation = self.generation
         way = None
-        # Its time limit and its spans are Python's business, and the fallback knows of both.
-        if generation is not None and generation.manifest.limits.call_time is None and self.home.around is None:
+        # What a plugin's calls must go through beside the gate, its time limit and its spans are Python.
+        if generation is not None and not (self.around or self.home.around or generation.manifest.limits.call_time):
             way = generation.direct(contract, method)
         made.point(generation, *(way or (None, 0)))
 
@@ -109,7 +113,12 @@ class Slot:
         return kind(self, generation, opened)
 
     def bind(self, contract: Contract, method: Method, proxy: object) -> tuple[Generation, Invoke]:
-        """The generation that serves, and its method. Raises `LifecycleError` if there is none."""
+        """The generation that serves, and its method; within a call. Where the first use loads the plugin, this does.
+
+        Raises `LifecycleError` if it is not loaded, or what loading it raises.
+        """
+        if self.generation is None and self.activate is not None:
+            self.activate()
         generation = self.generation
         if generation is None:
             raise LifecycleError(self.plugin, f"call {contract.id}.{method.name}", "it is not loaded")
@@ -118,9 +127,13 @@ class Slot:
 
     def watched(self, generation: Generation, operation: str, invoke: Invoke) -> Invoke:
         """A method within its time limit, and in what the host wraps calls in; without either it is what it was."""
-        limited_ = limited(self, generation, operation, invoke)
+        limited_ = limited(self, generation, operation, self.surrounded(invoke))
         around = self.home.around
         return limited_ if around is None else around(generation, operation, limited_)
+
+    def surrounded(self, invoke: Invoke) -> Invoke:
+        """A method of the plugin or of something that it handed out, as its calls must be made."""
+        return invoke if self.around is None else self.around(invoke)
 
 
 def opens(method: Method) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from latebind.errors import DependencyCycle, LifecycleError, VersionConflict
+from latebind.plugin.resolve import needed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -41,12 +42,17 @@ def check_succession(
         raise VersionConflict(f"{new} no longer provides {', '.join(lost)}", (f"the host uses {lost[0]}",))
 
 
-def check_circle(plugin: str, required: Iterable[str], providers: Providers) -> None:
-    """Raise `DependencyCycle` if `plugin`, requiring these plugins from now on, would require itself."""
-    for start in required:
-        pending = [[plugin, start]]
-        while pending:
-            path = pending.pop()
-            if path[-1] == plugin:
-                raise DependencyCycle(tuple(path))
-            pending += [[*path, p] for p in providers.get(path[-1], {}).values()]
+def check_circle(
+    manifest: Manifest, providers: Mapping[str, str], loaded: Mapping[str, Manifest], others: Providers
+) -> None:
+    """Raise `DependencyCycle` if a plugin, requiring from now on what `manifest` says, would require itself.
+
+    `providers` are those of its contracts, `others` those of the plugins that are loaded.
+    """
+    pending = [[manifest.id, p] for p in needed(manifest, providers)]
+    while pending:
+        path = pending.pop()
+        if path[-1] == manifest.id:
+            raise DependencyCycle(tuple(path))
+        if path[-1] in loaded:
+            pending += [[*path, p] for p in needed(loaded[path[-1]], others[path[-1]])]
