@@ -17,7 +17,7 @@ from support import needs
 from support.command import PROGRAM
 
 ROOT = Path(__file__).parent.parent
-PAGES = ("README.md", "docs/contracts.md", "docs/linker.md", "docs/plugins.md")
+PAGES = ("README.md", "docs/contracts.md", "docs/linker.md", "docs/plugins.md", "docs/running.md")
 
 
 def blocks(language: str, page: str) -> list[str]:
@@ -95,7 +95,13 @@ def test_the_python_programs_run(
 
 @pytest.mark.parametrize(
     ("page", "sessions_", "programs"),
-    [("README.md", 4, 3), ("docs/contracts.md", 1, 4), ("docs/linker.md", 3, 3), ("docs/plugins.md", 1, 0)],
+    [
+        ("README.md", 4, 3),
+        ("docs/contracts.md", 1, 4),
+        ("docs/linker.md", 3, 3),
+        ("docs/plugins.md", 1, 0),
+        ("docs/running.md", 1, 5),
+    ],
 )
 def test_both_kinds_are_there(page: str, sessions_: int, programs: int) -> None:
     assert len(blocks("console", page)) >= sessions_

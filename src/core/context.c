@@ -5,6 +5,8 @@
 #define _GNU_SOURCE
 #include "context.h"
 
+#include "token.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,7 +27,7 @@ struct block {
 struct context {
     lb_context face; /* first: its address is the context's */
     struct block *blocks;
-    bool failed, noted;
+    bool failed, noted, cut_short;
     char message[LB_MESSAGE_SIZE];
 };
 
@@ -111,6 +113,21 @@ static lb_status fail_text(lb_context *ctx, lb_str message)
     return LB_FAILED;
 }
 
+static bool call_cancelled(lb_context *ctx)
+{
+    bool over = lb_token_over(lb_token_current());
+
+    if (over)
+        behind(ctx)->cut_short = true;
+    return over;
+}
+
+static int64_t call_deadline(lb_context *ctx)
+{
+    (void)ctx;
+    return lb_token_deadline(lb_token_current());
+}
+
 lb_context *lb_context_new(void)
 {
     struct context *c = calloc(1, sizeof *c);
@@ -122,6 +139,8 @@ lb_context *lb_context_new(void)
     c->face.alloc = alloc_result;
     c->face.fail = fail_call;
     c->face.fail_text = fail_text;
+    c->face.cancelled = call_cancelled;
+    c->face.deadline = call_deadline;
     return &c->face;
 }
 
@@ -143,7 +162,7 @@ void lb_context_reset(lb_context *ctx)
         kept->used = 0;
     }
     c->blocks = kept;
-    c->failed = c->noted = false;
+    c->failed = c->noted = c->cut_short = false;
     c->message[0] = '\0';
 }
 
@@ -223,4 +242,9 @@ const char *lb_context_message(const lb_context *ctx)
 bool lb_context_failed(const lb_context *ctx)
 {
     return ((const struct context *)ctx)->failed;
+}
+
+bool lb_context_cut_short(const lb_context *ctx)
+{
+    return ((const struct context *)ctx)->cut_short;
 }

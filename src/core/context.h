@@ -40,4 +40,7 @@ const char *lb_context_message(const lb_context *ctx);
 /* Whether the plugin called lb_fail since the last reset. */
 bool lb_context_failed(const lb_context *ctx);
 
+/* Whether the plugin was told since the last reset, when it asked, that nobody waits for the answer (token.h). */
+bool lb_context_cut_short(const lb_context *ctx);
+
 #endif

@@ -16,6 +16,7 @@ int lb_add_pool(PyObject *module);
 int lb_add_method(PyObject *module);
 int lb_add_entry(PyObject *module);
 int lb_add_link(PyObject *module);
+int lb_add_token(PyObject *module);
 int lb_add_callback(PyObject *module);
 int lb_add_stubs(PyObject *module);
 int lb_add_summary(PyObject *module);

@@ -206,6 +206,12 @@ static PyObject *get_failed(PyObject *self, void *closure)
     return PyBool_FromLong(lb_context_failed(((Context *)self)->context));
 }
 
+static PyObject *get_cut_short(PyObject *self, void *closure)
+{
+    (void)closure;
+    return PyBool_FromLong(lb_context_cut_short(((Context *)self)->context));
+}
+
 static PyMethodDef methods[] = {
     {"reset", reset, METH_NOARGS, "End everything that alloc handed out and forget the message; the state stays."},
     {"alloc", alloc, METH_O, "alloc(size) -> address of `size` bytes that live until the reset; MemoryError."},
@@ -221,6 +227,7 @@ static PyGetSetDef attributes[] = {
     {"cause", get_cause, set_cause, "The exception of a service that failed within the call, or None.", NULL},
     {"running", get_running, NULL, "Whether the call is under way.", NULL},
     {"failed", get_failed, NULL, "Whether the plugin called lb_fail since the last reset.", NULL},
+    {"cut_short", get_cut_short, NULL, "Whether lb_cancelled answered true since the last reset.", NULL},
     {NULL, NULL, NULL, NULL, NULL},
 };
 

@@ -8,6 +8,7 @@ first used (PEP 562), so `import latebind` costs next to nothing and a program p
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from latebind.contracts import (
+        Deadline,
         Float32,
         Float64,
         Handle,
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     )
     from latebind.errors import (
         BuildFailed,
+        CallCancelled,
+        CallTimeout,
         CapabilityDenied,
         ClosedLibrary,
         ContractError,
@@ -39,6 +42,8 @@ if TYPE_CHECKING:
         NotFound,
         NotProvided,
         NotTrusted,
+        Overloaded,
+        PluginCrashed,
         PluginError,
         PluginSuspended,
         PluginTimeout,
@@ -79,9 +84,12 @@ __version__ = "0.1.0"
 _HOME = {
     "AuditLog": "latebind.sandbox",
     "BuildFailed": "latebind.errors",
+    "CallCancelled": "latebind.errors",
+    "CallTimeout": "latebind.errors",
     "CapabilityDenied": "latebind.errors",
     "ClosedLibrary": "latebind.errors",
     "ContractError": "latebind.errors",
+    "Deadline": "latebind.contracts",
     "DependencyCycle": "latebind.errors",
     "Elf": "latebind.elf",
     "Float32": "latebind.contracts",
@@ -102,6 +110,8 @@ _HOME = {
     "NotFound": "latebind.errors",
     "NotProvided": "latebind.errors",
     "NotTrusted": "latebind.errors",
+    "Overloaded": "latebind.errors",
+    "PluginCrashed": "latebind.errors",
     "PluginError": "latebind.errors",
     "PluginSuspended": "latebind.errors",
     "PluginTimeout": "latebind.errors",
@@ -133,9 +143,12 @@ _HOME = {
 __all__ = [
     "AuditLog",
     "BuildFailed",
+    "CallCancelled",
+    "CallTimeout",
     "CapabilityDenied",
     "ClosedLibrary",
     "ContractError",
+    "Deadline",
     "DependencyCycle",
     "Elf",
     "Float32",
@@ -156,6 +169,8 @@ __all__ = [
     "NotFound",
     "NotProvided",
     "NotTrusted",
+    "Overloaded",
+    "PluginCrashed",
     "PluginError",
     "PluginSuspended",
     "PluginTimeout",

@@ -271,6 +271,57 @@ class PluginSuspended(LatebindError):
         return f"{head} and is left alone for {self.seconds:.3g} s; the last time: {self.last}"
 
 
+class CallTimeout(PluginTimeout):
+    """A call was not answered within the time that its caller, or the plugin's manifest, gives it.
+
+    Nothing can end native code that runs inline, so the call may still be under way (`Deadline` says when that is), and
+    what it does to the plugin's state it does. A call whose caller gave up raises `CallCancelled`.
+    """
+
+    def __str__(self) -> str:
+        return f"plugin {self.plugin}: {self.operation} did not answer within {self.seconds:g} s"
+
+
+class CallCancelled(LatebindError):
+    """A call ended early because its caller no longer wants the answer. One that took too long: `CallTimeout`."""
+
+    def __init__(self, plugin: str, operation: str) -> None:
+        self.plugin = plugin
+        self.operation = operation
+
+    def __str__(self) -> str:
+        return f"plugin {self.plugin}: {self.operation} was cancelled"
+
+
+class PluginCrashed(LatebindError):
+    """A process in which a plugin was called ended in the middle of it. `how` is what is known of its end.
+
+    A plugin that says itself what is wrong raises `PluginError`.
+    """
+
+    def __init__(self, plugin: str, operation: str, how: str) -> None:
+        self.plugin = plugin
+        self.operation = operation
+        self.how = how
+
+    def __str__(self) -> str:
+        return f"plugin {self.plugin}: its process ended during {self.operation}: {self.how}"
+
+
+class Overloaded(LatebindError):
+    """A call was refused because as many as the host lets wait for the plugin are waiting already.
+
+    Nothing was called. `waiting` is how many wait. Raised where the host was told to refuse; otherwise callers wait.
+    """
+
+    def __init__(self, plugin: str, waiting: int) -> None:
+        self.plugin = plugin
+        self.waiting = waiting
+
+    def __str__(self) -> str:
+        return f"plugin {self.plugin}: {self.waiting} calls are waiting for it already"
+
+
 class LifecycleError(LatebindError):
     """An operation does not fit the state that a plugin is in.
 

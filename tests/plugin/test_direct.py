@@ -379,6 +379,13 @@ def test_a_python_plugin_is_reached_by_way_of_python(pair: Pair) -> None:
     assert not any(link.direct for link in links(pair.host, "test.base"))
 
 
+def test_a_time_limit_of_the_provider_is_not_passed_by(pair: Pair) -> None:
+    pair.base(limits={"call_time": "1m"})
+    user = pair.start()
+    assert user.add(3) == 3
+    assert not any(link.direct for link in links(pair.host, "test.base"))
+
+
 def test_a_breaker_that_counts_calls_is_not_passed_by(plugins: PluginFolder) -> None:
     with Host(everything_allowed(), contracts=[Base, User], back_off=BackOff(calls=2, delay=60)) as host:
         pair = Pair(plugins, host)

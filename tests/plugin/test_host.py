@@ -122,13 +122,13 @@ def test_the_newest_version_in_the_range_is_loaded(host: Host, plugins: PluginFo
         host.load("test.counter", version="^3")
 
 
-def test_the_log_says_that_an_inline_plugin_has_no_limits(
+def test_the_log_says_which_limits_nothing_enforces_inline(
     host: Host, plugins: PluginFolder, log: list[dict[str, Any]]
 ) -> None:
-    plugins.counter(limits={"memory": "1MiB"})
+    plugins.counter(limits={"memory": "1MiB", "call_time": "1m"})
     host.discover(plugins.root)
     host.load("test.counter")
-    assert (log[-1]["event"], log[-1]["isolation"], log[-1]["unenforced"]) == ("load", "inline", ["limits"])
+    assert (log[-1]["event"], log[-1]["isolation"], log[-1]["unenforced"]) == ("load", "inline", ["limits.memory"])
 
 
 def test_plugins_lists_what_is_known_and_what_runs(host: Host, plugins: PluginFolder) -> None:

@@ -157,7 +157,7 @@ def test_what_was_granted_is_told(host: Host, plugins: PluginFolder) -> None:
     events = told(host)
     host.load("p.a")
     (loaded,) = [e for e in events if isinstance(e, Loaded)]
-    assert (loaded.capabilities, loaded.isolation, loaded.unenforced) == (("threads",), "inline", ("limits",))
+    assert (loaded.capabilities, loaded.isolation, loaded.unenforced) == (("threads",), "inline", ("limits.memory",))
 
 
 # Time limits.

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import os
 import threading
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -81,3 +83,117 @@ def test_lost_lines_are_counted_and_told() -> None:
 def test_a_file_that_cannot_be_opened_is_an_error_at_once(tmp_path: Path) -> None:
     with pytest.raises(SystemFailure):
         AuditLog(tmp_path / "nowhere" / "audit.jsonl")
+
+
+def test_a_full_disk_is_survived_and_counted() -> None:
+    log = AuditLog("/dev/full")
+    log.record("one", "a.b")
+    log.record("two", "a.b")
+    assert log.lost == 2
+    assert isinstance(log.failure, OSError)
+    log.close()
+
+
+def test_a_pipe_that_nobody_empties_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    reader = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
+    log = AuditLog(tmp_path / "pipe")
+    for _ in range(100):
+        log.record("call", "a.b", text="x" * 4000)
+    assert log.lost > 0
+    received = os.read(reader, 1 << 20)
+    log.record("last", "a.b")
+    received += os.read(reader, 1 << 20)
+    last = json.loads(received.splitlines()[-1])
+    assert (last["event"], last["lost"] > 0) == ("last", True)
+    log.close()
+    os.close(reader)
+
+
+def test_half_a_line_does_not_spoil_the_next_one(tmp_path: Path) -> None:
+    path = tmp_path / "audit.jsonl"
+    path.write_text('{"event": "whole"}\n{"event": "ha')
+    log = AuditLog(path)
+    log.record("next", "a.b")
+    log.close()
+    lines = path.read_text().splitlines()
+    assert lines[1] == '{"event": "ha'
+    assert json.loads(lines[2])["event"] == "next"
+
+
+def events(path: Path) -> list[str]:
+    return [json.loads(line)["event"] for line in path.read_text().splitlines()]
+
+
+def test_a_file_is_rotated_before_it_grows_too_large(tmp_path: Path) -> None:
+    path = tmp_path / "audit.jsonl"
+    log = AuditLog(path, clock, rotate=200, keep=2)
+    for number in range(9):
+        log.record(str(number), "a.b")
+    log.close()
+    files = sorted(p.name for p in tmp_path.iterdir())
+    assert files == ["audit.jsonl", "audit.jsonl.1", "audit.jsonl.2"]
+    assert [events(tmp_path / name) for name in files] == [["8"], ["6", "7"], ["4", "5"]]
+    assert all(p.stat().st_size <= 200 for p in tmp_path.iterdir())
+
+
+def test_without_kept_files_a_rotation_begins_anew(tmp_path: Path) -> None:
+    path = tmp_path / "audit.jsonl"
+    log = AuditLog(path, rotate=100, keep=0)
+    for number in range(5):
+        log.record(str(number), "a.b")
+    log.close()
+    assert [p.name for p in tmp_path.iterdir()] == ["audit.jsonl"]
+    assert events(path) == ["4"]
+
+
+def test_two_logs_on_one_file_lose_nothing_when_one_rotates(tmp_path: Path) -> None:
+    path = tmp_path / "audit.jsonl"
+    logs = [AuditLog(path, rotate=300, keep=100) for _ in range(2)]
+
+    def write(log: AuditLog) -> None:
+        for number in range(40):
+            log.record(str(number), "a.b")
+
+    threads = [threading.Thread(target=write, args=(log,)) for log in logs]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for log in logs:
+        log.close()
+    assert sorted(int(e) for p in tmp_path.iterdir() for e in events(p)) == sorted([*range(40)] * 2)
+
+
+def test_what_was_moved_away_is_made_anew(tmp_path: Path) -> None:
+    path = tmp_path / "audit.jsonl"
+    log = AuditLog(path)
+    log.record("one", "a.b")
+    path.rename(tmp_path / "archive")
+    log.record("two", "a.b")
+    log.close()
+    assert (events(tmp_path / "archive"), events(path)) == (["one"], ["two"])
+
+
+def test_each_line_can_be_on_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[int] = []
+    monkeypatch.setattr(os, "fsync", synced.append)
+    log = AuditLog(tmp_path / "audit.jsonl", fsync=True)
+    log.record("one", "a.b")
+    log.record("two", "a.b")
+    log.close()
+    assert len(synced) == 2
+
+
+@pytest.mark.parametrize("file", [io.StringIO(), io.BytesIO()])
+def test_a_file_object_is_written_to_and_left_open(file: io.StringIO | io.BytesIO) -> None:
+    log = AuditLog(file)
+    log.record("one", "a.b")
+    log.close()
+    assert json.loads(file.getvalue())["event"] == "one"
+
+
+@pytest.mark.parametrize(("rotate", "keep"), [(0, 5), (100, -1)])
+def test_numbers_that_make_no_sense_are_refused(rotate: int, keep: int) -> None:
+    with pytest.raises(ValueError, match="expected a size"):
+        AuditLog(rotate=rotate, keep=keep)

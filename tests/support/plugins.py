@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import yaml
 
 from latebind.contracts import contract
-from latebind.testing import compile_plugin
+from latebind.testing import compile_plugin, write_headers
 from support import needs
 
 
@@ -132,6 +132,9 @@ MANIFEST: dict[str, Any] = {
 }
 
 
+_BUILT: dict[tuple[str, tuple[str, ...], tuple[object, ...]], bytes] = {}
+
+
 @dataclass(slots=True)
 class PluginFolder:
     """A folder of plugins under construction."""
@@ -176,7 +179,17 @@ class PluginFolder:
         needs.program("cc", "gcc libc6-dev")
         text = folder / "plugin.c"
         text.write_text(source)
+        # Many tests build the same plugin; the file is another one each time all the same.
+        key = source, flags, contracts
+        if key in _BUILT and "-g" not in flags:  # debug information says where the source is
+            draft = folder / "plugin.so.draft"
+            draft.write_bytes(_BUILT[key])
+            draft.chmod(0o755)
+            draft.replace(folder / "plugin.so")
+            write_headers(str(folder), [Counter, Logger, Words, *contracts])
+            return
         compile_plugin(text, folder / "plugin.so", [Counter, Logger, Words, *contracts], flags=("-Werror", *flags))
+        _BUILT[key] = (folder / "plugin.so").read_bytes()
 
 
 def copy(folder: Path, to: Path) -> Path:

@@ -12,6 +12,7 @@ from latebind.cli.definitions import contract_class
 from latebind.cli.files import print_document, print_lines
 from latebind.cli.packages import install, pack, remove, search
 from latebind.cli.signing import keygen, sign, verify
+from latebind.cli.top import top
 from latebind.cli.watch import watch
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ def command() -> None:
     """Plugins: write, check, look at, try, sign, install and remove them."""
 
 
-for _command in (keygen, sign, verify, pack, search, install, remove, watch):
+for _command in (keygen, sign, verify, pack, search, install, remove, top, watch):
     command.add_command(_command)
 
 

@@ -7,6 +7,7 @@ from the model what a plugin's compiler, linker and host check; `marshal` and `n
 from latebind._core import Callback
 from latebind.contracts.calls import Call, CallPool
 from latebind.contracts.cxx import cxx_header
+from latebind.contracts.deadline import Deadline
 from latebind.contracts.define import Handle, contract, contract_of, quick
 from latebind.contracts.header import declaration, header, preamble
 from latebind.contracts.layout import layout_digest, signature_hash
@@ -36,6 +37,7 @@ __all__ = [
     "Callback",
     "Contract",
     "ContractNote",
+    "Deadline",
     "Exports",
     "Float32",
     "Float64",

@@ -15,7 +15,7 @@ from typing import Final, Generic, NoReturn, Protocol, Self, TypeVar, get_type_h
 from latebind.contracts.annotation import SUPPORTED, UnsupportedAnnotation, kind_of, result_kind_of
 from latebind.contracts.cdecl import identifiers
 from latebind.contracts.marshal import check_argument
-from latebind.contracts.model import ATTRIBUTE, CLOSE, Contract, Method, Parameter, contract_in
+from latebind.contracts.model import ATTRIBUTE, CLOSE, OWNER, Contract, Method, Parameter, contract_in
 from latebind.contracts.semver import Version
 from latebind.contracts.types import Nothing, ResultKind
 from latebind.errors import ContractError
@@ -53,6 +53,9 @@ def contract(id: str, *, version: str) -> Callable[[Class], Class]:  # noqa: A00
 
     def define(cls: Class) -> Class:
         setattr(cls, ATTRIBUTE, _read(cls, id, version))
+        for member in vars(cls).values():
+            if isinstance(member, FunctionType):
+                vars(member).setdefault(OWNER, cls)
         return cls
 
     return define
@@ -65,8 +68,8 @@ def quick(method: Function) -> Function:
 
 
 def contract_of(cls: object) -> Contract:
-    """The contract of a class that `@contract` decorated; TypeError for any other object."""
-    found = contract_in(cls)
+    """The contract of a class that `@contract` decorated, or the contract itself; TypeError for any other object."""
+    found = cls if isinstance(cls, Contract) else contract_in(cls)
     if found is None:
         raise TypeError(f"{cls!r} is not a contract: decorate a Protocol class with @latebind.contract(id, version=…)")
     return found

@@ -110,7 +110,26 @@ struct lb_context {
     void *(*alloc)(lb_context *ctx, size_t size);
     lb_status (*fail)(lb_context *ctx, const char *format, va_list arguments);
     lb_status (*fail_text)(lb_context *ctx, lb_str message);
+    /* Hosts older than these have a smaller `size`: ask through lb_cancelled and lb_deadline, which look. */
+    bool (*cancelled)(lb_context *ctx);
+    int64_t (*deadline)(lb_context *ctx);
 };
+
+#define LB_KNOWS_(ctx, field) ((ctx)->size >= offsetof(struct lb_context, field) + sizeof((ctx)->field))
+
+/* Whether nobody waits for this call's answer any more: its caller gave up, or its deadline has passed.  A call that
+ * takes long asks now and then, some ten nanoseconds each time, and ends with LB_FAILED when it is true; nothing else
+ * can end it.  Ask in the thread in which the call was made. */
+static inline bool lb_cancelled(lb_context *ctx)
+{
+    return LB_KNOWS_(ctx, cancelled) && ctx->cancelled(ctx);
+}
+
+/* Until when the answer is wanted, in nanoseconds of CLOCK_MONOTONIC; INT64_MAX without a deadline. */
+static inline int64_t lb_deadline(lb_context *ctx)
+{
+    return LB_KNOWS_(ctx, deadline) ? ctx->deadline(ctx) : INT64_MAX;
+}
 
 /* `size` bytes, aligned to 16, that live until the host has copied the result; null when memory is short. */
 static inline void *lb_alloc(lb_context *ctx, size_t size)

@@ -66,6 +66,10 @@ public:
         return {memory, value.size()};
     }
 
+    /* lb_cancelled and lb_deadline of latebind.h. */
+    bool cancelled() const { return lb_cancelled(raw_); }
+    std::int64_t deadline() const { return lb_deadline(raw_); }
+
     /* For calls of services: throws what the host left in the context. */
     void check(lb_status status) const
     {

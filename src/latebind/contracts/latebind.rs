@@ -90,7 +90,11 @@ pub mod latebind {
         alloc: unsafe extern "C" fn(*mut lb_context, usize) -> *mut c_void,
         fail: *const c_void,
         fail_text: unsafe extern "C" fn(*mut lb_context, lb_str) -> i32,
+        cancelled: unsafe extern "C" fn(*mut lb_context) -> bool,
+        deadline: unsafe extern "C" fn(*mut lb_context) -> i64,
     }
+    /// Bytes of an `lb_context` that has the last two functions; an older host's is smaller.
+    const WITH_DEADLINE: usize = std::mem::size_of::<lb_context>();
 
     /// Why a call failed. `Service`: a service said so, and its own words are in the context already.
     #[derive(Debug)]
@@ -136,6 +140,23 @@ pub mod latebind {
         pub fn text(&mut self, text: &str) -> lb_str {
             let copied = self.copy(text.as_bytes());
             lb_str { data: copied.data, size: copied.size }
+        }
+        /// Whether nobody waits for this call's answer any more. What takes long asks now and then, in the call's own
+        /// thread, and ends with an error when it is true; nothing else can end it.
+        pub fn cancelled(&self) -> bool {
+            // SAFETY: the context is the host's, for the time of this call; `size` says how much of it there is.
+            unsafe { (*self.raw).size as usize >= WITH_DEADLINE && ((*self.raw).cancelled)(self.raw) }
+        }
+        /// Until when the answer is wanted, in nanoseconds of CLOCK_MONOTONIC; None without a deadline.
+        pub fn deadline(&self) -> Option<i64> {
+            // SAFETY: as above.
+            let at = unsafe {
+                if ((*self.raw).size as usize) < WITH_DEADLINE {
+                    return None;
+                }
+                ((*self.raw).deadline)(self.raw)
+            };
+            (at != i64::MAX).then_some(at)
         }
         /// What a service answered.
         pub fn check(&self, status: i32) -> Result<()> {

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 ATTRIBUTE: Final = "__latebind_contract__"
 """Where a class that `@contract` decorated keeps its contract."""
+OWNER: Final = "__latebind_owner__"
+"""Where a function of such a class keeps the class: that `Tokenizer.count` alone says which contract it is of."""
 CLOSE: Final = "close"
 """The method of every handle that ends it, declared or not."""
 

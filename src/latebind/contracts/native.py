@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 from latebind import _core
 from latebind.contracts.clayout import size_of
 from latebind.contracts.compiled import compile_kind
+from latebind.contracts.deadline import thread_deadline
 from latebind.contracts.image import Keeper
 from latebind.contracts.marshal import decode, encoder, passed
 from latebind.contracts.signature import caller, is_span
@@ -179,6 +180,8 @@ def check_status(owner: Owner, name: str, call: Call, status: int) -> None:
 
 def _raise_failure(owner: Owner, name: str, call: Call, status: int) -> NoReturn:
     said = call.message
+    if call.cut_short and (deadline := thread_deadline()) is not None:
+        raise deadline.error(owner.plugin, name) from call.cause
     if status == LB_OK:
         raise owner.error(name, f"it answered LB_OK after lb_fail: {said}") from call.cause
     if status == LB_FAILED:

@@ -15,6 +15,8 @@ from latebind.plugin.manifest import (
     parse_manifest,
     read_manifest,
 )
+from latebind.plugin.metrics import quantile, snapshot
+from latebind.plugin.monitor import Monitor
 from latebind.plugin.offers import Scope, ScopedService, per_call, per_plugin
 from latebind.plugin.package import install, pack_plugin, remove
 from latebind.plugin.pykind import PluginContext
@@ -23,7 +25,9 @@ from latebind.plugin.reload import ReloadReport
 from latebind.plugin.resolve import Resolution
 from latebind.plugin.signing import Signature, is_signed, read_signature, sign_plugin, verify_plugin
 from latebind.plugin.statistics import MethodStatistics
+from latebind.plugin.telemetry import Instrumentation, instrument
 from latebind.plugin.timelimit import TimeLimits
+from latebind.plugin.workers import Workers, WorkerStatistics
 
 __all__ = [
     "Activated",
@@ -34,11 +38,13 @@ __all__ = [
     "Events",
     "Host",
     "Index",
+    "Instrumentation",
     "Kind",
     "Limits",
     "Making",
     "Manifest",
     "MethodStatistics",
+    "Monitor",
     "PluginContext",
     "PluginStatus",
     "Provided",
@@ -56,17 +62,22 @@ __all__ = [
     "Step",
     "Subscription",
     "TimeLimits",
+    "WorkerStatistics",
+    "Workers",
     "install",
+    "instrument",
     "is_signed",
     "manifest_schema",
     "pack_plugin",
     "parse_manifest",
     "per_call",
     "per_plugin",
+    "quantile",
     "read_index",
     "read_manifest",
     "read_signature",
     "remove",
     "sign_plugin",
+    "snapshot",
     "verify_plugin",
 ]

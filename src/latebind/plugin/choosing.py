@@ -9,7 +9,7 @@ from latebind.contracts import Range, contract_of
 from latebind.errors import ContractError, VersionConflict
 from latebind.plugin.proxy import make_proxy
 from latebind.plugin.selection import nobody, offers, pick
-from latebind.plugin.slot import Slot
+from latebind.plugin.slot import Home, Slot
 
 if TYPE_CHECKING:
     import threading
@@ -35,6 +35,7 @@ class Choosing:
     """What `Host` inherits; see there."""
 
     audit: AuditLog
+    home: Home
     _lock: threading.RLock
     _plan: Plan
     _services: HostServices
@@ -154,6 +155,7 @@ class Choosing:
 
     def _slot(self, plugin: str) -> Slot:
         slot = self._slots.setdefault(plugin, Slot(plugin))
+        slot.home = self.home
         if self._plan.lazy:
             slot.activate = lambda: self._first_use(plugin)
         return slot

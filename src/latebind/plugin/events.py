@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final, Self, TypeVar
@@ -213,6 +213,33 @@ class WatchFailed(Event):
     error: BaseException
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallTimedOut(Event):
+    """A call did not answer within so many seconds: its manifest's `limits.call_time`, or what its caller gave it.
+
+    It may be running still; nothing can end native code within the process.
+    """
+
+    operation: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Crashed(Event):
+    """A process in which the plugin was called ended in the middle of it; `how` is a sentence."""
+
+    operation: str
+    how: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallRefused(Event):
+    """A call was refused because so many are waiting for the plugin already."""
+
+    operation: str
+    waiting: int
+
+
 E = TypeVar("E", bound=BaseException)
 
 
@@ -222,6 +249,19 @@ def detached(error: E) -> E:
     vars(made).update(vars(error))
     made.__cause__ = detached(error.__cause__) if error.__cause__ is not None else None
     return made
+
+
+def text_of(event: Event) -> str:
+    """An event's own fields in one line: `operation acme.tokenizer.count, seconds 2`."""
+    common = {f.name for f in fields(Event)}
+    own = [(f.name, getattr(event, f.name)) for f in fields(event) if f.name not in common]
+    return ", ".join(f"{name} {_short(value)}" for name, value in own if value not in {None, "", ()})
+
+
+def _short(value: object) -> str:
+    if isinstance(value, tuple):
+        return "; ".join(map(_short, value))
+    return f"{value:.3g}" if isinstance(value, float) else " ".join(str(value).split())
 
 
 class Subscription:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from latebind.contracts import Contract, Range, contract_of
 from latebind.errors import (
@@ -20,11 +20,12 @@ from latebind.errors import (
     Tried,
 )
 from latebind.plugin.activation import Activation, Plan
+from latebind.plugin.audit import writer
 from latebind.plugin.breaker import BackOff
 from latebind.plugin.check import Surroundings
 from latebind.plugin.choosing import Choosing
 from latebind.plugin.degrade import cannot_do_without
-from latebind.plugin.events import Events, State, Step
+from latebind.plugin.events import Events, ManifestRejected, State, Step, detached
 from latebind.plugin.fingerprint import fingerprint
 from latebind.plugin.generate import check_same, checked_config, generate, stage
 from latebind.plugin.kinds import check_built_in
@@ -36,22 +37,28 @@ from latebind.plugin.registry import Discovery, Registry, Rejected
 from latebind.plugin.reload import DRAIN_TIMEOUT, Journal, ReloadReport, exchange
 from latebind.plugin.resolve import Known, left_out, resolve
 from latebind.plugin.services import Service
+from latebind.plugin.slot import Home
 from latebind.plugin.store import Store
 from latebind.plugin.succession import check_circle, check_succession
 from latebind.plugin.timelimit import TimeLimits, Watchdog
+from latebind.plugin.workers import Workers
 from latebind.sandbox import AuditLog, Policy
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from concurrent.futures import Executor
     from types import TracebackType
 
     from latebind.plugin.generation import Generation
     from latebind.plugin.kinds import Kind
+    from latebind.plugin.mapped import Blueprint
     from latebind.plugin.resolve import Resolution
     from latebind.plugin.slot import Slot
     from latebind.plugin.statistics import MethodStatistics
     from latebind.plugin.watch import SignalReload, Watch
+
+R = TypeVar("R")
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +96,7 @@ class Host(Choosing):
     wrong version is refused when it is loaded and not when it is got. `audit` is the audit log; `store` a folder for
     copies of plugins, private and temporary unless given. `limits` says how long the parts of a plugin's life may take,
     `back_off` when a plugin that fails again and again is left alone. `events` tells all that happens: `subscribe(f)`.
+    `workers` are the threads for `proxy.aio`.
     `activation` says when plugins are loaded: when `load` or `activate` is called ("explicit"), at their first use
     ("lazy"), or when they are discovered ("start"). `priorities`, by plugin id or pattern, stand in for the manifests'.
     `kinds` are further kinds of plugins (kinds.py), which are asked before the native and the Python one.
@@ -104,6 +112,7 @@ class Host(Choosing):
         store: str | os.PathLike[str] | None = None,
         limits: TimeLimits | None = None,
         back_off: BackOff | None = None,
+        workers: Workers | None = None,
         activation: Activation | str = Activation.EXPLICIT,
         priorities: Mapping[str, int] | None = None,
         kinds: Sequence[Kind] = (),
@@ -112,7 +121,8 @@ class Host(Choosing):
         self.audit = audit or AuditLog()
         self.events = Events()
         self.subscribe = self.events.subscribe
-        self._life = Lifecycle(self.events, self.audit, back_off or BackOff())
+        self.subscribe(writer(self.audit))
+        self._life = Lifecycle(self.events, back_off or BackOff())
         self._watches: list[Watch | SignalReload] = []
         self._limits = limits or TimeLimits()
         self._watchdog = Watchdog(self._limits)
@@ -128,6 +138,8 @@ class Host(Choosing):
         self._slots: dict[str, Slot] = {}
         self._providers: dict[str, Mapping[str, str]] = {}
         self._lock = threading.RLock()
+        self.workers = workers or Workers()
+        self.home = Home(self.events.emit, self.workers)
         self._store = Store(store)
 
     def discover(self, *places: str | os.PathLike[str], installed: bool = False) -> Discovery:
@@ -178,6 +190,46 @@ class Host(Choosing):
                 if not more:
                     return self._status(wanted)
                 out |= more
+
+    def map(
+        self,
+        method: Callable[..., R],
+        *items: Iterable[Any],
+        executor: Executor | None = None,
+        plugin: str | None = None,
+        chunksize: int = 1,
+        timeout: float | None = None,
+        return_exceptions: bool = False,
+    ) -> Iterator[R]:
+        """The answers of `Contract.method` for each of `items`, in their order, from many threads or processes.
+
+        With several iterables each call gets one argument of each, as with the built-in `map`. `executor` is any of
+        `concurrent.futures`, or of a cluster: a plugin in another process is opened there by its manifest's path;
+        without one there are threads of this process, one if the plugin's concurrency is serial. `chunksize` items go
+        at a time. `timeout` is for each call (`Deadline`). The first failure is raised in its place, and nothing new
+        begins; with `return_exceptions` it is an answer. Raises `PluginCrashed` if a process ended, `Unsupported` for a
+        method that answers a handle or an iterator.
+        """
+        from latebind.plugin.mapped import mapped
+
+        return mapped(self, method, items, executor, plugin, chunksize, timeout, return_exceptions=return_exceptions)
+
+    def blueprint(self, plugin: str) -> Blueprint:
+        """What another process needs to open a loaded plugin with all that it requires."""
+        from latebind.plugin.mapped import Blueprint
+
+        with self._lock:
+            self._loaded(plugin, "describe")
+            needed, pending = {plugin}, [plugin]
+            while pending:
+                user = pending.pop()
+                more = {p for p in self._slots if self._generation(p) and user in self._users(p)} - needed
+                needed |= more
+                pending += more
+            loaded = [g for p in self._slots if p in needed and (g := self._generation(p)) is not None]
+            plugins = tuple((g.manifest.path, g.manifest.id, str(g.manifest.version), dict(g.config)) for g in loaded)
+            services = self._services.given()
+            return Blueprint(self.policy, plugins, tuple(self._contracts), services)
 
     def reload(
         self, plugin: str, *, timeout: float = DRAIN_TIMEOUT, probation: bool = False, must_unload: bool = False
@@ -308,6 +360,7 @@ class Host(Choosing):
 
     def close(self) -> None:
         """End all watches and unload every plugin, those that others require last. More than once does no harm."""
+        self.workers.close()
         while self._watches:
             self._watches.pop().close()  # not under the lock, which their threads may wait for
         with self._lock:
@@ -500,7 +553,7 @@ class Host(Choosing):
         try:
             self._registry.add(manifest)
         except ManifestError as e:
-            self.audit.record("rejected", manifest.id, path=manifest.path, error=str(e))
+            self.events.emit(ManifestRejected(plugin=manifest.id, path=manifest.path, error=detached(e)))
 
     def _in_order(self) -> list[str]:
         """The loaded plugins, each after those that it requires."""

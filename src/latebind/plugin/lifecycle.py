@@ -1,6 +1,6 @@
 """The life cycle: where each plugin of a host stands, why, and everyone told of it.
 
-The host does things and says so here; from here go the events, the audit log's lines, and what `Host.plugins()` shows.
+The host does things and says so here; from here go the events, and what `Host.plugins()` shows.
 A plugin that fails is back where it was, with the reason kept, and the breaker counts it.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from latebind.errors import CapabilityDenied, LatebindError, PluginError, PluginTimeout
+from latebind.errors import LatebindError, PluginError, PluginTimeout
 from latebind.plugin.breaker import BackOff, Breaker, GuardedGeneration
 from latebind.plugin.events import (
     CannotUnload,
@@ -32,16 +32,16 @@ from latebind.plugin.events import (
     detached,
 )
 from latebind.plugin.fingerprint import Fingerprint, fingerprint
-from latebind.plugin.manifest import Limits, Manifest
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from latebind.plugin.generation import Generation
+    from latebind.plugin.manifest import Manifest
     from latebind.plugin.probation import Probation
     from latebind.plugin.registry import Rejected
     from latebind.plugin.reload import ReloadReport
-    from latebind.sandbox import AuditLog, TrustedKey
+    from latebind.sandbox import TrustedKey
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +55,8 @@ class Standing:
 class Lifecycle:
     """The states of one host's plugins. Its methods are called under the host's lock."""
 
-    def __init__(self, events: Events, audit: AuditLog, policy: BackOff) -> None:
-        self._events, self._audit, self._policy = events, audit, policy
+    def __init__(self, events: Events, policy: BackOff) -> None:
+        self._events, self._policy = events, policy
         self._standings: dict[str, Standing] = {}
         self._starts: dict[str, Breaker] = {}
         self._calls: dict[str, Breaker] = {}
@@ -89,19 +89,15 @@ class Lifecycle:
 
     def rejected(self, rejected: Rejected) -> None:
         """A manifest was left out."""
-        self._audit.record("rejected", "", path=rejected.path, error=str(rejected.error))
         self._events.emit(ManifestRejected(plugin="", path=rejected.path, error=detached(rejected.error)))
 
     def skipped(self, manifest: Manifest, sentences: Sequence[str]) -> None:
         """A plugin goes without some optional requirements."""
         for text in sentences:
-            self._audit.record("skipped", manifest.id, why=text)
             self._events.emit(RequirementSkipped(**_about(manifest), why=text))
 
     def verified(self, manifest: Manifest, signer: TrustedKey) -> None:
         """A trusted signature holds."""
-        version = str(manifest.version)
-        self._audit.record("verified", manifest.id, version=version, key=signer.key, signer=signer.comment)
         self._events.emit(SignatureVerified(**_about(manifest), key=signer.key, signer=signer.comment))
 
     # Loading and unloading.
@@ -128,13 +124,9 @@ class Lifecycle:
         """A plugin serves; `without` says what it has to do without."""
         self.move(manifest, State.STARTED, generation, without)
         granted = tuple(str(c) for c in manifest.capabilities)
-        # Limits need an isolation with a boundary; the log must not let anyone believe otherwise.
-        unenforced = ("limits",) if manifest.limits != Limits() else ()
-        extra = {"unenforced": list(unenforced)} if unenforced else {}
-        version = str(manifest.version)
-        self._audit.record(
-            "load", manifest.id, version=version, capabilities=list(granted), isolation="inline", **extra
-        )
+        # These need an isolation with a boundary; the log must not let anyone believe otherwise.
+        given = {"limits.memory": manifest.limits.memory, "limits.cpu": manifest.limits.cpu}
+        unenforced = tuple(name for name, value in given.items() if value is not None)
         about = _about(manifest, generation)
         self._events.emit(Loaded(**about, capabilities=granted, isolation="inline", unenforced=unenforced))
         breaker = self._starts.get(manifest.id)
@@ -143,8 +135,6 @@ class Lifecycle:
 
     def load_failed(self, manifest: Manifest, error: BaseException) -> None:
         """A plugin could not be loaded or started; nothing of it stayed."""
-        event = "denied" if isinstance(error, CapabilityDenied) else "refused"
-        self._audit.record(event, manifest.id, version=str(manifest.version), error=str(error))
         self._events.emit(LoadFailed(**_about(manifest), error=detached(error)))
         self.move(manifest, State.DISCOVERED, reason=str(error))
         breaker = self._starts.setdefault(manifest.id, Breaker(manifest.id, self._policy, self._policy.starts))
@@ -169,8 +159,6 @@ class Lifecycle:
         problems: tuple[LatebindError, ...],
     ) -> None:
         """A plugin's code has gone."""
-        version = str(manifest.version)
-        self._audit.record(why, manifest.id, version=version, lasting=lasting, problems=[str(p) for p in problems])
         self._events.emit(Unloaded(**_about(manifest, generation), why=why, lasting=lasting, problems=problems))
         self.move(manifest, State.UNLOADED, generation, "; ".join(str(p) for p in problems))
 
@@ -193,10 +181,6 @@ class Lifecycle:
 
     def reloaded(self, manifest: Manifest, report: ReloadReport, without: Sequence[str]) -> None:
         """Another generation serves; `without` says what it has to do without."""
-        self._audit.record(
-            "reload", manifest.id, old=report.old, new=report.new, generation=report.generation, state=report.state,
-            held=report.held, lasting=report.lasting, problems=[str(p) for p in report.problems],
-        )  # fmt: skip
         self._events.emit(
             Reloaded(
                 **_about(manifest, report.generation), old=report.old, new=report.new, state=report.state,
@@ -208,7 +192,6 @@ class Lifecycle:
 
     def rolled_back(self, manifest: Manifest, generation: int, step: Step, error: BaseException) -> None:
         """A reload failed; the old generation serves on, and the reason is kept."""
-        self._audit.record("rollback", manifest.id, step=step, error=str(error), version=str(manifest.version))
         self._events.emit(RolledBack(**_about(manifest, generation), step=step, error=detached(error)))
         self._standings[manifest.id] = Standing(State.STARTED, f"the last reload failed ({step}): {error}")
 

@@ -52,7 +52,8 @@ class Required:
 class Limits:
     """What the plugin may use up: bytes, seconds, processors. None where unlimited.
 
-    They are enforced by isolations with a boundary. An inline plugin shares the host's memory and threads.
+    They are enforced by isolations with a boundary. An inline plugin shares the host's memory and threads: `call_time`
+    is told to its calls, and an answer that comes later is none (limits.py); nothing ends a call that does not end.
     """
 
     memory: int | None = None
@@ -77,7 +78,7 @@ class Manifest:
     limits: Limits = field(default_factory=Limits)
     state_schema: int | None = None
     parallel: bool = False
-    config: Mapping[str, Any] | None = field(default=None, hash=False)
+    config: Mapping[str, Any] | None = field(default=None, hash=False)  # a mapping has no hash
     priority: int = 0
 
     @property

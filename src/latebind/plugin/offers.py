@@ -167,6 +167,10 @@ class HostServices:
         """Their contracts."""
         return tuple(offer.contract for offer in self._offers.values())
 
+    def given(self) -> tuple[tuple[Contract, object], ...]:
+        """What the host was given, by contract."""
+        return tuple((offer.contract, offer.given) for offer in self._offers.values())
+
     def versions(self) -> dict[str, Version]:
         """Their versions."""
         return {name: offer.contract.version for name, offer in self._offers.items()}

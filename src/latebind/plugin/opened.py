@@ -6,15 +6,17 @@ that generation goes, the handle is closed, and using it says so.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Self
 
 from latebind.contracts.model import CLOSE
 from latebind.contracts.native import Ended
 from latebind.errors import LatebindError, LifecycleError
+from latebind.plugin.limits import within_limit
 from latebind.plugin.proxy import entry
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from types import TracebackType
 
     from latebind import _core
@@ -127,7 +129,11 @@ class IteratorProxy(Holder):
                 raise StopIteration
             tie.require("go on with an iterator")
             around = tie.slot.around
-            return tie.opened.next() if around is None else around(lambda _: tie.opened.next())(())
+            pull: Callable[[], object] = tie.opened.next
+            if around is not None:
+                surrounded = around(lambda _: tie.opened.next())
+                pull = partial(surrounded, ())
+            return within_limit(tie.slot, tie.generation, "the next item of an iterator", pull)
         except Ended:
             raise StopIteration from None
         finally:
@@ -139,12 +145,14 @@ class IteratorProxy(Holder):
 
 def _entry(tie: _Tie, contract: Contract, method: Method) -> _core.Entry:
     """A method of a handle, while it is open and its generation serves."""
-    operation = f"call {contract.id}.{method.name}"
-    bound: Invoke = tie.slot.surrounded(tie.opened.bind(method, _Borrowed(tie.slot, tie.generation, tie.opened)))
+    name = f"{contract.id}.{method.name}"
+    operation = f"call {name}"
+    bound = tie.opened.bind(method, _Borrowed(tie.slot, tie.generation, tie.opened))
+    watched = tie.slot.watched(tie.generation, name, bound)
 
     def invoke(arguments: Sequence[object]) -> object:
         tie.require(operation)
-        return bound(arguments)
+        return watched(arguments)
 
     def bind() -> tuple[Generation, Invoke]:
         tie.require(operation)

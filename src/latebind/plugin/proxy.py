@@ -11,6 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
 
 from latebind import _core
+from latebind.plugin.aio import Aio
 from latebind.plugin.slot import Slot, opens
 
 if TYPE_CHECKING:
@@ -26,7 +27,9 @@ ServiceFunction: TypeAlias = _core.Callback | _core.Link
 
 
 class Proxy:
-    """The base of all proxies. `==` and `hash` go by identity; the plugin's id is in `repr`."""
+    """The base of all proxies. `==` and `hash` go by identity; the plugin's id is in `repr`; `aio` is for `await`."""
+
+    aio = Aio()
 
     def __init__(self, slot: Slot, contract: Contract) -> None:
         self.__latebind_slot__ = slot

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from latebind.contracts import missing_method
+from latebind.contracts import Deadline, missing_method
 from latebind.contracts.marshal import check_argument
 from latebind.contracts.model import CLOSE
 from latebind.contracts.native import Ended, argument_encoder
 from latebind.contracts.openings import Openings
 from latebind.contracts.types import IteratorOf, Nothing, OptionalOf, ResultKind, handle_in
 from latebind.contracts.values import type_of
+from latebind.errors import CallCancelled, CallTimeout
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -139,6 +140,11 @@ def run(owner: Owner, method: str, function: Callable[[], Any]) -> Any:
     """Run the plugin's code; any exception of it is a `PluginError`, `sys.exit` too: the process is the host's."""
     try:
         return function()
+    except (CallTimeout, CallCancelled) as e:
+        deadline = Deadline.current()
+        if deadline is not None and deadline.over:
+            raise deadline.error(owner.plugin, method) from e
+        raise owner.error(method, f"{type(e).__name__}: {e}") from e
     except (Exception, SystemExit) as e:
         raise owner.error(method, f"{type(e).__name__}: {e}") from e
 

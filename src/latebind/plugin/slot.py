@@ -7,6 +7,7 @@ moment, and leaves: that is all of late binding on the caller's side, and the co
 from __future__ import annotations
 
 import weakref
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from latebind import _core
@@ -15,13 +16,28 @@ from latebind.contracts.direct import link
 from latebind.contracts.types import IteratorOf, handle_in
 from latebind.errors import LifecycleError
 from latebind.plugin.gate import Gate
+from latebind.plugin.limits import limited
 from latebind.plugin.statistics import MethodStatistics, read_meter
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from latebind.contracts import CallPool, Contract, Method
+    from latebind.plugin.events import Event
     from latebind.plugin.generation import Generation, Invoke, Opened
+    from latebind.plugin.workers import Workers
+
+
+@dataclass(slots=True)
+class Home:
+    """What a host has for the calls of all its plugins."""
+
+    emit: Callable[[Event], object] = lambda _: None
+    """Is told what happens to calls."""
+    workers: Workers | None = None
+    """The threads for calls that are awaited."""
+    around: Callable[[Generation, str, Invoke], Invoke] | None = None
+    """What each method is wrapped in when it is bound, with the method's full name (telemetry.py)."""
 
 
 class Slot:
@@ -36,6 +52,7 @@ class Slot:
         """What its calls must go through beside the gate, if anything."""
         self.numbers = 0
         """How many generations there were: the number of the last one."""
+        self.home = Home()
         self._meters: dict[tuple[str, str], _core.Meter] = {}
         self._links: weakref.WeakKeyDictionary[_core.Link, tuple[Contract, Method]] = weakref.WeakKeyDictionary()
 
@@ -67,8 +84,10 @@ class Slot:
 
     def _point(self, made: _core.Link, contract: Contract, method: Method) -> None:
         generation = self.generation
-        # What a plugin's calls must go through beside the gate is Python.
-        way = generation.direct(contract, method) if generation is not None and self.around is None else None
+        way = None
+        # What a plugin's calls must go through beside the gate, its time limit and its spans are Python.
+        if generation is not None and not (self.around or self.home.around or generation.manifest.limits.call_time):
+            way = generation.direct(contract, method)
         made.point(generation, *(way or (None, 0)))
 
     def _owner(self) -> Owner:
@@ -103,7 +122,14 @@ class Slot:
         generation = self.generation
         if generation is None:
             raise LifecycleError(self.plugin, f"call {contract.id}.{method.name}", "it is not loaded")
-        return generation, self.surrounded(generation.bind(contract, method, proxy))
+        operation = f"{contract.id}.{method.name}"
+        return generation, self.watched(generation, operation, generation.bind(contract, method, proxy))
+
+    def watched(self, generation: Generation, operation: str, invoke: Invoke) -> Invoke:
+        """A method within its time limit, and in what the host wraps calls in; without either it is what it was."""
+        limited_ = limited(self, generation, operation, self.surrounded(invoke))
+        around = self.home.around
+        return limited_ if around is None else around(generation, operation, limited_)
 
     def surrounded(self, invoke: Invoke) -> Invoke:
         """A method of the plugin or of something that it handed out, as its calls must be made."""
