@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import enum
 import os
-from pathlib import Path
 from dataclasses import dataclass
+from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Protocol
 
