@@ -96,7 +96,7 @@ def test_the_python_programs_run(
 @pytest.mark.parametrize(
     ("page", "sessions_", "programs"),
     [
-        ("README.md", 4, 3),
+        ("README.md", 4, 4),
         ("docs/contracts.md", 1, 4),
         ("docs/linker.md", 3, 3),
         ("docs/plugins.md", 1, 0),
@@ -106,3 +106,12 @@ def test_the_python_programs_run(
 def test_both_kinds_are_there(page: str, sessions_: int, programs: int) -> None:
     assert len(blocks("console", page)) >= sessions_
     assert len(blocks("python", page)) >= programs
+
+
+def test_an_extension_system_takes_ten_lines(
+    folders: dict[str, Path], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    program = next(p for p in blocks("python", "README.md") if "host.discover" in p)
+    assert len([line for line in program.splitlines() if line.strip()]) == 10
+    folder = folder_of("README.md", folders, tmp_path_factory)
+    assert run([sys.executable, "-c", program], folder).stdout == "Hello, world\n"

@@ -182,6 +182,9 @@ class PluginError(LatebindError):
     A plugin that ended its process raises `PluginCrashed`; one that took too long `PluginTimeout`.
     """
 
+    breaks_contract = False
+    """Whether it is the second: no words of the plugin, but a result that the contract does not allow."""
+
     def __init__(self, plugin: str, version: str, method: str, message: str) -> None:
         self.plugin = plugin
         self.version = version

@@ -1,9 +1,8 @@
-"""plugin and contract: from `plugin new` to a call; lists, checks and what they refuse."""
+"""plugin and contract: lists, checks and what they refuse."""
 
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -16,13 +15,6 @@ from support.command import PROGRAM, latebind
 TOKENIZER = Path(__file__).parent.parent.parent / "examples" / "tokenizer"
 
 
-def make(folder: Path, *targets: str) -> subprocess.CompletedProcess[str]:
-    needs.program("cc", "gcc libc6-dev")
-    environment = {**os.environ, "PATH": f"{Path(PROGRAM).parent}:{os.environ['PATH']}"}
-    command = [needs.program("make", "make"), "--no-print-directory", "-C", str(folder), *targets]
-    return subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
-
-
 @pytest.fixture
 def tokenizer(tmp_path: Path) -> Path:
     """The example, built in a folder of the test's own."""
@@ -32,36 +24,6 @@ def tokenizer(tmp_path: Path) -> Path:
     command = [str(Path(PROGRAM).parent / "python"), "build.py"]
     subprocess.run(command, cwd=folder, check=True, capture_output=True)
     return folder
-
-
-def test_a_new_plugin_builds_passes_its_check_and_answers(tmp_path: Path) -> None:
-    folder = tmp_path / "greeter"
-    made = latebind("plugin", "new", folder, "--id", "acme.greeter")
-    assert made.returncode == 0
-    assert f"next: make -C {folder} check run" in made.stdout
-    run = make(folder, "check", "run")
-    assert run.returncode == 0, run.stderr
-    assert "acme.greeter 0.1.0 is fine:\n  provides acme.greeter 0.1.0: greet\n" in run.stdout
-    assert run.stdout.endswith("Hello, world\n")
-    assert "  compiled signatures: as declared\n" in run.stdout
-    tested = make(folder, "test", f"PYTHON={Path(PROGRAM).parent / 'python'}")
-    assert tested.returncode == 0, tested.stdout + tested.stderr
-    assert "2 passed" in tested.stdout
-
-
-def test_a_new_plugin_overwrites_nothing(tmp_path: Path) -> None:
-    (tmp_path / "mine").write_text("precious")
-    run = latebind("plugin", "new", tmp_path)
-    assert run.returncode == 1
-    assert "there is something in it already" in run.stderr
-    assert [path.name for path in tmp_path.iterdir()] == ["mine"]
-
-
-def test_a_plugin_needs_a_reverse_dotted_id(tmp_path: Path) -> None:
-    run = latebind("plugin", "new", tmp_path / "x", "--id", "Greeter")
-    assert run.returncode == 1
-    assert "lower-case words with dots" in run.stderr
-    assert not (tmp_path / "x").exists()
 
 
 def test_list_shows_the_good_and_tells_of_the_bad(tokenizer: Path) -> None:
@@ -114,37 +76,6 @@ def test_check_against_another_version_of_the_contract(tokenizer: Path) -> None:
     run = latebind("plugin", "check", tokenizer, f"{contract}:Tokenizer")
     assert run.returncode == 1
     assert "version of acme.tokenizer\n  expected: one that serves 2.0.0\n  found:    1.2.0: " in run.stdout
-
-
-def test_run_calls_one_method_with_a_stand_in_for_the_service(tokenizer: Path) -> None:
-    contract = f"{tokenizer}/contract.py"
-    service = ["--service", f"{contract}:Logger"]
-    run = latebind("plugin", "run", tokenizer, f"{contract}:Tokenizer", "count", "late binding is simple", *service)
-    assert (run.returncode, run.stdout) == (0, "4\n")
-    assert run.stderr == "[host.logger] info('the tokenizer is ready')\n"
-    longest = latebind("plugin", "run", tokenizer, f"{contract}:Tokenizer", "longest", "late binding", *service)
-    assert longest.stdout == "binding\n"
-
-
-@pytest.mark.parametrize(("arguments", "message"), [
-    (["contract.py:Tokenizer", "split", "x"], "acme.tokenizer has no method split; it has count, longest, seen"),
-    (["contract.py:Tokenizer", "count", "a", "b"], "acme.tokenizer.count takes text, not 2 arguments"),
-    (["contract.py:Tokenizer", "count"], "count"),
-    (["contract.py:Absent", "count"], "contract.py has no class Absent"),
-    (["contract.py:Protocol", "count"], "is not a contract"),
-    (["absent.py:Tokenizer", "count"], "absent.py cannot be imported: there is no such file"),
-    (["contract.py", "count"], "write FILE:CLASS"),
-])  # fmt: skip
-def test_run_explains_a_wrong_command_line(tokenizer: Path, arguments: list[str], message: str) -> None:
-    run = latebind("plugin", "run", ".", *arguments, "--service", "contract.py:Logger", folder=tokenizer)
-    assert run.returncode == 2
-    assert message in run.stderr
-
-
-def test_run_without_a_required_service_is_refused(tokenizer: Path) -> None:
-    run = latebind("plugin", "run", ".", "contract.py:Tokenizer", "count", "x", folder=tokenizer)
-    assert run.returncode == 1
-    assert "host.logger" in run.stderr
 
 
 def test_the_schema_of_a_manifest_is_a_json_schema() -> None:

@@ -26,16 +26,34 @@ def contract_class(text: str) -> type:
     if not separator or not place or not name:
         raise click.BadParameter(f"{text!r} names no class; write FILE:CLASS, as in contract.py:Tokenizer")
     try:
-        found = getattr(_module(place), name)
+        found = getattr(_imported(place), name)
         contract_of(found)
-    except (OSError, ImportError, SyntaxError) as error:
-        raise click.BadParameter(f"{place} cannot be imported: {error}") from error
     except AttributeError as error:
         raise click.BadParameter(f"{place} has no class {name}") from error
     except TypeError as error:
         raise click.BadParameter(str(error)) from error
     assert isinstance(found, type), "contract_of takes classes only"
     return found
+
+
+def contract_classes(path: str) -> list[type]:
+    """Every contract class that a Python file defines or imports, in its order. It is executed; raises as above."""
+    from latebind.contracts.model import ATTRIBUTE
+
+    classes = [value for value in vars(_imported(path)).values() if isinstance(value, type)]
+    return [cls for cls in dict.fromkeys(classes) if ATTRIBUTE in vars(cls)]
+
+
+def _imported(place: str) -> ModuleType:
+    """The module. What goes wrong in it is a mistake on the command line: raises click.BadParameter."""
+    from latebind.errors import LatebindError
+
+    try:
+        return _module(place)
+    except (LatebindError, OSError, ImportError, SyntaxError) as error:
+        raise click.BadParameter(f"{place} cannot be imported: {error}") from error
+    except Exception as error:
+        raise click.BadParameter(f"{place} cannot be imported: {type(error).__name__}: {error}") from error
 
 
 contract_class.__name__ = "FILE:CLASS"  # what click shows in usage and errors

@@ -20,7 +20,7 @@ _VERSION = click.option("--version", default="*", metavar="RANGE", help="Which v
 @click.argument("folder", metavar="FOLDER")
 def pack(place: str, folder: str) -> None:
     """Pack the plugin in DIR, and add it to the index in FOLDER, which any web server can then offer."""
-    from latebind.cli.plugin import manifest_in
+    from latebind.cli.places import manifest_in
     from latebind.plugin import pack_plugin
 
     print_lines([pack_plugin(manifest_in(place), folder).archive])

@@ -1,16 +1,18 @@
-"""`latebind plugin`: the author's and the operator's tools. `check`, `list` and `show` execute nothing."""
+"""`latebind plugin`: the author's and the operator's tools. `list` and `show` execute nothing."""
 
 from __future__ import annotations
 
-import os
+import shlex
 from typing import TYPE_CHECKING
 
 import click
 
 from latebind.cli.boundary import FINDING, SUCCESS, complain
-from latebind.cli.definitions import contract_class
+from latebind.cli.check import check
 from latebind.cli.files import print_document, print_lines
 from latebind.cli.packages import install, pack, remove, search
+from latebind.cli.places import manifest_in
+from latebind.cli.run import run
 from latebind.cli.signing import keygen, sign, verify
 from latebind.cli.top import top
 from latebind.cli.watch import watch
@@ -18,9 +20,7 @@ from latebind.cli.watch import watch
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from latebind.contracts import ContractNote
     from latebind.plugin import Manifest
-    from latebind.sandbox import Policy
 
 
 @click.group()
@@ -28,20 +28,23 @@ def command() -> None:
     """Plugins: write, check, look at, try, sign, install and remove them."""
 
 
-for _command in (keygen, sign, verify, pack, search, install, remove, top, watch):
+for _command in (check, run, keygen, sign, verify, pack, search, install, remove, top, watch):
     command.add_command(_command)
 
 
 @command.command()
 @click.argument("folder", metavar="DIR")
 @click.option("--id", "identifier", metavar="ID", help="The plugin's id (default: example.DIR).")
-def new(folder: str, identifier: str | None) -> None:
-    """Start a plugin in C in the new folder DIR: a contract, the source, a manifest and a Makefile."""
-    from latebind.cli.scaffold import write_plugin
+@click.option("--language", "-l", type=click.Choice(["c", "c++", "rust", "python"]), default="c", show_default=True)
+def new(folder: str, identifier: str | None, language: str) -> None:
+    """Start a plugin in the new folder DIR: a contract, the source, a manifest, tests and a Makefile.
 
-    name = os.path.basename(os.path.abspath(folder)).lower().replace("-", "_")
-    made = write_plugin(folder, identifier or f"example.{name}")
-    print_lines([*made, "", f"next: make -C {folder} check run"])
+    It builds, passes its check and its tests, and answers a call as it is. Nothing that is there is overwritten.
+    """
+    from latebind.cli.scaffold import default_id, write_plugin
+
+    made = write_plugin(folder, identifier or default_id(folder), language)
+    print_lines([*made, "", f"next: make -C {shlex.quote(folder)} check test run"])
 
 
 @command.command("list")
@@ -78,106 +81,11 @@ def show(place: str, as_json: bool) -> None:  # noqa: FBT001
 
 
 @command.command()
-@click.argument("place", metavar="DIR")
-@click.argument("contracts", type=contract_class, nargs=-1, metavar="[FILE:CLASS...]")
-def check(place: str, contracts: tuple[type, ...]) -> int:
-    """Check everything that can be known of the plugin in DIR before an instruction of it runs.
-
-    The manifest, the notes in the compiled file, its exports, its imports and the capabilities that they imply; and,
-    with the contracts FILE:CLASS that a host has, whether versions and types fit. Where the file has debug
-    information, every compiled signature and structure is compared too. Each mismatch is shown as expected and found.
-    """
-    from latebind.contracts import contract_of
-    from latebind.elf import read
-    from latebind.plugin.check import Surroundings, check_native
-    from latebind.plugin.conformity import mismatches
-    from latebind.plugin.store import Store
-
-    manifest = manifest_in(place)
-    if manifest.is_python:
-        raise click.UsageError(f"{manifest} is a Python plugin; only compiled ones can be checked without running them")
-    found, why_not = mismatches(manifest, read(manifest.entry_path), [contract_of(c) for c in contracts])
-    if found:
-        print_lines([f"{manifest}: {len(found)} mismatch{'es' if len(found) > 1 else ''}", *map(str, found)])
-        return FINDING
-    store = Store()
-    try:
-        around = Surroundings([contract_of(c) for c in contracts], {}, as_declared(manifest))
-        checked = check_native(manifest, store.put_plugin(manifest.folder, manifest.entry), around)
-    finally:
-        store.close()
-    print_lines([
-        f"{manifest} is fine:",
-        *(f"  provides {note.id} {note.version}: {_functions(note)}" for note in checked.note.provides.values()),
-        *(f"  {symbol} will be bound to the service {service}" for symbol, service in sorted(checked.imports.items())),
-        f"  compiled signatures: {why_not or 'as declared'}",
-        f"  capabilities: {', '.join(map(str, manifest.capabilities)) or 'none'}",
-    ])  # fmt: skip
-    return SUCCESS
-
-
-@command.command()
-@click.argument("place", metavar="DIR")
-@click.argument("contract", type=contract_class, metavar="FILE:CLASS")
-@click.argument("method", metavar="METHOD")
-@click.argument("arguments", nargs=-1, metavar="[ARG...]")
-@click.option("--service", "services", type=contract_class, multiple=True, metavar="FILE:CLASS",
-              help="Stand in for this service: its calls are shown on standard error.")  # fmt: skip
-@click.option("--config", metavar="JSON", help="The plugin's configuration.")
-def run(
-    place: str,
-    contract: type,
-    method: str,
-    arguments: tuple[str, ...],
-    services: tuple[type, ...],
-    config: str | None,
-) -> None:
-    """Load the plugin in DIR, call METHOD of the contract FILE:CLASS once, and print the result.
-
-    Text parameters take ARG as it is, all others read it as JSON. The plugin runs in this process with what its
-    manifest declares: run only what you trust.
-    """
-    from latebind.cli.trial import call_once
-
-    manifest = manifest_in(place)
-    try:
-        call_once(manifest, as_declared(manifest), contract, method, arguments, services, config)
-    except (TypeError, ValueError) as error:  # an argument that does not fit the contract
-        raise click.UsageError(str(error)) from error
-
-
-@command.command()
 def schema() -> None:
     """Print the JSON Schema of a manifest, for editors."""
     from latebind.plugin import manifest_schema
 
     print_document(manifest_schema())
-
-
-def manifest_in(place: str) -> Manifest:
-    """The manifest in the folder `place`, or the manifest file itself."""
-    from latebind.errors import NotFound, Tried
-    from latebind.plugin import read_manifest
-    from latebind.plugin.manifest import find_manifest
-
-    path = find_manifest(place) if os.path.isdir(place) else place
-    if path is None:
-        raise NotFound(
-            f"a manifest in {place}", None, (Tried(place, "has no plugin.yaml, plugin.json or plugin.toml"),)
-        )
-    return read_manifest(path)
-
-
-def _functions(note: ContractNote) -> str:
-    """The methods and functions that a note promises."""
-    return ", ".join(note.symbols().values())
-
-
-def as_declared(manifest: Manifest) -> Policy:
-    """The policy of someone who grants a plugin exactly what its manifest declares, in this process."""
-    from latebind.sandbox import Policy
-
-    return Policy(grants={manifest.id: [str(c) for c in manifest.capabilities]}, inline=[manifest.id])
 
 
 def _provided(manifest: Manifest) -> str:

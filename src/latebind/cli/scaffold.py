@@ -1,142 +1,139 @@
-"""What `latebind plugin new` writes: the smallest plugin in C that builds, passes its check and answers a call."""
+"""What `latebind plugin new` writes: the smallest plugin in a language that builds, passes its check and its tests.
+
+The files are those of `templates/common`, of `templates/native` for compiled languages, and of the language's own
+folder, where `@ID@` and the like stand for what is known of the plugin.
+"""
 
 from __future__ import annotations
 
+import keyword
 import os
 import re
-from typing import Final
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
 
 from latebind.contracts import symbol_prefix
 from latebind.errors import SystemFailure, Unsupported
 
-_FILES: Final = {
-    "contract.py": '''\
-"""The contract between the host program and this plugin."""
-
-from typing import Protocol
-
-from latebind import contract
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
-@contract("{id}", version="0.1.0")
-class {name}(Protocol):
-    """Says what this interface is for."""
+@dataclass(frozen=True, slots=True)
+class Language:
+    """A language that plugins can be started in. `folders` of templates: what a later one has replaces the same."""
 
-    def greet(self, name: str) -> str:
-        """A greeting for `name`."""
-        ...
-''',
-    "plugin.yaml": """\
-id: {id}
-version: 0.1.0
-summary: Greets
-entry: {library}
-provides:
-  - {{contract: {id}, version: 0.1.0}}
-capabilities: []
-""",
-    "{source}": """\
-/* The plugin: one exported function for each method of the contract. `make` writes {prefix}.h from it. */
-#include "{prefix}.h"
-
-LATEBIND_PLUGIN("{id}", "0.1.0")
-LATEBIND_PROVIDES({prefix})
-
-lb_status {prefix}_greet(lb_context *ctx, lb_str name, lb_str *result)
-{{
-    static const char hello[] = "Hello, ";
-    size_t size = sizeof hello - 1 + name.size;
-    char *text = lb_alloc(ctx, size); /* lives until the host has taken the result */
-
-    if (!text)
-        return lb_fail(ctx, "no memory for %zu bytes", size);
-    for (size_t i = 0; i < size; i++)
-        text[i] = i < sizeof hello - 1 ? hello[i] : name.data[i - (sizeof hello - 1)];
-    result->data = text;
-    result->size = size;
-    return LB_OK;
-}}
-""",
-    "test_plugin.py": '''\
-"""Tests of the plugin without a host program: `make test`, or `python -m pytest`."""
-
-from collections.abc import Iterator
-from pathlib import Path
-
-import pytest
-from contract import {name}
-
-from latebind.testing import PluginHarness
+    title: str
+    source: str
+    folders: tuple[str, ...]
+    reserved: frozenset[str] = frozenset()
+    """Words that cannot be part of an id, since they become names of the language."""
 
 
-@pytest.fixture
-def plugin() -> Iterator[PluginHarness]:
-    """The plugin: built by its Makefile, compared with the contract, loaded."""
-    with PluginHarness(Path(__file__).parent, {name}) as made:
-        yield made
+# ISO/IEC 14882:2017 [lex.key] and [lex.digraph]; the C++ header makes a namespace of each word of the id.
+_CXX_KEYWORDS: Final = frozenset(
+    """alignas alignof and and_eq asm auto bitand bitor bool break case catch char char16_t char32_t class compl const
+    const_cast constexpr continue decltype default delete do double dynamic_cast else enum explicit export extern false
+    float for friend goto if inline int long mutable namespace new noexcept not not_eq nullptr operator or or_eq private
+    protected public register reinterpret_cast return short signed sizeof static static_assert static_cast struct switch
+    template this thread_local throw true try typedef typeid typename union unsigned using virtual void volatile wchar_t
+    while xor xor_eq""".split()
+)
 
-
-def test_it_greets(plugin: PluginHarness) -> None:
-    assert plugin.get({name}).greet("world") == "Hello, world"
-
-
-def test_the_next_build_takes_over(plugin: PluginHarness) -> None:
-    greeter = plugin.get({name})
-    plugin.reload()
-    assert greeter.greet("again") == "Hello, again"
-''',
-    "Makefile": """\
-PYTHON   ?= python3
-CONTRACT := contract.py:{name}
-CFLAGS   := -std=c99 -O2 -g -Wall -Wextra -fPIC -fvisibility=hidden
-
-{library}: {source} {prefix}.h
-\t$(CC) $(CFLAGS) -shared -o $@ $<
-
-{prefix}.h: contract.py
-\tlatebind contract header --folder . $(CONTRACT)
-
-check: {library}
-\tlatebind plugin check . $(CONTRACT)
-
-run: {library}
-\tlatebind plugin run . $(CONTRACT) greet world
-
-test: {library}
-\t$(PYTHON) -m pytest -q
-
-.PHONY: check run test
-""",
+LANGUAGES: Final[Mapping[str, Language]] = {
+    "c": Language("C", "plugin.c", ("common", "native", "c")),
+    "c++": Language("C++", "plugin.cpp", ("common", "native", "cxx"), _CXX_KEYWORDS),
+    "rust": Language("Rust", "lib.rs", ("common", "native", "rust")),
+    "python": Language("Python", "plugin.py", ("common", "python")),
 }
 
+_TEMPLATES: Final = os.path.join(os.path.dirname(__file__), "templates")
+_SHARED_RULES: Final = "targets.mk"  # what the Makefiles of compiled languages end with
 
-def write_plugin(folder: str, identifier: str) -> list[str]:
+
+def write_plugin(folder: str, identifier: str, language: str = "c") -> list[str]:
     """Write the files of a new plugin into `folder`, which must not exist or be empty; returns their paths.
 
-    Raises Unsupported for an id that is not reverse-dotted or a folder with something in it, SystemFailure if the
-    folder cannot be written.
+    All of them or none. Raises Unsupported for an id that cannot be one or a folder with something in it,
+    SystemFailure if the folder cannot be written.
     """
-    if not re.fullmatch(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)+", identifier):
-        what = f"the id {identifier!r}"
-        raise Unsupported(what, "an id is lower-case words with dots between", "give one: --id acme.greeter")
-    last = identifier.rpartition(".")[2]
-    names = {
-        "id": identifier,
-        "name": "".join(word.capitalize() for word in last.split("_")),
-        "prefix": symbol_prefix(identifier),
-        "library": f"lib{symbol_prefix(identifier)}.so",
-        "source": f"{last}.c",
-    }
-    try:
-        os.makedirs(folder, exist_ok=True)
-        if os.listdir(folder):
-            raise Unsupported(folder, "there is something in it already", "name a new folder")
-        written = []
-        for name, text in _FILES.items():
-            path = os.path.join(folder, name.format(**names))
-            with open(path, "x", encoding="utf-8") as file:
-                file.write(text.format(**names))
-            written.append(path)
-    except OSError as error:
-        raise SystemFailure("write", error.errno or 0, folder) from error
+    chosen = LANGUAGES[language]
+    names = _names(identifier, chosen)
+    texts = {_name(name): _filled(text, names) for name, text in _templates(chosen).items()}
+    with ExitStack() as undo:
+        try:
+            if not os.path.isdir(folder):
+                os.makedirs(folder)
+                undo.callback(_remove, os.rmdir, folder)
+            if os.listdir(folder):
+                raise Unsupported(folder, "there is something in it already", "name a new folder")
+            written = []
+            for name, text in texts.items():
+                path = os.path.join(folder, name)
+                with open(path, "x", encoding="utf-8") as file:
+                    undo.callback(_remove, os.unlink, path)
+                    file.write(text)
+                written.append(path)
+        except OSError as error:
+            raise SystemFailure("write", error.errno or 0, folder) from error
+        undo.pop_all()
     return written
+
+
+def default_id(folder: str) -> str:
+    """The id of a plugin that is only given a folder: `example.` and the folder's name."""
+    return "example." + os.path.basename(os.path.abspath(folder)).lower().replace("-", "_")
+
+
+def _names(identifier: str, language: Language) -> dict[str, str]:
+    """What stands for each placeholder. Raises Unsupported for an id of which these cannot be made."""
+    what = f"the id {identifier!r}"
+    if not re.fullmatch(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)+", identifier):
+        raise Unsupported(what, "an id is lower-case words with dots between", "give one: --id acme.greeter")
+    words = identifier.split(".")
+    name = "".join(word.capitalize() for word in words[-1].split("_"))
+    taken = sorted(language.reserved.intersection(words)) or [name] * keyword.iskeyword(name)
+    if taken:
+        owner = "Python" if taken == [name] else language.title
+        raise Unsupported(what, f"{taken[0]} is a word of {owner}", "give another: --id acme.greeter")
+    prefix = symbol_prefix(identifier)
+    build = "    make          # write the bindings of the contract, compile\n" if "native" in language.folders else ""
+    return {
+        "ID": identifier,
+        "NAME": name,
+        "PREFIX": prefix,
+        "NAMESPACE": "::".join(words),
+        "LIBRARY": f"lib{prefix}.so",
+        "LANGUAGE": language.title,
+        "SOURCE": language.source,
+        "BUILD": build,
+    }
+
+
+def _templates(language: Language) -> dict[str, str]:
+    """The texts by the names of their files."""
+    found: dict[str, str] = {}
+    for folder in language.folders:
+        place = os.path.join(_TEMPLATES, folder)
+        for name in sorted(os.listdir(place)):
+            with open(os.path.join(place, name), encoding="utf-8") as file:
+                found[name.removesuffix(".in")] = file.read()
+    found["Makefile"] += found.pop(_SHARED_RULES, "")
+    return found
+
+
+def _name(template: str) -> str:
+    return ".gitignore" if template == "gitignore" else template
+
+
+def _filled(text: str, names: Mapping[str, str]) -> str:
+    """A KeyError would be a mistake in a template."""
+    return re.sub("@([A-Z]+)@", lambda found: names[found[1]], text)
+
+
+def _remove(remove: object, path: str) -> None:
+    """Undo one step; the failure that led here is the one to tell."""
+    assert callable(remove)
+    with suppress(OSError):
+        remove(path)

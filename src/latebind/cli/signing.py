@@ -29,7 +29,7 @@ def keygen(file: str) -> None:
 @click.option("--key", "file", metavar="FILE", required=True, help="The private key, an Ed25519 key in PEM.")
 def sign(place: str, file: str) -> None:
     """Sign every file of the plugin in DIR as it is now, in DIR/plugin.sig."""
-    from latebind.cli.plugin import manifest_in
+    from latebind.cli.places import manifest_in
     from latebind.plugin import sign_plugin
     from latebind.sandbox import PrivateKey
 
@@ -45,7 +45,7 @@ def sign(place: str, file: str) -> None:
 @click.option("--json", "as_json", is_flag=True, help="One JSON document.")
 def verify(place: str, store: str | None, as_json: bool) -> None:  # noqa: FBT001  (click passes options by keyword)
     """Check that a trusted key signed the plugin in DIR, and that every file is as it was then. Nothing is run."""
-    from latebind.cli.plugin import manifest_in
+    from latebind.cli.places import manifest_in
     from latebind.plugin import verify_plugin
     from latebind.sandbox import TrustStore
 

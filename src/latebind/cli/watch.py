@@ -80,7 +80,7 @@ class Session:
 
     def run(self, *, probation: bool) -> None:
         """Load as soon as there is something that can be loaded, then watch."""
-        from latebind.cli.plugin import as_declared, manifest_in
+        from latebind.cli.places import as_declared, manifest_in
         from latebind.contracts import contract_of
         from latebind.plugin import Host
         from latebind.plugin.substitute import Substitute

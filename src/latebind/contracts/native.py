@@ -52,6 +52,12 @@ class Owner:
         """A `PluginError` about one of its methods."""
         return PluginError(self.plugin, self.version, method, message)
 
+    def broken(self, method: str, message: str) -> PluginError:
+        """The same about an answer that breaks the contract."""
+        error = self.error(method, message)
+        error.breaks_contract = True
+        return error
+
 
 class NativeFunction:
     """One exported function of a plugin, called with Python values within a call that has begun."""
@@ -94,7 +100,7 @@ def native_method(
         try:
             return decode(kind, received, call.copy)
         except ValueError as e:
-            raise owner.error(name, f"its result breaks the contract: {e}") from e
+            raise owner.broken(name, f"its result breaks the contract: {e}") from e
 
     return _core.Method(
         caller(function, address, owner.plugin),
@@ -183,11 +189,11 @@ def _raise_failure(owner: Owner, name: str, call: Call, status: int) -> NoReturn
     if call.cut_short and (deadline := thread_deadline()) is not None:
         raise deadline.error(owner.plugin, name) from call.cause
     if status == LB_OK:
-        raise owner.error(name, f"it answered LB_OK after lb_fail: {said}") from call.cause
+        raise owner.broken(name, f"it answered LB_OK after lb_fail: {said}") from call.cause
     if status == LB_FAILED:
         raise owner.error(name, said or "it failed without saying why") from call.cause
     if status == LB_NOT_PROVIDED:
         text = said or "it is not provided"
         raise NotProvided(owner.plugin, owner.version, name, text) from call.cause
     what = "LB_END, and it is not the next of an iterator" if status == LB_END else f"the unknown status {status}"
-    raise owner.error(name, f"it returned {what}" + (f": {said}" if said else ""))
+    raise owner.broken(name, f"it returned {what}" + (f": {said}" if said else ""))

@@ -57,7 +57,7 @@ class PythonCalls(Openings["PythonOpened"]):
         try:
             check_argument(kind, answer)
         except (TypeError, ValueError, OverflowError) as e:
-            raise self.owner.error(name, f"its result breaks the contract: {e}") from e
+            raise self.owner.broken(name, f"its result breaks the contract: {e}") from e
 
     def _checked(self, name: str, kind: ResultKind, answer: object) -> object:
         handle = handle_in(kind)
@@ -77,7 +77,7 @@ class PythonCalls(Openings["PythonOpened"]):
         return self.remember(PythonOpened(self, name, answer, handle.contract, Nothing()))
 
     def _broken(self, name: str, what: str) -> PluginError:
-        return self.owner.error(name, f"its result breaks the contract: {what}")
+        return self.owner.broken(name, f"its result breaks the contract: {what}")
 
 
 class PythonOpened:
