@@ -39,3 +39,11 @@ def library(soname: str, package: str) -> ctypes.CDLL:
         return ctypes.CDLL(soname)
     except OSError:
         pytest.skip(f"{soname} is missing; apt install {package}")
+
+
+def header(name: str, package: str) -> None:
+    """Skips the test where the machine's C compiler does not find the header `name`, naming the `package`."""
+    command = [program("cc", "gcc libc6-dev"), "-E", "-x", "c", "-o", os.devnull, "-"]
+    run = subprocess.run(command, input=f"#include <{name}>\n", text=True, capture_output=True, check=False)
+    if run.returncode:
+        pytest.skip(f"{name} is missing; apt install {package}")

@@ -80,7 +80,7 @@ def check(
     With --run the plugin is then tried, with stand-ins for its services, each trial in a process of its own, so that
     a crash is a finding and not the end: it starts and stops, passes its lb_selftest, is replaced by itself with its
     state, and each method is called with arguments at the edges of their types. Methods do what they do: run only
-    what you trust. The contracts are those given or those in contract.py in the plugin's folder or the one above.
+    what you trust. The contracts are those given, or those in the nearest contract.py, as `plugin run` finds them.
 
     The exit status is 1 where anything is found, and 2 for a wrong command line.
     """

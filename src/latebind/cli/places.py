@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from typing import TYPE_CHECKING, Final
 
 import click
@@ -16,7 +17,8 @@ if TYPE_CHECKING:
     from latebind.plugin import Manifest
     from latebind.sandbox import Policy
 
-_NEIGHBOURS: Final = ("contract.py", "contracts.py")
+_FILE: Final = re.compile(r"(\w+_)?contracts?\.py")
+_LEVELS: Final = 3
 
 in_places = click.option("--dir", "-d", "places", multiple=True, metavar="DIR", envvar="LATEBIND_PLUGINS",
                          type=click.Path(),
@@ -49,21 +51,35 @@ def manifest_in(place: str, places: Sequence[str] = ()) -> Manifest:
 
 
 def contracts_beside(manifest: Manifest) -> list[type]:
-    """The contract classes in contract.py or contracts.py, in the plugin's folder or the one above.
+    """The contract classes in the nearest contract.py, contracts.py or …_contract(s).py that are the plugin's.
 
-    They are of this plugin if it provides or requires one of them. The file is executed.
+    Nearest to its folder: there, above it, or above that. Only a file that has the id of a contract that the plugin
+    provides is executed.
     """
     from latebind.contracts import contract_of
 
-    wanted = {p.contract for p in manifest.provides} | {r.id for r in manifest.requires if r.kind == "contract"}
-    for folder in (manifest.folder, os.path.dirname(os.path.abspath(manifest.folder))):
-        for name in _NEIGHBOURS:
+    provided = {p.contract for p in manifest.provides}
+    wanted = provided | {r.id for r in manifest.requires if r.kind == "contract"}
+    folder = os.path.abspath(manifest.folder)
+    for _ in range(_LEVELS):
+        for name in sorted(filter(_FILE.fullmatch, os.listdir(folder))):
             path = os.path.join(folder, name)
-            if os.path.isfile(path):
+            if _mentions(path, provided):
                 found = [cls for cls in contract_classes(path) if contract_of(cls).id in wanted]
                 if found:
                     return found
+        folder = os.path.dirname(folder)
     return []
+
+
+def _mentions(path: str, ids: set[str]) -> bool:
+    """Whether the text of a file has one of the ids in quotes."""
+    try:
+        with open(path, encoding="utf-8") as file:
+            text = file.read()
+    except (OSError, UnicodeDecodeError):
+        return False  # a folder of that name, or no source of Python
+    return any(f"{quote}{name}{quote}" in text for name in ids for quote in "\"'")
 
 
 def as_declared(manifest: Manifest, places: Sequence[str] = ()) -> Policy:

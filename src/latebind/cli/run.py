@@ -44,8 +44,8 @@ def run(
 ) -> None:
     """Load PLUGIN, a folder or an id, call METHOD of its contract once, and print the result.
 
-    The contract is FILE:CLASS, or the one in contract.py, in the plugin's folder or the one above, that has METHOD;
-    services whose contracts are there have stand-ins.
+    The contract is FILE:CLASS, or the one with METHOD in the nearest contract.py, contracts.py or NAME_contract(s).py,
+    in the plugin's folder or the two above it; services whose contracts are there have stand-ins.
 
     ARG is JSON or plain: text and bytes as they are, 12 and 0x1f, true, the name of an enumeration's member, 1,2,3
     for a list, name=late,start=1 for a dataclass, null for an optional value. @FILE is what a file holds, for bytes,
@@ -115,7 +115,7 @@ def _having(classes: Sequence[type], manifest: Manifest, method: str) -> type:
     provided = {p.contract for p in manifest.provides}
     known = [cls for cls in classes if contract_of(cls).id in provided]
     if not known:
-        which = "a contract.py in its folder or the one above has none that it provides"
+        which = "no contract.py in its folder or above has one that it provides"
         raise click.UsageError(f"what is the contract of {manifest}? {which}; write FILE:CLASS before the method")
     having = [cls for cls in known if contract_of(cls).method(method) is not None]
     if len(having) > 1:
