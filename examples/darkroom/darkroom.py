@@ -51,6 +51,17 @@ class StandardError:
             print(f"[{picture}] {what}", file=sys.stderr, flush=True)
 
 
+def files_of(manifest: Manifest) -> list[tuple[str, int, int]]:
+    """What would change with a new build of a plugin: its library, or its modules, and the manifest."""
+    wanted = (".py", ".yaml") if manifest.is_python else (".so", ".yaml")
+    found = []
+    for entry in os.scandir(manifest.folder):
+        if entry.name.endswith(wanted):
+            status = entry.stat()
+            found.append((entry.name, status.st_mtime_ns, status.st_ino))
+    return sorted(found)
+
+
 class Darkroom:
     """The program: a host with the plugins in one folder, and what is done with them. A context manager."""
 
@@ -63,6 +74,8 @@ class Darkroom:
             found = self.host.discover(plugins)
             for rejected in found.rejected:
                 operator.info(f"left out: {rejected.error}")
+            # Before anything is loaded: what changes from here on is seen by the watcher.
+            self.seen = {m.id: (m, files_of(m)) for m in found.found}
             self.filters = self._load_filters(found.found)
             self.codec = self._load(Codec, "darkroom.png")
             self.packer = self._load(Packer, "darkroom.zstd")
@@ -128,29 +141,18 @@ class Watcher:
 
     def __init__(self, darkroom: Darkroom) -> None:
         self._darkroom = darkroom
-        self._manifests = [p.manifest for p in darkroom.host.plugins() if p.loaded]
-        self._seen = {m.id: self._look(m) for m in self._manifests}
+        loaded = {p.id for p in darkroom.host.plugins() if p.loaded}
+        self._seen = {plugin: seen for plugin, seen in darkroom.seen.items() if plugin in loaded}
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="watcher")
 
-    @staticmethod
-    def _look(manifest: Manifest) -> list[tuple[str, int, int]]:
-        """What would change with a new build: the library, or the modules, and the manifest."""
-        wanted = (".py", ".yaml") if manifest.is_python else (".so", ".yaml")
-        found = []
-        for entry in os.scandir(manifest.folder):
-            if entry.name.endswith(wanted):
-                status = entry.stat()
-                found.append((entry.name, status.st_mtime_ns, status.st_ino))
-        return sorted(found)
-
     def _watch(self) -> None:
         while not self._done.wait(WATCH_EVERY):
-            for manifest in self._manifests:
-                now = self._look(manifest)
-                if now != self._seen[manifest.id]:
-                    self._seen[manifest.id] = now
-                    self._darkroom.reload(manifest.id)
+            for plugin, (manifest, seen) in self._seen.items():
+                now = files_of(manifest)
+                if now != seen:
+                    self._seen[plugin] = manifest, now
+                    self._darkroom.reload(plugin)
 
     def __enter__(self) -> Self:
         self._thread.start()
