@@ -7,7 +7,6 @@ $ python darkroom.py list --out album
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -17,11 +16,13 @@ from typing import TYPE_CHECKING, Any, Final, Self
 from darkroom_contracts import Catalog, Codec, Entry, Filter, Log, Packer, Progress
 
 from latebind import Host, LatebindError, PluginError, Policy
+from latebind.plugin.events import Event, Reloaded, RolledBack, WatchFailed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from latebind.plugin import Manifest
+    from latebind.plugin.watch import Watch
 
 HERE: Final = Path(__file__).parent
 POLICY: Final = Policy(
@@ -31,8 +32,6 @@ POLICY: Final = Policy(
         "darkroom.shrink": ["filesystem", "environment", "system:call"],  # Rust's standard library
     },
 )
-WATCH_EVERY: Final = 0.1
-"""Seconds between two looks at the plugins' files."""
 
 
 class StandardError:
@@ -51,17 +50,6 @@ class StandardError:
             print(f"[{picture}] {what}", file=sys.stderr, flush=True)
 
 
-def files_of(manifest: Manifest) -> list[tuple[str, int, int]]:
-    """What would change with a new build of a plugin: its library, or its modules, and the manifest."""
-    wanted = (".py", ".yaml") if manifest.is_python else (".so", ".yaml")
-    found = []
-    for entry in os.scandir(manifest.folder):
-        if entry.name.endswith(wanted):
-            status = entry.stat()
-            found.append((entry.name, status.st_mtime_ns, status.st_ino))
-    return sorted(found)
-
-
 class Darkroom:
     """The program: a host with the plugins in one folder, and what is done with them. A context manager."""
 
@@ -74,8 +62,6 @@ class Darkroom:
             found = self.host.discover(plugins)
             for rejected in found.rejected:
                 operator.info(f"left out: {rejected.error}")
-            # Before anything is loaded: what changes from here on is seen by the watcher.
-            self.seen = {m.id: (m, files_of(m)) for m in found.found}
             self.filters = self._load_filters(found.found)
             self.codec = self._load(Codec, "darkroom.png")
             self.packer = self._load(Packer, "darkroom.zstd")
@@ -88,16 +74,15 @@ class Darkroom:
         self.host.load(plugin, config=config)
         return self.host.get(contract, plugin=plugin)
 
-    def _load_filters(self, manifests: Iterable[Manifest]) -> list[Filter]:
-        """Every filter that there is, in the order of their stages. One that cannot be loaded is done without."""
-        filters: list[Filter] = []
+    def _load_filters(self, manifests: Iterable[Manifest]) -> tuple[Filter, ...]:
+        """Every filter that there is, the highest priority first. One that cannot be loaded is done without."""
         for manifest in manifests:
             if any(p.contract == "darkroom.filter" for p in manifest.provides):
                 try:
-                    filters.append(self._load(Filter, manifest.id))
+                    self.host.load(manifest.id)
                 except LatebindError as e:
                     self.operator.info(f"without {manifest.id}: {e}")
-        return sorted(filters, key=lambda one: one.stage())
+        return self.host.all(Filter)
 
     def develop(self, path: Path) -> str:
         """Read, filter, write and catalog one picture, and keep its negative: the pixels as they came, packed.
@@ -120,47 +105,22 @@ class Darkroom:
         draft.write_bytes(data)
         draft.replace(self.out / name)
 
-    def reload(self, plugin: str) -> None:
-        """Put what lies there now in the place of what runs; on failure what runs goes on."""
-        try:
-            report = self.host.reload(plugin)
-        except LatebindError as e:
-            self.operator.info(f"{plugin} goes on as it is: {e}")
-        else:
-            self.operator.info(f"reloaded {report.new}: generation {report.generation}")
+    def watch(self) -> Watch:
+        """Put new builds of plugins in the place of old ones, until it is closed; on failure the old one goes on."""
+        self.host.events.subscribe(self._tell)
+        return self.host.watch(probation=False)
+
+    def _tell(self, event: Event) -> None:
+        if isinstance(event, Reloaded):
+            self.operator.info(f"reloaded {event.new}: generation {event.generation}")
+        elif isinstance(event, RolledBack | WatchFailed):
+            self.operator.info(f"{event.plugin} goes on as it is: {event.error}")
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.host.close()
-
-
-class Watcher:
-    """Reloads a plugin when a file of its folder has changed, while pictures are developed. A context manager."""
-
-    def __init__(self, darkroom: Darkroom) -> None:
-        self._darkroom = darkroom
-        loaded = {p.id for p in darkroom.host.plugins() if p.loaded}
-        self._seen = {plugin: seen for plugin, seen in darkroom.seen.items() if plugin in loaded}
-        self._done = threading.Event()
-        self._thread = threading.Thread(target=self._watch, name="watcher")
-
-    def _watch(self) -> None:
-        while not self._done.wait(WATCH_EVERY):
-            for plugin, (manifest, seen) in self._seen.items():
-                now = files_of(manifest)
-                if now != seen:
-                    self._seen[plugin] = manifest, now
-                    self._darkroom.reload(plugin)
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._done.set()
-        self._thread.join()
 
 
 def develop(darkroom: Darkroom, paths: Iterable[Path], threads: int) -> int:
@@ -204,7 +164,7 @@ def main() -> int:
             lines = (Path(line.rstrip("\n")) for line in sys.stdin)
             paths = lines if given.names == ["-"] else map(Path, given.names)
             if given.watch:
-                with Watcher(darkroom):
+                with darkroom.watch():
                     return min(1, develop(darkroom, paths, given.threads))
             return min(1, develop(darkroom, paths, given.threads))
     except LatebindError as e:

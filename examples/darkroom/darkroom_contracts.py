@@ -56,11 +56,7 @@ class Codec(Protocol):
 
 @contract("darkroom.filter", version="1.0.0")
 class Filter(Protocol):
-    """Makes another picture of a picture."""
-
-    def stage(self) -> int:
-        """When it is its turn: filters with small numbers come first."""
-        ...
+    """Makes another picture of a picture. Several take their turns, in the order of their manifests' priorities."""
 
     def apply(self, picture: Picture) -> Picture:
         """The picture, changed."""

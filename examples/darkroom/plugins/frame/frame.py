@@ -21,10 +21,6 @@ class Frame:
         self._shade = int(str(context.config["shade"]))
         self._progress = context.service(Progress)
 
-    def stage(self) -> int:
-        """The last of them: a frame is not shrunk."""
-        return 30
-
     def apply(self, picture: Picture) -> Picture:
         """The picture in its frame."""
         if picture.width * picture.height * picture.channels != len(picture.pixels) or picture.channels not in range(

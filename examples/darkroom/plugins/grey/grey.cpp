@@ -21,8 +21,6 @@ class Grey : public darkroom::filter::Plugin {
 public:
     Grey(Context &, std::string_view) {}
 
-    std::int64_t stage(Context &) override { return 10; }
-
     Picture apply(Context &ctx, const Picture &picture) override
     {
         std::uint64_t area = std::uint64_t{picture.width} * picture.height;

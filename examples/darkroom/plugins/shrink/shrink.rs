@@ -17,10 +17,6 @@ impl State for Plugin {
 }
 
 impl darkroom_filter::Provides for Plugin {
-    fn stage(&self, _: &mut Context) -> Result<i64> {
-        Ok(20)
-    }
-
     fn apply(&self, ctx: &mut Context, picture: &darkroom_filter::Picture) -> Result<darkroom_filter::Picture> {
         let (width, height, channels) = (picture.width as usize, picture.height as usize, picture.channels as usize);
         let pixels = picture.pixels.as_slice();
