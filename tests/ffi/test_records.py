@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from latebind import Library, Namespace, Unsupported, load
-from latebind.ffi import Header, view
+from latebind.ffi import Header, sysv, view
 from latebind.ffi.values import class_of
 from support.compiler import Compiler
 from support.shapes import TYPEDEFS, Shapes, random_value, same
@@ -72,11 +72,14 @@ def name_of(shape: str) -> str:
 
 def build(folder: Any, seed: int, count: int, *, attributes: bool = False) -> Tried:
     shapes = Shapes(seed, attributes=attributes)
-    made = [shapes.record(f"shape_{number}") for number in range(count)]
+    return build_shapes(folder, [shapes.record(f"shape_{number}") for number in range(count)])
+
+
+def build_shapes(folder: Any, made: list[str]) -> Tried:
     source = PRELUDE + TYPEDEFS + "".join(definitions(shape, number) for number, shape in enumerate(made))
     path = Compiler(folder).shared(source, name="libshapes.so", flags=["-O2", "-Wno-psabi"])
     header = Header(TYPEDEFS + "".join(declarations(shape, number) for number, shape in enumerate(made)))
-    return Tried(load(path, namespace=Namespace()), header, count)
+    return Tried(load(path, namespace=Namespace()), header, len(made))
 
 
 @pytest.fixture(scope="module")
@@ -142,6 +145,33 @@ def test_packed_and_aligned_ones_and_vectors_do_so_too(tmp_path_factory: pytest.
     for number in range(made.count):
         check_shape(made, number, dice)
     made.library.close()
+
+
+def test_bit_fields_without_a_width_and_with_an_alignment_lie_and_travel_as_the_compilers(tmp_path: Any) -> None:
+    made = build_shapes(
+        tmp_path,
+        [
+            "union shape_0 { double m0; unsigned m1 : 4 __attribute__((aligned(16))); }",
+            "union shape_1 { unsigned long m0; int : 0 __attribute__((aligned(16))); }",
+            "struct shape_2 { int m0 : 24 __attribute__((packed, aligned(2))); double m1; }",
+            "struct shape_3 { long m0; int : 0 __attribute__((aligned(16))); }",
+            "struct shape_4 { char m0; int : 0; }",
+            "struct shape_5 { int m0; char m1; int : 0; long : 0; }",
+            "struct shape_6 { char m0 : 3; char : 0; char m1; }",
+        ],
+    )
+    dice = random.Random(4)
+    for number in range(made.count):
+        check_layout(made, number)
+        check_values(made, number, dice)
+    made.library.close()
+
+
+@pytest.mark.parametrize("members", ["float m0; int : 3;", "double m0; int : 0;"])
+def test_unnamed_bit_fields_that_gcc_passes_otherwise_than_clang_are_refused_on_x86_64(members: str) -> None:
+    header = Header(f"union shape {{ {members} }}; void take(union shape value);")
+    with pytest.raises(Unsupported, match="unnamed bit-field, and gcc passes it otherwise than clang"):
+        sysv.classify(header.prototypes["take"].parameters[0].type)
 
 
 @pytest.mark.slow

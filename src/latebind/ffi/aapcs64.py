@@ -15,6 +15,7 @@ from latebind.ffi.ctype import CType, Kind
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from latebind.ffi.ctype import Field
     from latebind.ffi.sysv import Piece
 
 INTEGERS: Final = 8
@@ -96,8 +97,13 @@ def natural_alignment(type_: CType) -> int:
     """
     if type_.kind is Kind.RECORD and type_.record is not None:
         fields = type_.record.fields or ()
-        return max((f.type.natural if f.width else f.align or f.type.alignment for f in fields), default=1)
+        return max([type_.record.gap_align, *(_asked(f) for f in fields)])
     return type_.natural
+
+
+def _asked(field: Field) -> int:
+    """The alignment of a member; of a bit-field its type's counts too, even where it is packed."""
+    return max(field.type.natural, field.align) if field.width else field.align or field.type.alignment
 
 
 def homogeneous(type_: CType) -> tuple[tuple[int, int], ...] | None:

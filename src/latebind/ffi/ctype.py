@@ -36,9 +36,9 @@ class Kind(Enum):
 class Field:
     """One member of a record. `offset` is bytes; a bit-field has a `width` and begins `shift` bits behind `offset`.
 
-    `align` is bytes where attributes made it another one than the type's, else 0. `name` is None for an anonymous
-    structure or union, whose own members are reached as if they stood here, and for an unnamed bit-field, which is
-    padding.
+    `align` is bytes where attributes made it another one than the type's (of a bit-field: what they ask for), else 0.
+    `name` is None for an anonymous structure or union, whose own members are reached as if they stood here, and for an
+    unnamed bit-field, which is padding.
     """
 
     name: str | None
@@ -61,6 +61,8 @@ class Record:
     size: int = 0
     align: int = 1
     fields: tuple[Field, ...] | None = None
+    gap_align: int = 0
+    """The strictest alignment, in bytes, of its bit-fields without width, which are no fields; 0 where it has none."""
     by_reference: bool = False
     """A class of C++ whose own code copies it, so that only its address can be passed."""
     python: Any = None

@@ -60,13 +60,16 @@ def lay_out(record: Record, members: Sequence[Member], *, pack: int = 0, align: 
             fields.append(Field(member.name, member.type, position // 8, align=align))
             position += member.type.bytes * 8
         elif member.width == 0:
-            position = _round(position, max(member.type.size, member.align) * 8)
+            gap = max(member.type.size, member.align)
+            position = _round(position, gap * 8)
+            record.gap_align = max(record.gap_align, gap)
+            end = max(end, position)
             if _UNNAMED_ALIGNS:
                 whole = max(whole, natural)
             continue
         else:
             position = _place_bit_field(member, position, pack)
-            fields.append(bit_field(member.name, member.type, position, member.width))
+            fields.append(bit_field(member.name, member.type, position, member.width, align=member.align))
             position += member.width
             if member.name is None and not _UNNAMED_ALIGNS:  # does not align the whole
                 end = max(end, position)
@@ -89,13 +92,16 @@ def _place_bit_field(member: Member, position: int, pack: int) -> int:
     return position
 
 
-def bit_field(name: str | None, type_: CType, position: int, width: int) -> Field:
-    """The bit-field of `width` bits at bit `position`, in a unit of its own type, else from its first byte."""
+def bit_field(name: str | None, type_: CType, position: int, width: int, *, align: int = 0) -> Field:
+    """The bit-field of `width` bits at bit `position`, in a unit of its own type, else from its first byte.
+
+    `align` is what it asks for by an attribute, bytes, or 0.
+    """
     unit = type_.size * 8
     start = position // unit * unit
     if position + width > start + unit:
         start = position // 8 * 8
-    return Field(name, type_, start // 8, position - start, width)
+    return Field(name, type_, start // 8, position - start, width, align)
 
 
 def _round(position: int, unit: int) -> int:

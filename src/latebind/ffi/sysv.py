@@ -114,7 +114,7 @@ def classify(type_: CType) -> tuple[Class, ...]:
     """The classes of the eightbytes of a value of this type; MEMORY alone where the whole value goes there.
 
     Raises Unsupported where compilers do not agree: gcc lets an unnamed bit-field give its eightbyte a class, as if it
-    had a name, and clang does not.
+    had a name (in a union even one without width), and clang does not.
     """
     _refuse_vectors(type_)
     if type_.bytes > 16:
@@ -132,6 +132,9 @@ def _classify(type_: CType, offset: int, count: int, *, with_unnamed: bool) -> l
     Each record is judged by itself, too: one that would go to memory alone takes what is around it along.
     """
     classes = [Class.NONE] * count
+    record = type_.record if type_.kind is Kind.RECORD else None
+    if with_unnamed and record is not None and record.is_union and record.gap_align and count:
+        classes[offset // 8] = Class.INTEGER
     for place, part, width in _parts(type_, offset, with_unnamed=with_unnamed):
         if part.kind in {Kind.RECORD, Kind.ARRAY}:
             inner = _classify(part, place, count, with_unnamed=with_unnamed)
