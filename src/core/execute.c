@@ -4,6 +4,7 @@
  * What has run so far is undone on failure, so that the process is as before.  The list of live images and the program's
  * arguments are the core's only mutable state. */
 #define _GNU_SOURCE
+#include <dlfcn.h>
 #include <elf.h>
 #include <errno.h>
 #include <stdarg.h>
@@ -12,6 +13,7 @@
 #include <unistd.h>
 
 #include "image.h"
+#include "parallel.h"
 
 static char *no_arguments[] = {NULL};
 
@@ -123,12 +125,53 @@ int lb_fail_errno(struct lb_error *error, uint32_t object, uint64_t offset, cons
 
 typedef int phase(struct lb_execution *run, struct lb_member *member);
 
+/* Calls `step` for each object that is ours. */
 static int for_each(struct lb_execution *run, phase *step)
 {
     for (uint32_t i = 0; i < run->plan.object_count; i++)
-        if (run->members[i].image != NULL && step(run, &run->members[i]) < 0)
+        if (run->members[i].is_own && step(run, &run->members[i]) < 0)
             return -1;
     return 0;
+}
+
+struct sharing { /* of a step between two threads: each takes the next object that nobody has */
+    struct lb_execution runs[2]; /* with an error of their own */
+    struct lb_error errors[2];
+    int (*first)(struct lb_execution *run); /* by the calling thread, before it takes objects; may be NULL */
+    phase *step;
+    uint32_t next;
+    bool has_failed[2];
+};
+
+static void take_objects(void *data, int half)
+{
+    struct sharing *s = data;
+    struct lb_execution *run = &s->runs[half];
+    bool failed = half == 0 && s->first != NULL && s->first(run) < 0;
+    for (uint32_t i; !failed && (i = __atomic_fetch_add(&s->next, 1, __ATOMIC_RELAXED)) < run->plan.object_count;)
+        failed = run->members[i].is_own && s->step(run, &run->members[i]) < 0;
+    if (failed)
+        __atomic_store_n(&s->next, run->plan.object_count, __ATOMIC_RELAXED); /* nobody needs to go on */
+    s->has_failed[half] = failed;
+}
+
+#define FEW_OBJECTS 8 /* a thread does not pay for itself with fewer */
+
+/* The same with a second thread where that pays, after `first`, or at the same time.  Steps write to their own object
+ * alone, or atomically. */
+static int for_each_shared(struct lb_execution *run, int (*first)(struct lb_execution *run), phase *step)
+{
+    if (run->own_count < FEW_OBJECTS && first == NULL)
+        return for_each(run, step);
+    struct sharing s = {.runs = {*run, *run}, .errors = {*run->error, *run->error}, .first = first, .step = step};
+    for (int half = 0; half < 2; half++)
+        s.runs[half].error = &s.errors[half];
+    lb_in_halves(take_objects, &s);
+    if (!s.has_failed[0] && !s.has_failed[1])
+        return 0;
+    bool is_second = !s.has_failed[0] || (s.has_failed[1] && s.errors[1].object < s.errors[0].object);
+    *run->error = s.errors[is_second];
+    return -1;
 }
 
 static int take_sources(struct lb_execution *run, const struct lb_source *sources, uint64_t count)
@@ -138,36 +181,52 @@ static int take_sources(struct lb_execution *run, const struct lb_source *source
                        run->plan.object_count, (unsigned long long)count);
     for (uint32_t i = 0; i < run->plan.object_count; i++) {
         const struct lb_plan_object *o = &run->plan.objects[i];
-        run->members[i] = (struct lb_member){.index = i, .record = o, .source = &sources[i], .fd = -1};
-        if (sources[i].kind == LB_SOURCE_PRESENT)
+        struct lb_member *m = &run->members[i];
+        *m = (struct lb_member){.index = i, .record = o, .source = &sources[i], .fd = -1};
+        m->is_own = sources[i].kind != LB_SOURCE_PRESENT && sources[i].kind != LB_SOURCE_SYSTEM;
+        run->own_count += m->is_own;
+        run->asks_system = run->asks_system || sources[i].kind == LB_SOURCE_SYSTEM;
+        if (sources[i].kind == LB_SOURCE_PRESENT) {
+            m->base = sources[i].base;
+            m->tls = (struct lb_tls){NULL, sources[i].tls_module, sources[i].tls_is_static, sources[i].tls_offset};
+        }
+        if (sources[i].kind == LB_SOURCE_SYSTEM && o->role != LB_ROLE_SYSTEM)
+            return lb_fail(run->error, LB_MALFORMED, i, 0, "the system's linker was given an object that is not for it");
+        if (!m->is_own)
             continue;
         if (o->role != LB_ROLE_OWN)
             return lb_fail(run->error, LB_MALFORMED, i, 0, "a file was given for an object that the system's linker loads");
         if (o->segments == 0)
             return lb_fail(run->error, LB_MALFORMED, i, 0, "it has nothing to load");
-        run->members[i].bindings = run->plan.bindings + o->first_binding;
-        run->members[i].is_lazy = (o->flags & LB_OBJECT_LAZY) != 0;
+        m->bindings = run->plan.bindings + o->first_binding;
+        m->is_lazy = (o->flags & LB_OBJECT_LAZY) != 0;
     }
     return 0;
 }
 
-static int map_all(struct lb_execution *run)
+/* Has the system's linker load what is its own; constructors run. */
+static int open_with_system(struct lb_execution *run)
 {
     for (uint32_t i = 0; i < run->plan.object_count; i++) {
         struct lb_member *m = &run->members[i];
-        if (m->source->kind == LB_SOURCE_PRESENT) {
-            m->base = m->source->base;
-            m->tls = (struct lb_tls){NULL, m->source->tls_module, m->source->tls_is_static, m->source->tls_offset};
-        } else if (lb_image_map(run, m) < 0) {
-            return -1;
+        if (m->source->kind != LB_SOURCE_SYSTEM)
+            continue;
+        m->handle = dlopen(m->source->path, RTLD_NOW | RTLD_LOCAL);
+        if (m->handle == NULL) {
+            const char *reason = dlerror(); /* this thread's: no other call may come between */
+            return lb_fail(run->error, LB_UNSUPPORTED, i, 0, "the system's linker refuses it: %s",
+                           reason != NULL ? reason : "it gave no reason");
         }
+        m->base = ((struct link_map *)m->handle)->l_addr;
+        if ((m->record->flags & LB_OBJECT_GIVES_TLS) && lb_system_tls(m->base, &m->tls, run->error) < 0)
+            return -1;
     }
     return 0;
 }
 
 static int relocate_plain(struct lb_execution *run, struct lb_member *m)
 {
-    if (lb_image_open_text(run, m) < 0)
+    if (lb_relocate_prepare(run, m) < 0 || lb_image_open_text(run, m) < 0)
         return -1;
     return lb_relocate(run, m, LB_PASS_PLAIN);
 }
@@ -194,11 +253,9 @@ static int relocate_ifuncs(struct lb_execution *run)
 
 static int execute_phases(struct lb_execution *run)
 {
-    if (map_all(run) < 0)
+    if (for_each_shared(run, run->asks_system ? open_with_system : NULL, lb_image_map) < 0)
         return -1;
-    if (for_each(run, lb_relocate_prepare) < 0)
-        return -1;
-    if (for_each(run, relocate_plain) < 0)
+    if (for_each_shared(run, NULL, relocate_plain) < 0)
         return -1;
     if (for_each(run, lb_tls_carry) < 0)
         return -1;
@@ -232,11 +289,12 @@ void lb_announce_all(void)
 }
 
 /* Makes the images live. */
-static void publish(struct lb_execution *run, struct lb_image **images)
+static void publish(struct lb_execution *run, struct lb_arrival *arrivals)
 {
     lock_images();
     for (uint32_t i = 0; i < run->plan.object_count; i++) {
-        struct lb_image *image = images[i] = run->members[i].image;
+        struct lb_image *image = run->members[i].image;
+        arrivals[i] = (struct lb_arrival){image, run->members[i].handle};
         if (image == NULL)
             continue;
         image->next = lb_process.images;
@@ -251,6 +309,8 @@ static void undo(struct lb_execution *run)
 {
     for (uint32_t i = run->plan.object_count; i-- != 0;) {
         struct lb_image *image = run->members[i].image;
+        if (run->members[i].handle != NULL)
+            dlclose(run->members[i].handle); /* who was told why it failed does not care how this went */
         if (image == NULL)
             continue;
         lb_tls_drop(&image->tls);
@@ -269,7 +329,7 @@ static void free_members(struct lb_execution *run)
 }
 
 int lb_execute(const void *plan, size_t size, const struct lb_source *sources, uint64_t source_count,
-               const uint64_t *hooks, uint64_t hook_count, struct lb_image **images, struct lb_error *error)
+               const uint64_t *hooks, uint64_t hook_count, struct lb_arrival *arrivals, struct lb_error *error)
 {
     struct lb_execution run = {.hooks = hooks, .hook_count = hook_count, .error = error};
     *error = (struct lb_error){.code = LB_OK, .object = LB_NONE, .symbol = LB_NONE};
@@ -283,7 +343,7 @@ int lb_execute(const void *plan, size_t size, const struct lb_source *sources, u
     if (result == 0)
         result = execute_phases(&run);
     if (result == 0)
-        publish(&run, images);
+        publish(&run, arrivals);
     else
         undo(&run);
     free_members(&run);

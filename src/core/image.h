@@ -174,11 +174,12 @@ const char *lb_image_symbol_name(const struct lb_image *image, uint32_t symbol);
 
 /* ---- executing --------------------------------------------------------------------------------------------------- */
 
-enum lb_source_kind { LB_SOURCE_NAMED, LB_SOURCE_FILE, LB_SOURCE_MEMORY, LB_SOURCE_PRESENT };
+enum lb_source_kind { LB_SOURCE_NAMED, LB_SOURCE_FILE, LB_SOURCE_MEMORY, LB_SOURCE_PRESENT, LB_SOURCE_SYSTEM };
 
 struct lb_source { /* where an object of the plan comes from in this process */
     enum lb_source_kind kind; /* LB_SOURCE_NAMED: the file that the plan names, if it is still the one that was planned with */
     int fd;            /* LB_SOURCE_FILE: stays the caller's */
+    const char *path;  /* LB_SOURCE_SYSTEM: what the system's dlopen is given */
     const void *bytes; /* LB_SOURCE_MEMORY */
     uint64_t size;
     uint64_t base; /* LB_SOURCE_PRESENT: already in the process, with its TLS */
@@ -195,6 +196,8 @@ enum lb_pass { LB_PASS_PLAIN, LB_PASS_TLS, LB_PASS_IFUNC, LB_PASSES };
 
 struct lb_member { /* one object of a plan while the plan is being executed */
     uint32_t index;
+    bool is_own;  /* is to be mapped */
+    void *handle; /* the system's dlopen's, or NULL */
     const struct lb_plan_object *record;
     const struct lb_plan_binding *bindings;
     const struct lb_source *source;
@@ -223,6 +226,8 @@ struct lb_resolved {
 struct lb_execution {
     struct lb_plan plan;
     struct lb_member *members; /* plan.object_count of them */
+    uint32_t own_count;        /* how many of them are to be mapped */
+    bool asks_system;          /* whether others are for the system's linker */
     const uint64_t *hooks;     /* addresses that LB_BIND_HOOK picks from */
     uint64_t hook_count;
     uint64_t page;
@@ -230,11 +235,16 @@ struct lb_execution {
     struct lb_resolved resolved[64]; /* IFUNCs that were resolved: every object refers to the same few of the C library */
 };
 
-/* Executes a plan: afterwards every own object is mapped, relocated, protected and announced, and images[i] is what
- * became of object i (NULL if it was present).  No constructor has run.  On failure everything is as before.
- * `plan` must be aligned to 8 and stay unchanged meanwhile; so must the bytes of LB_SOURCE_MEMORY. */
+struct lb_arrival { /* what became of an object of the plan; nothing of one that was present */
+    struct lb_image *image; /* that we mapped, or NULL */
+    struct link_map *system; /* that the system's linker loaded, as dlopen's handle; or NULL */
+};
+
+/* Executes a plan: afterwards the system's linker has loaded what is its own, and every own object is mapped, relocated,
+ * protected and announced; arrivals[i] is what became of object i.  No constructor of ours has run.  On failure
+ * everything is as before.  `plan` must be aligned to 8 and stay unchanged meanwhile; so must what `sources` point to. */
 int lb_execute(const void *plan, size_t size, const struct lb_source *sources, uint64_t source_count,
-               const uint64_t *hooks, uint64_t hook_count, struct lb_image **images, struct lb_error *error);
+               const uint64_t *hooks, uint64_t hook_count, struct lb_arrival *arrivals, struct lb_error *error);
 
 /* Undoes the mapping, idempotently: frames, TLS, memory.  Runs no destructor.  The struct itself stays. */
 void lb_image_close(struct lb_image *image);

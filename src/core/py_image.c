@@ -3,6 +3,7 @@
  * The plan is copied before it is checked, so that nobody changes it meanwhile; the interpreter lock is released while
  * it is executed and while constructors and destructors run. */
 #define _GNU_SOURCE
+#include <dlfcn.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -242,7 +243,8 @@ struct request { /* the arguments in C's terms */
     struct lb_source *sources;
     Py_buffer *buffers; /* one per source; obj is NULL where the source is no buffer */
     uint64_t *hooks;
-    struct lb_image **images;
+    char **paths; /* one per source; NULL where the system's linker is not asked for it */
+    struct lb_arrival *arrivals;
 };
 
 static void release_request(struct request *r)
@@ -254,7 +256,10 @@ static void release_request(struct request *r)
     free(r->sources);
     free(r->buffers);
     free(r->hooks);
-    free(r->images);
+    for (Py_ssize_t i = 0; r->paths != NULL && i < r->source_count; i++)
+        free(r->paths[i]);
+    free(r->paths);
+    free(r->arrivals);
 }
 
 /* A plan must be aligned to 8 bytes and must not change while it is executed: what is read-only is used where it is. */
@@ -291,8 +296,22 @@ static int take_present(struct lb_source *source, PyObject *tuple)
     return PyErr_Occurred() ? -1 : 0;
 }
 
-static int take_source(struct lb_source *source, Py_buffer *buffer, PyObject *value)
+/* The interpreter's object may go while the lock is released, so the path is copied. */
+static int take_path(struct lb_source *source, char **copy, PyObject *value)
 {
+    PyObject *bytes;
+    if (!PyUnicode_FSConverter(value, &bytes))
+        return -1;
+    *copy = strdup(PyBytes_AsString(bytes));
+    Py_DECREF(bytes);
+    *source = (struct lb_source){.kind = LB_SOURCE_SYSTEM, .path = *copy};
+    return *copy != NULL ? 0 : (PyErr_NoMemory(), -1);
+}
+
+static int take_source(struct lb_source *source, Py_buffer *buffer, char **path, PyObject *value)
+{
+    if (PyUnicode_Check(value))
+        return take_path(source, path, value);
     if (value == Py_None) {
         *source = (struct lb_source){.kind = LB_SOURCE_NAMED};
         return 0;
@@ -323,14 +342,15 @@ static int take_sources(struct request *r, PyObject *sources)
     int result = list == NULL ? -1 : 0;
     r->sources = calloc((size_t)count + 1, sizeof *r->sources);
     r->buffers = calloc((size_t)count + 1, sizeof *r->buffers);
-    r->images = calloc((size_t)count + 1, sizeof *r->images);
+    r->paths = calloc((size_t)count + 1, sizeof *r->paths);
+    r->arrivals = calloc((size_t)count + 1, sizeof *r->arrivals);
     r->source_count = count;
-    if (r->sources == NULL || r->buffers == NULL || r->images == NULL) {
+    if (r->sources == NULL || r->buffers == NULL || r->paths == NULL || r->arrivals == NULL) {
         PyErr_NoMemory();
         result = -1;
     }
     for (Py_ssize_t i = 0; i < count && result == 0; i++)
-        result = take_source(&r->sources[i], &r->buffers[i], PyTuple_GetItem(list, i));
+        result = take_source(&r->sources[i], &r->buffers[i], &r->paths[i], PyTuple_GetItem(list, i));
     Py_XDECREF(list);
     return result;
 }
@@ -355,30 +375,34 @@ static int take_hooks(struct request *r, PyObject *hooks)
     return result;
 }
 
-/* None for NULL. */
-static PyObject *wrap_image(PyObject *type, struct lb_image *image)
+static PyObject *wrap_arrival(PyObject *type, struct lb_arrival *arrival)
 {
-    if (image == NULL)
-        Py_RETURN_NONE;
-    return new_object((PyTypeObject *)type, image);
+    if (arrival->image != NULL)
+        return new_object((PyTypeObject *)type, arrival->image);
+    if (arrival->system != NULL)
+        return Py_BuildValue("(KK)", (unsigned long long)(uintptr_t)arrival->system,
+                             (unsigned long long)arrival->system->l_addr);
+    Py_RETURN_NONE;
 }
 
-/* Hands the images over to a tuple of Objects, or closes them all. */
-static PyObject *wrap_images(PyObject *module, struct request *r)
+/* Hands what has arrived over to a tuple, or takes it all back. */
+static PyObject *wrap_arrivals(PyObject *module, struct request *r)
 {
     PyObject *type = lb_attribute(module, "Object");
     PyObject *result = type == NULL ? NULL : PyTuple_New(r->source_count);
     for (Py_ssize_t i = 0; i < r->source_count && result != NULL; i++) {
-        PyObject *item = wrap_image(type, r->images[i]);
+        PyObject *item = wrap_arrival(type, &r->arrivals[i]);
         if (item == NULL || PyTuple_SetItem(result, i, item) < 0)
             Py_CLEAR(result); /* Objects made so far leave their images alone: they are mapped */
     }
     Py_XDECREF(type);
     for (Py_ssize_t i = 0; i < r->source_count && result == NULL; i++) {
-        if (r->images[i] != NULL) {
-            lb_image_close(r->images[i]);
-            lb_image_free(r->images[i]);
+        if (r->arrivals[i].image != NULL) {
+            lb_image_close(r->arrivals[i].image);
+            lb_image_free(r->arrivals[i].image);
         }
+        if (r->arrivals[i].system != NULL)
+            dlclose(r->arrivals[i].system);
     }
     return result;
 }
@@ -389,11 +413,11 @@ static PyObject *execute_request(PyObject *module, struct request *r)
     int result;
     Py_BEGIN_ALLOW_THREADS
     result = lb_execute(r->plan, r->plan_size, r->sources, (uint64_t)r->source_count, r->hooks, (uint64_t)r->hook_count,
-                        r->images, &error);
+                        r->arrivals, &error);
     Py_END_ALLOW_THREADS
     if (result < 0)
         return lb_raise(module, &error);
-    return wrap_images(module, r);
+    return wrap_arrivals(module, r);
 }
 
 static PyObject *execute(PyObject *module, PyObject *args)
@@ -467,12 +491,15 @@ static PyMethodDef functions[] = {
      "In how many threads each of these mapped Objects has code on the stack, the calling thread among them.\n"
      "Of other threads' stacks a stale word may count.  Raises ValueError for one that is not mapped."},
     {"execute", execute, METH_VARARGS,
-     "execute(plan, sources, hooks) -> tuple[Object | None, ...]\n\n"
-     "Map, relocate and protect the own objects of a packed plan (src/core/plan.h).  No constructor runs.\n\n"
+     "execute(plan, sources, hooks) -> tuple[Object | tuple[int, int] | None, ...]\n\n"
+     "Let the system's linker load its objects of a packed plan (src/core/plan.h), and map, relocate and protect our own.\n"
+     "No constructor of ours runs.\n\n"
      "sources: one per object of the plan: None for the file that the plan names, an open file descriptor (it stays\n"
-     "yours), the file's bytes, or, for what is in the process already, (base, tls_module or 0, tls_offset or None).\n"
+     "yours), the file's bytes, or, for what is in the process already, (base, tls_module or 0, tls_offset or None);\n"
+     "a path for what the system's linker has to load.\n"
      "hooks: addresses for hook bindings.\n"
-     "Returns one Object per object mapped, None for those that were present.\n"
+     "Returns an Object for each object mapped, (handle, base) for each that the system's linker loaded, None for those\n"
+     "that were present.\n"
      "Raises ExecuteError; then everything is undone."},
     {NULL, NULL, 0, NULL},
 };

@@ -281,9 +281,9 @@ static int mark(struct walk *w, const struct rule *rule, const struct lb_plan_bi
     if (rule->kind == RULE_TLS_DESCRIPTOR)
         w->member->descriptors++;
     if (owner != NULL && rule->kind == RULE_TLS_DESCRIPTOR)
-        owner->would_use_static_tls = true;
+        __atomic_store_n(&owner->would_use_static_tls, true, __ATOMIC_RELAXED); /* two threads may note it */
     else if (owner != NULL)
-        owner->wants_static_tls = true;
+        __atomic_store_n(&owner->wants_static_tls, true, __ATOMIC_RELAXED);
     return 0;
 }
 

@@ -258,7 +258,9 @@ def test_sources_that_are_none(objects: list[PlanObject]) -> None:
         (10**6, _core.ExecuteError, "Bad file descriptor"),
         (b"", _core.ExecuteError, "cut off"),
         (-1, ValueError, "not a file descriptor"),
-        ("a.so", TypeError, "bytes-like"),
+        (1.5, TypeError, "bytes-like"),
+        ("/a.so", _core.ExecuteError, "an object that is not for it"),
+        ("a\0.so", ValueError, "null"),
         ((1, 2), TypeError, "3 arguments"),
         ((-1, 0, None), OverflowError, "negative"),
     ]:

@@ -78,7 +78,7 @@ class PlanObject:
     """One object of a plan; every field may be changed before it is packed."""
 
     fields: dict[str, int]
-    source: int | bytes | bytearray | memoryview | tuple[int, int, int | None]
+    source: int | bytes | bytearray | memoryview | str | tuple[int, int, int | None]
     segments: list[dict[str, int]] = field(default_factory=list)
     symbols: list[Symbol] = field(default_factory=list)
     references: set[int] = field(default_factory=set)
@@ -283,7 +283,8 @@ def run(
     """Pack and execute; the images of the objects that were mapped, in order."""
     named = dict(hooks or {})
     plan = pack(objects, hooks=list(named), **options)
-    images = _core.execute(plan, [o.source for o in objects], list(named.values()))
+    arrived = _core.execute(plan, [o.source for o in objects], list(named.values()))
+    images = [one for one in arrived if not isinstance(one, tuple)]
     assert [image is None for image in images] == [isinstance(o.source, tuple) for o in objects]
     return tuple(image for image in images if image is not None)
 

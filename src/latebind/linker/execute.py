@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from latebind.elf.symbol import Symbol
-    from latebind.linker.process import Process
+    from latebind.linker.process import Process, SystemObject
     from latebind.linker.transaction import Arrivals
 
 
@@ -40,49 +40,44 @@ def execute(
     """
     loaded = dict(here)
     try:
-        for index, item in enumerate(plan.objects):
-            if item.role is Role.SYSTEM and not item.present:
-                loaded[index] = _open_with_system(item, process, arrivals)
         sources = [_source(item, loaded.get(index)) for index, item in enumerate(plan.objects)]
         addresses = [*(hooks[name] for name in plan.hooks), *(hooks[found] for found in plan.redirects)]
-        images = keep(arrivals.images, _core.execute, plan.packed, sources, addresses)
+        arrived = keep(arrivals.results, _core.execute, plan.packed, sources, addresses)
     except _core.ExecuteError as e:
         _translate(e, plan)
-    for index, item in enumerate(plan.objects):
-        if item.is_new:
-            loaded[index] = arrived = _loaded(item, images[index])
-            arrivals.objects.append(arrived)
+    system = None
+    for index, (item, result) in enumerate(zip(plan.objects, arrived, strict=True)):
+        if result is None:
+            continue
+        if isinstance(result, tuple):
+            system = system or {int(o.base): o for o in process.link_map()}
+            loaded[index] = _of_system(item, result, system)
+        else:
+            loaded[index] = _of_ours(item, result)
+        arrivals.objects.append(loaded[index])
     return loaded
 
 
-def _loaded(item: PreparedObject, image: _core.Object | None) -> LoadedObject:
-    if image is None:
-        raise AssertionError(f"the core returned no image for {item.path}")
+def _of_ours(item: PreparedObject, image: _core.Object) -> LoadedObject:
     base, names = RuntimeAddress(image.base), frozenset({item.name})
     return LoadedObject(item.path, Role.OWN, base, item.identity, item.elf, None, image, names=names)
 
 
-def _open_with_system(item: PreparedObject, process: Process, arrivals: Arrivals) -> LoadedObject:
-    path = os.path.abspath(item.path)
-    try:
-        handle = keep(arrivals.handles, _core.system_open, path)
-    except _core.ExecuteError as e:
-        raise Unsupported(item.path, f"the system's linker refuses it: {e.detail}") from e
-    objects = process.link_map()
-    # The link map has it under the path that was asked for, or, where it was there before, under another.
-    there = next((o for o in objects if o.path == path), None)
-    there = there or next((o for o in objects if os.path.samefile(o.path, path)), None)
-    if there is not None:
-        arrived = LoadedObject(there.path, Role.SYSTEM, there.base, system=there, system_handle=handle)
-        arrivals.objects.append(arrived)
-        return arrived
-    raise Unsupported(item.path, "the system's linker loaded it from another file", "check LD_LIBRARY_PATH")
+def _of_system(item: PreparedObject, result: tuple[int, int], link_map: Mapping[int, SystemObject]) -> LoadedObject:
+    """What the system's linker has loaded: the link map may have it under another path, if it was there before."""
+    handle, base = result
+    there = link_map.get(base)
+    if there is None or (there.path != item.path and not os.path.samefile(there.path, item.path)):
+        raise Unsupported(item.path, "the system's linker loaded it from another file", "check LD_LIBRARY_PATH")
+    return LoadedObject(there.path, Role.SYSTEM, there.base, system=there, system_handle=handle)
 
 
 def _source(item: PreparedObject, there: LoadedObject | None) -> type_of_source:
-    """Where the core takes object `item` from: the file that the plan names (None), bytes, or its place here."""
+    """Where the core takes `item` from: its place here, the system's linker (a path), the file (None), or bytes."""
     if there is not None:
         return (int(there.base), *_tls_place(there, used=item.gives_tls))
+    if item.role is Role.SYSTEM:
+        return os.path.abspath(item.path)
     if item.identity is not None:
         return None
     if item.elf is None:
@@ -90,7 +85,7 @@ def _source(item: PreparedObject, there: LoadedObject | None) -> type_of_source:
     return memoryview(item.elf.data)
 
 
-type_of_source = memoryview | tuple[int, int, int | None] | None
+type_of_source = memoryview | tuple[int, int, int | None] | str | None
 
 
 def _tls_place(there: LoadedObject, *, used: bool) -> tuple[int, int | None]:

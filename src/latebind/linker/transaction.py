@@ -30,9 +30,8 @@ def roll_back(undo: list[Callable[[], None]]) -> None:
 class Arrivals:
     """What a load has brought into the process, until a namespace answers for it."""
 
-    images: list[tuple[_core.Object | None, ...]] = field(default_factory=list)
-    handles: list[int] = field(default_factory=list)
-    """Of the system's linker."""
+    results: list[tuple[_core.Object | tuple[int, int] | None, ...]] = field(default_factory=list)
+    """What the core returned: our images, and handles of the system's linker."""
     objects: list[LoadedObject] = field(default_factory=list)
     """The records made of them."""
     root: LoadedObject | None = None
@@ -42,8 +41,8 @@ class Arrivals:
 
     def take_back(self) -> None:
         """Unmap and close all of it; no constructor has run."""
-        for image in (i for images in self.images for i in images if i is not None):
-            image.unmap()
-        while self.handles:
-            _core.system_close(self.handles[-1])
-            del self.handles[-1]
+        for arrived in (a for result in self.results for a in result):
+            if isinstance(arrived, tuple):
+                _core.system_close(arrived[0])
+            elif arrived is not None:
+                arrived.unmap()
