@@ -27,6 +27,24 @@ PyDoc_STRVAR(mapping_doc,
     "The bytes of the open regular file `fd`, which may be closed afterwards. Supports the buffer protocol.\n"
     "Raises OSError where the file is empty (EINVAL) or cannot be mapped.");
 
+static PyObject *map_file(PyTypeObject *type, int fd, off_t size, int flags)
+{
+    void *start = mmap(NULL, (size_t)size, PROT_READ, MAP_PRIVATE | flags, fd, 0);
+    if (start == MAP_FAILED)
+        return PyErr_SetFromErrno(PyExc_OSError);
+    allocfunc alloc = (allocfunc)PyType_GetSlot(type, Py_tp_alloc);
+    FileMapping *self = (FileMapping *)alloc(type, 0);
+    if (!self) {
+        lb_unmap((uint64_t)(uintptr_t)start, (uint64_t)size);
+        return NULL;
+    }
+    self->start = start;
+    self->size = (Py_ssize_t)size;
+    self->guarded = (struct lb_guarded){NULL, (uint64_t)(uintptr_t)start, (uint64_t)size};
+    lb_guard(&self->guarded);
+    return (PyObject *)self;
+}
+
 static PyObject *mapping_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
     int fd;
@@ -40,20 +58,7 @@ static PyObject *mapping_new(PyTypeObject *type, PyObject *args, PyObject *kwarg
         errno = EINVAL;
         return PyErr_SetFromErrno(PyExc_OSError);
     }
-    void *start = mmap(NULL, (size_t)status.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
-    if (start == MAP_FAILED)
-        return PyErr_SetFromErrno(PyExc_OSError);
-    allocfunc alloc = (allocfunc)PyType_GetSlot(type, Py_tp_alloc);
-    FileMapping *self = (FileMapping *)alloc(type, 0);
-    if (!self) {
-        lb_unmap((uint64_t)(uintptr_t)start, (uint64_t)status.st_size);
-        return NULL;
-    }
-    self->start = start;
-    self->size = (Py_ssize_t)status.st_size;
-    self->guarded = (struct lb_guarded){NULL, (uint64_t)(uintptr_t)start, (uint64_t)status.st_size};
-    lb_guard(&self->guarded);
-    return (PyObject *)self;
+    return map_file(type, fd, status.st_size, 0);
 }
 
 static void mapping_free(PyObject *object)
@@ -91,104 +96,95 @@ static PyObject *checksum(PyObject *module, PyObject *args)
     return PyLong_FromUnsignedLongLong(sum);
 }
 
-/* Device, inode, size in bytes and modification time in nanoseconds.  What changes in a folder does not matter to those
- * who ask, only whether it is there. */
-static int identify(PyObject *path, long long identity[4])
+/* Device, inode, size in bytes and modification time in nanoseconds; four times -1 where there is nothing.  What changes
+ * in a folder does not matter to those who ask, only whether it is there. */
+static void identify(const char *path, int64_t identity[4])
 {
-    PyObject *bytes = NULL;
     struct stat status;
     identity[0] = identity[1] = identity[2] = identity[3] = -1;
-    if (!PyUnicode_FSConverter(path, &bytes)) {
-        if (!PyErr_ExceptionMatches(PyExc_ValueError)) /* a NUL in the path: there is no such file */
-            return -1;
-        PyErr_Clear();
-        return 0;
-    }
-    int result = stat(PyBytes_AsString(bytes), &status);
-    Py_DECREF(bytes);
-    if (result < 0)
-        return 0;
+    if (stat(path, &status) < 0)
+        return;
     bool is_folder = S_ISDIR(status.st_mode);
-    identity[0] = (long long)status.st_dev;
-    identity[1] = (long long)status.st_ino;
-    identity[2] = is_folder ? 0 : (long long)status.st_size;
-    identity[3] = is_folder ? 0 : (long long)status.st_mtim.tv_sec * 1000000000 + status.st_mtim.tv_nsec;
-    return 0;
+    identity[0] = (int64_t)status.st_dev;
+    identity[1] = (int64_t)status.st_ino;
+    identity[2] = is_folder ? 0 : (int64_t)status.st_size;
+    identity[3] = is_folder ? 0 : (int64_t)status.st_mtim.tv_sec * 1000000000 + status.st_mtim.tv_nsec;
 }
 
 static PyObject *identity_of(PyObject *path)
 {
-    long long identity[4];
-    if (identify(path, identity) < 0)
+    int64_t identity[4] = {-1, -1, -1, -1};
+    PyObject *bytes = NULL;
+    if (PyUnicode_FSConverter(path, &bytes)) {
+        identify(PyBytes_AsString(bytes), identity);
+        Py_DECREF(bytes);
+    } else if (PyErr_ExceptionMatches(PyExc_ValueError)) { /* a NUL in the path: there is no such file */
+        PyErr_Clear();
+    } else {
         return NULL;
-    return Py_BuildValue("(LLLL)", identity[0], identity[1], identity[2], identity[3]);
+    }
+    return Py_BuildValue("(LLLL)", (long long)identity[0], (long long)identity[1], (long long)identity[2],
+                         (long long)identity[3]);
 }
 
-/* Whether `path` is as `before` says; -1 with an exception. */
-static int is_unchanged(PyObject *path, PyObject *before)
+/* Evidence is a row of records: an identity and a path that ends with a NUL.  The number of the first path that is not as
+ * its record says; -1: none; -2: these are no records. */
+static Py_ssize_t find_change(const char *at, const char *end)
 {
-    long long now[4], then[4];
-    if (!PyArg_ParseTuple(before, "LLLL", &then[0], &then[1], &then[2], &then[3]) || identify(path, now) < 0)
-        return -1;
-    return memcmp(now, then, sizeof now) == 0;
+    for (Py_ssize_t number = 0; at != end; number++) {
+        int64_t then[4], now[4];
+        const char *path = at + sizeof then;
+        const char *stop = (size_t)(end - at) > sizeof then ? memchr(path, 0, (size_t)(end - path)) : NULL;
+        if (stop == NULL)
+            return -2;
+        memcpy(then, at, sizeof then);
+        identify(path, now);
+        if (memcmp(then, now, sizeof then) != 0)
+            return number;
+        at = stop + 1;
+    }
+    return -1;
 }
 
-static PyObject *first_change(PyObject *module, PyObject *args)
+static PyObject *first_change(PyObject *module, PyObject *evidence)
 {
-    PyObject *paths, *before;
+    Py_buffer view;
+    Py_ssize_t number;
     (void)module;
-    if (!PyArg_ParseTuple(args, "O!O!:first_change", &PyTuple_Type, &paths, &PyTuple_Type, &before))
+    if (PyObject_GetBuffer(evidence, &view, PyBUF_SIMPLE) < 0)
         return NULL;
-    Py_ssize_t count = PyTuple_Size(paths);
-    if (PyTuple_Size(before) != count)
-        return PyErr_SetString(PyExc_ValueError, "there must be as many identities as paths"), NULL;
-    for (Py_ssize_t i = 0; i < count; i++) {
-        PyObject *each = PyTuple_GetItem(before, i);
-        if (!PyTuple_Check(each))
-            return PyErr_SetString(PyExc_TypeError, "an identity is a tuple"), NULL;
-        int same = is_unchanged(PyTuple_GetItem(paths, i), each);
-        if (same < 0)
-            return NULL;
-        if (!same)
-            return PyLong_FromSsize_t(i);
-    }
-    Py_RETURN_NONE;
-}
-
-/* The bytes of an open file, `size` of them; None where it has become shorter or cannot be read. */
-static PyObject *read_whole(int fd, off_t size)
-{
-    PyObject *result = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)size);
-    for (off_t at = 0; result && at < size;) {
-        ssize_t got = pread(fd, PyBytes_AsString(result) + at, (size_t)(size - at), at);
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got <= 0) {
-            Py_DECREF(result);
-            Py_RETURN_NONE;
-        }
-        at += got;
-    }
-    return result;
+    const char *start = view.buf;
+    Py_BEGIN_ALLOW_THREADS
+    number = find_change(start, start + view.len);
+    Py_END_ALLOW_THREADS
+    PyBuffer_Release(&view);
+    if (number == -2)
+        return PyErr_SetString(PyExc_ValueError, "these are no records of evidence"), NULL;
+    if (number == -1)
+        Py_RETURN_NONE;
+    return PyLong_FromSsize_t(number);
 }
 
 static PyObject *private_file(PyObject *module, PyObject *path)
 {
     PyObject *bytes = NULL, *result = NULL;
     struct stat status;
-    (void)module;
     if (!PyUnicode_FSConverter(path, &bytes))
         return NULL;
     int fd = open(PyBytes_AsString(bytes), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
     Py_DECREF(bytes);
     if (fd < 0)
         Py_RETURN_NONE;
-    if (fstat(fd, &status) == 0 && S_ISREG(status.st_mode) && status.st_uid == geteuid() &&
-        !(status.st_mode & (S_IWGRP | S_IWOTH)))
-        result = read_whole(fd, status.st_size);
-    else
-        result = Py_NewRef(Py_None);
+    bool is_private = fstat(fd, &status) == 0 && S_ISREG(status.st_mode) && status.st_size > 0 &&
+                      status.st_uid == geteuid() && !(status.st_mode & (S_IWGRP | S_IWOTH));
+    PyObject *type = is_private ? lb_attribute(module, "FileMapping") : NULL;
+    result = type != NULL ? map_file((PyTypeObject *)type, fd, status.st_size, MAP_POPULATE) : NULL;
+    Py_XDECREF(type);
     close(fd);
+    if (result == NULL && PyErr_ExceptionMatches(PyExc_OSError))
+        PyErr_Clear();
+    if (result == NULL && !PyErr_Occurred())
+        Py_RETURN_NONE;
     return result;
 }
 
@@ -210,13 +206,15 @@ static PyMethodDef functions[] = {
      "identities(paths: tuple[str, ...], /)\n--\n\n"
      "What stat(2) says is at each path: (device, inode, size in bytes, modification time in nanoseconds), the last two 0\n"
      "for a folder, and four times -1 where there is nothing."},
-    {"first_change", first_change, METH_VARARGS,
-     "first_change(paths: tuple[str, ...], before: tuple[tuple[int, int, int, int], ...], /)\n--\n\n"
-     "The number of the first of the paths whose identity (`identities`) is not the one of before; None where all are."},
+    {"first_change", first_change, METH_O,
+     "first_change(evidence, /)\n--\n\n"
+     "Evidence is a row of records: an identity (`identities`), four signed numbers of 64 bits, and a path that ends with\n"
+     "a NUL.  The number of the first record whose path has another identity now; None where there is none.\n"
+     "Raises ValueError for what is no such row."},
     {"private_file", private_file, METH_O,
      "private_file(path: str, /)\n--\n\n"
-     "The bytes of a regular file that belongs to the user and that nobody else may write to; None where there is none\n"
-     "or where it cannot be read.  A symbolic link is not followed."},
+     "A mapping of a regular file that is not empty, belongs to the user, and that nobody else may write to; None where\n"
+     "there is none or where it cannot be read.  A symbolic link is not followed."},
     {"checksum", checksum, METH_VARARGS,
      "checksum(data, seed=0) -> int\n\n64 bits that tell whether `data` was damaged; no cryptographic hash."},
     {NULL, NULL, 0, NULL},

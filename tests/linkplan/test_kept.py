@@ -9,11 +9,17 @@ from pathlib import Path
 
 import pytest
 
-from latebind._core import identities
+from latebind._core import first_change, identities
 from latebind.linkplan import PreparedObject, PreparedPlan, Role
-from latebind.linkplan.kept import NOTHING, Damaged, Entry, Evidence, Store, decode, encode, store_for
+from latebind.linkplan.kept import NOTHING, Damaged, Entry, Evidence, Store, decode, encode, record_of, store_for
 
 QUESTION = "which library?\nin which surroundings?"
+
+
+def evidence_of(*watched: str, opened: str | None = None) -> Evidence:
+    paths = [*watched, *([opened] if opened else [])]
+    records = [record_of(path, identity) for path, identity in zip(paths, identities(tuple(paths)), strict=True)]
+    return Evidence(b"".join(records[: len(watched)]), b"".join(records[len(watched) :]))
 
 
 def entry(folder: Path, question: str = QUESTION) -> Entry:
@@ -27,8 +33,7 @@ def entry(folder: Path, question: str = QUESTION) -> Entry:
     libc = top._replace(name="libc.so.6", path="/lib/libc.so.6", role=Role.RESIDENT, present=True, gives_tls=True,
                         nodelete=False, needs=(), holds=(), unique=())  # fmt: skip
     late = libc._replace(name="libö.so", path="/lib/lib\udcff.so", role=Role.SYSTEM, present=False, needs=(1,))
-    paths = (here, f"{folder}/nothing", str(folder))
-    evidence = Evidence(paths, identities(paths))
+    evidence = evidence_of(f"{folder}/nothing", str(folder), opened=here)
     plan = PreparedPlan(bytes(range(200)), (top, libc, late), (0, 1, 2), (1, 2, 0), 2)
     return Entry(question, evidence, plan)
 
@@ -53,7 +58,7 @@ def test_what_was_kept_is_found_by_its_question_alone(store: Store, tmp_path: Pa
 
 def test_a_later_entry_takes_the_place_of_an_earlier_one(store: Store, tmp_path: Path) -> None:
     store.keep(entry(tmp_path))
-    changed = entry(tmp_path)._replace(evidence=Evidence((), ()))
+    changed = entry(tmp_path)._replace(evidence=Evidence(b"", b""))
     store.keep(changed)
     assert store.find(QUESTION) == changed
     assert len(store.files()) == 1
@@ -61,20 +66,37 @@ def test_a_later_entry_takes_the_place_of_an_earlier_one(store: Store, tmp_path:
 
 def test_evidence_holds_while_everything_is_as_it_was(tmp_path: Path) -> None:
     kept = entry(tmp_path)
+    assert kept.holds()
     assert kept.stale() is None
     (tmp_path / "another").touch()  # what else is in a folder does not matter
+    assert kept.holds()
     assert kept.stale() is None
 
 
 def test_a_changed_file_a_new_one_and_a_missing_one_are_noticed(tmp_path: Path) -> None:
     kept = entry(tmp_path)
     (tmp_path / "nothing").touch()
+    assert not kept.holds()
     assert kept.stale() == str(tmp_path / "nothing")
+    (tmp_path / "nothing").unlink()
     (tmp_path / "libx.so").write_bytes(b"y" * 10)
     os.utime(tmp_path / "libx.so", ns=(1, 1))
     assert kept.stale() == str(tmp_path / "libx.so")
     (tmp_path / "libx.so").unlink()
     assert kept.stale() == str(tmp_path / "libx.so")
+    assert kept.holds()  # the core finds that out when it opens it
+
+
+def test_evidence_that_is_no_row_of_records_is_refused() -> None:
+    one = record_of("/nothing", NOTHING)
+    assert first_change(one * 3) is None
+    assert first_change(one + record_of("/", NOTHING) + one) == 1
+    assert Evidence(one, record_of("/lib\udcff", NOTHING)).paths() == ("/nothing", "/lib\udcff")
+    for size in range(1, len(one)):
+        with pytest.raises(ValueError, match="no records"):
+            first_change(one + one[:size])
+    with pytest.raises(ValueError, match="NUL"):
+        record_of("a\0b", NOTHING)
 
 
 def test_every_damage_of_one_byte_is_noticed(tmp_path: Path) -> None:

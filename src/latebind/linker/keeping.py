@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from latebind import _core
 from latebind.linkplan.format import with_sound_frames
-from latebind.linkplan.kept import NOTHING, Entry, Evidence, Store
+from latebind.linkplan.kept import NOTHING, Entry, Evidence, Store, record_of
 
 if TYPE_CHECKING:
     from latebind.linker.loaded import LoadedObject
@@ -43,25 +43,32 @@ def keep_plan(store: Store, question: str, plan: PreparedPlan, files: Files, clo
 
     What `files` has looked at is its evidence.
     """
-    evidence = evidence_of(files)
-    if not all(path.startswith("/") for path in (*evidence.paths, *(o.path for o in plan.objects))):
+    evidence = evidence_of(files, plan)
+    if not all(path.startswith("/") for path in (*evidence.paths(), *(o.path for o in plan.objects))):
         return
     images = [(index, o.image) for index, o in enumerate(closure) if plan.objects[index].is_new]
     sound = [index for index, image in images if image is not None and image.frames_are_sound]
     store.keep(Entry(question, evidence, plan._replace(packed=with_sound_frames(plan.packed, sound))))
 
 
-def evidence_of(files: Files) -> Evidence:
+def evidence_of(files: Files, plan: PreparedPlan) -> Evidence:
     """What `files` has looked at: each path with what was there, as the core's `identities` tells it."""
-    found: dict[str, tuple[int, int, int, int]] = {}
-    for path, status in files.evidence():
-        if status is None:
-            found[path] = NOTHING
-        elif not isinstance(status, os.stat_result):
-            device, inode, size, mtime = status
-            found[path] = (device, inode, size, mtime)  # plain: it may be a `FileIdentity`
-        elif S_ISDIR(status.st_mode):
-            found[path] = (status.st_dev, status.st_ino, 0, 0)
-        else:
-            found[path] = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
-    return Evidence(tuple(found), tuple(found.values()))
+    opened = {o.path: o.identity for o in plan.objects if o.is_new}
+    found = {
+        path: _identity_of(status) for path, status in files.evidence() if "\0" not in path
+    }  # where nothing can be
+    records: dict[bool, list[bytes]] = {True: [], False: []}
+    for path, identity in found.items():
+        records[opened.get(path) == identity].append(record_of(path, identity))
+    return Evidence(b"".join(records[False]), b"".join(records[True]))
+
+
+def _identity_of(status: os.stat_result | tuple[int, int, int, int] | None) -> tuple[int, int, int, int]:
+    if status is None:
+        return NOTHING
+    if not isinstance(status, os.stat_result):
+        device, inode, size, mtime = status  # plain: it may be a `FileIdentity`
+        return device, inode, size, mtime
+    if S_ISDIR(status.st_mode):
+        return status.st_dev, status.st_ino, 0, 0
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 from latebind.elf import Elf, read
 from latebind.elf.archive import is_archive
 from latebind.elf.header import ET_REL
-from latebind.errors import NotFound, Tried
+from latebind.errors import NotFound, Tried, Unsupported
 from latebind.linker.descriptor import read_descriptor
 from latebind.linker.interpose import Interposition, interpose, type_of_hook, type_of_wrap
 from latebind.linker.keeping import keep_plan, question_for
@@ -25,7 +25,10 @@ from latebind.search.environment import environment_for
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from latebind.linker.loaded import LoadedObject
+    from latebind.linker.namespace import Snapshot
     from latebind.linker.trace import Trace, type_of_sink
+    from latebind.linkplan.kept import Entry
 
 type_of_target = str | os.PathLike[str] | bytes | int | Elf
 
@@ -194,8 +197,8 @@ def _load_kept(
     snapshot = where.snapshot()
     question = question_for(target, snapshot, library_path, binding) if store is not None else None
     entry = store.find(question) if store is not None and question is not None else None
-    if entry is not None and entry.stale() is None:
-        closure = where.open(entry.plan, Interposition(), undo, global_scope=is_global, there=snapshot.system)
+    closure = _open_kept(entry, where, undo, snapshot, is_global=is_global) if entry is not None else None
+    if closure is not None:
         around = snapshot.surroundings
         return Library(lambda: _bound_when(_plan_in(target, Files(), around(), library_path), binding), closure, where)
     files = Files()
@@ -206,6 +209,21 @@ def _load_kept(
     if store is not None and question is not None:
         keep_plan(store, question, prepared, files, closure)
     return Library(lambda: made, closure, where)
+
+
+def _open_kept(
+    entry: Entry, where: Namespace, undo: list[Callable[[], None]], snapshot: Snapshot, *, is_global: bool
+) -> tuple[LoadedObject, ...] | None:
+    """Execute a kept plan; None, and nothing has happened, where what it rests on is not as it was."""
+    if not entry.holds():
+        return None
+    try:
+        return where.open(entry.plan, Interposition(), undo, global_scope=is_global, there=snapshot.system)
+    except (NotFound, Unsupported):
+        if entry.stale() is None:
+            raise
+        roll_back(undo)
+        return None
 
 
 def _as_trace(trace: Trace | type_of_sink | None) -> Trace | None:

@@ -35,19 +35,22 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from typing import Any
 
+    from latebind._core import FileMapping
+
 type_of_identity = tuple[int, int, int, int]
 
 MAGIC: Final = b"LBKEPT\r\n"
-VERSION: Final = 2 << 16 | PLAN_VERSION
+VERSION: Final = 3 << 16 | PLAN_VERSION
 SUFFIX: Final = ".plan"
 _HEADER: Final = struct.Struct("<8sIIQQ")
+_IDENTITY: Final = struct.Struct("<4q")
 _MARSHAL: Final = 2  # a version of its format that every Python has
 _MOST_ENTRIES: Final = 512
 _ROLES: Final = tuple(Role)
 _NUMBERS: Final = {role: number for number, role in enumerate(Role)}
 _IS_PRIVILEGED: Final = os.getuid() != os.geteuid() or os.getgid() != os.getegid()
 NOTHING: Final = (-1, -1, -1, -1)
-"""The identity of nothing, as the core's `identities` has it."""
+"""The identity of nothing, as the core's `identities` has it, too."""
 
 
 class Damaged(ValueError):
@@ -55,10 +58,34 @@ class Damaged(ValueError):
 
 
 class Evidence(NamedTuple):
-    """What a plan stands on: paths, and what was at each of them, a file's identity or `NOTHING`."""
+    """What a plan stands on: paths, and what was at each of them, a file's identity or `NOTHING`.
 
-    paths: tuple[str, ...]
-    found: tuple[type_of_identity, ...]
+    `watched` and `opened` are rows of records as the core's `first_change` reads them. The files in `opened` are those
+    that the plan maps: the core compares each with the plan when it opens it, so that a load need not do it before.
+    """
+
+    watched: bytes
+    opened: bytes
+
+    def paths(self) -> tuple[str, ...]:
+        """All paths, in the order of their records."""
+        return tuple([os.fsdecode(path) for path, _ in _records(self.watched + self.opened)])
+
+
+def record_of(path: str, identity: type_of_identity) -> bytes:
+    """One record of evidence. Raises ValueError for a path with a NUL, at which nothing can be."""
+    name = os.fsencode(path)
+    if b"\0" in name:
+        raise ValueError(f"{path!r} holds a NUL")
+    return _IDENTITY.pack(*identity) + name + b"\0"
+
+
+def _records(data: bytes) -> Iterator[tuple[bytes, type_of_identity]]:
+    at = 0
+    while at < len(data):
+        end = data.index(b"\0", at + _IDENTITY.size)
+        yield data[at + _IDENTITY.size : end], _IDENTITY.unpack_from(data, at)
+        at = end + 1
 
 
 class Entry(NamedTuple):
@@ -73,10 +100,14 @@ class Entry(NamedTuple):
         """The library that it loads."""
         return self.plan.objects[0].path
 
+    def holds(self) -> bool:
+        """Whether all is as it was, but for the files that the core looks at when it opens them."""
+        return first_change(self.evidence.watched) is None
+
     def stale(self) -> str | None:
         """The first path that is not as it was; None while the plan holds."""
-        number = first_change(*self.evidence)
-        return None if number is None else self.evidence.paths[number]
+        number = first_change(self.evidence.watched + self.evidence.opened)
+        return None if number is None else self.evidence.paths()[number]
 
 
 # ---- one entry as bytes --------------------------------------------------------------------------------------------
@@ -94,7 +125,7 @@ def encode(entry: Entry) -> bytes:
     return _HEADER.pack(MAGIC, VERSION, len(record), len(plan.packed), checksum(body, len(record))) + body
 
 
-def decode(data: bytes) -> Entry:
+def decode(data: bytes | FileMapping) -> Entry:
     """The entry that `data` is. Raises `Damaged`, saying what is wrong."""
     if len(data) < _HEADER.size:
         raise Damaged(f"is cut off: {len(data)} bytes are no header")
