@@ -190,6 +190,26 @@ static PyObject *system_link_map(PyObject *module, PyObject *unused)
     return result;
 }
 
+static int note_changes(struct dl_phdr_info *info, size_t size, void *data)
+{
+    unsigned long long *changes = data;
+    if (size >= offsetof(struct dl_phdr_info, dlpi_subs) + sizeof info->dlpi_subs) {
+        changes[0] = info->dlpi_adds;
+        changes[1] = info->dlpi_subs;
+    }
+    return 1;
+}
+
+static PyObject *link_map_changes(PyObject *module, PyObject *unused)
+{
+    unsigned long long changes[2] = {0, 0};
+    (void)module, (void)unused;
+    Py_BEGIN_ALLOW_THREADS
+    dl_iterate_phdr(note_changes, changes);
+    Py_END_ALLOW_THREADS
+    return Py_BuildValue("(KK)", changes[0], changes[1]);
+}
+
 /* ---- TLS and resolvers ----------------------------------------------------------------------------------------------------- */
 
 static PyObject *tls_of(PyObject *module, PyObject *args)
@@ -284,6 +304,10 @@ static PyMethodDef functions[] = {
      "The objects of the system's linker in load order: path ('' for the program), base, address of the dynamic section\n"
      "(0 if none), TLS module id (0 if none), DT_SONAME, and the build-id (b'' if none), both as they are in memory.\n"
      "Our TLS carriers are left out."},
+    {"link_map_changes", link_map_changes, METH_NOARGS,
+     "link_map_changes() -> tuple[int, int]\n\n"
+     "How many objects came to the link map, and went, so far (dl_iterate_phdr(3)).  While both are the same, so is\n"
+     "link_map()."},
     {"tls_of", tls_of, METH_VARARGS,
      "tls_of(base) -> tuple[int, int | None]\n\n"
      "TLS module id (0: no TLS) of the system linker's object at this base, and the offset of its block from the thread\n"

@@ -50,7 +50,7 @@ def execute(
         if result is None:
             continue
         if isinstance(result, tuple):
-            system = system or {int(o.base): o for o in process.link_map()}
+            system = system or {int(o.base): o for o in process.link_map().objects}
             loaded[index] = _of_system(item, result, system)
         else:
             loaded[index] = _of_ours(item, result)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from latebind.linkplan import PreparedPlan
     from latebind.search import Files
 
+_HERE: Final = repr((_core.version, _core.cpu_features()))
 _VARIABLES: Final = ("LD_LIBRARY_PATH", "LD_PRELOAD", "LD_BIND_NOW")  # what searching and planning look at
 
 
@@ -34,8 +35,7 @@ def question_for(target: object, snapshot: Snapshot, library_path: tuple[str, ..
     if around is None:
         return None
     settings = [os.environ.get(variable) for variable in _VARIABLES]
-    # repr: no value can pass for two, and none holds NUL
-    return repr((_core.version, _core.cpu_features(), name, library_path, binding or "now", settings, around))
+    return _HERE + repr((name, library_path, binding or "now", settings, around))  # repr: no value can pass for two
 
 
 def keep_plan(store: Store, question: str, plan: PreparedPlan, files: Files, closure: tuple[LoadedObject, ...]) -> None:

@@ -12,7 +12,6 @@ from functools import partial
 from itertools import count
 from typing import TYPE_CHECKING, Final
 
-from latebind import _core
 from latebind.elf.dynamic import DF_1_NOOPEN, DF_1_PIE
 from latebind.elf.header import ELFOSABI_GNU, ET_EXEC
 from latebind.elf.segment import PF_X, PT_GNU_STACK, PT_LOAD
@@ -20,7 +19,7 @@ from latebind.errors import NotFound, UnresolvedSymbol, Unsupported
 from latebind.linker.execute import execute
 from latebind.linker.lifetime import live, lock, reachable, remaining, sweep_later, sweep_lingering, tell_tools
 from latebind.linker.loaded import LoadedObject
-from latebind.linker.process import Process, SystemObject, read_all
+from latebind.linker.process import LinkMap, Process, SystemObject, read_all
 from latebind.linker.transaction import Arrivals
 from latebind.linkplan import Binding, Definition, LinkPlan, PreparedObject, PreparedPlan, Role, Surroundings
 from latebind.linkplan.near import near_misses
@@ -39,15 +38,15 @@ if TYPE_CHECKING:
 class Snapshot:
     """What is in a namespace at one moment: the system linker's objects that it sees, and latebind's own."""
 
-    system: tuple[SystemObject, ...]
-    shared: tuple[SystemObject, ...]
+    system: LinkMap
     own: tuple[LoadedObject, ...]
     of_process: bool
 
     def surroundings(self) -> Surroundings:
         """The same for a plan: with every object's file."""
-        read_all((self.system[0], *self.shared))
-        shared = [r for o in self.shared if (r := o.resident) is not None]
+        program, seen = self.system.objects[0], self._seen()
+        read_all((program, *seen))
+        shared = [r for o in seen if (r := o.resident) is not None]
         own = [o.resident for o in self.own]
         scope = [o.resident for o in self._startup_scope()] if self.of_process else []
         scope += [o.resident for o in self.own if o.global_scope]
@@ -56,21 +55,23 @@ class Snapshot:
             residents=(*own, *shared),
             own=frozenset(id(r.elf) for r in own),
             global_scope=tuple([r for r in scope if r is not None]),
-            executable=self.system[0].resident,
+            executable=program.resident,
             unique=(*unique, *(r for r in own if _may_have_unique(r.elf))),
         )
 
+    def _seen(self) -> tuple[SystemObject, ...]:
+        """The system linker's objects that are seen here."""
+        return self.system.objects if self.of_process else self.system.shared
+
     def _startup_scope(self) -> list[SystemObject]:
-        return _startup_scope([o for o in self.shared if o.resident is not None])
+        return _startup_scope([o for o in self._seen() if o.resident is not None])
 
     def fingerprint(self) -> tuple[object, ...] | None:
         """What tells this moment from every other; None where something is there that is no file."""
         own = [o.fingerprint() for o in self.own]
         if None in own:
             return None
-        seen = (self.system[0], *self.shared)
-        paths = tuple([o.path for o in seen])
-        return self.of_process, paths, [o.mark for o in seen], _core.identities(paths), own
+        return self.of_process, self.system.fingerprint(shared=not self.of_process), own
 
 
 class Namespace:
@@ -113,9 +114,8 @@ class Namespace:
     def snapshot(self) -> Snapshot:
         """What is there now. Reads no file."""
         with lock:
-            system = _process.link_map()
-            shared = system if self._of_process else tuple([o for o in system if o.shared_by_all])
-            return Snapshot(system, shared, tuple([o for o in self._own if o.image is not None]), self._of_process)
+            own = tuple([o for o in self._own if o.image is not None])
+            return Snapshot(_process.link_map(), own, self._of_process)
 
     def surroundings(self) -> Surroundings:
         """What a plan for this namespace finds there already."""
@@ -129,11 +129,11 @@ class Namespace:
         undo: list[Callable[[], None]],
         *,
         global_scope: bool,
-        there: Sequence[SystemObject] | None = None,
+        there: LinkMap | None = None,
     ) -> tuple[LoadedObject, ...]:
         """Execute `plan` here and run the constructors of what is new. Returns the plan's closure, the root first.
 
-        `there` are the system linker's objects, where they are known already.
+        `there` is the system linker's map, where it is known already.
 
         Whole or not at all: where this raises, or the caller cannot take the result, calling what is in `undo` (the
         last first, under the lock) leaves the process as it was.
@@ -175,10 +175,10 @@ class Namespace:
         self._own = [o for o in self._own if not o.gone]
         arrivals.take_back()
 
-    def _present(self, plan: PreparedPlan, there: Sequence[SystemObject]) -> dict[int, LoadedObject]:
+    def _present(self, plan: PreparedPlan, there: LinkMap) -> dict[int, LoadedObject]:
         """The live object for each object of the plan that is there already."""
         own = {o.path: o for o in self._own}
-        system = {o.path: o for o in there}
+        system = {o.path: o for o in there.objects}
         found = {}
         for index, item in enumerate(plan.objects):
             if not item.present:

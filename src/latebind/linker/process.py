@@ -66,22 +66,51 @@ class SystemObject:
         """Whether every namespace shares it: the C library family and the toolchain's runtimes."""
         return is_shared(self.soname)
 
-    @property
-    def mark(self) -> object:
-        """What its memory says that tells it from other builds; without a build-id, whether the file is its own."""
-        return self.build_id or self.resident is not None
+
+class LinkMap:
+    """The system linker's objects at one moment, the program first; without those that have no file (the vdso)."""
+
+    def __init__(self, objects: tuple[SystemObject, ...]) -> None:
+        self.objects = objects
+        self.shared = tuple([o for o in objects if o.shared_by_all])
+        """Those that every namespace shares."""
+        self._fingerprints = {shared: self._with_build_id(shared=shared) for shared in (True, False)}
+
+    def fingerprint(self, *, shared: bool) -> tuple[object, ...]:
+        """What tells the program and the `shared` objects, or all, from those of every other moment.
+
+        A build-id says which file it was; where there is none, the file at its path must do.
+        """
+        without = [o for o in self._seen(shared=shared) if not o.build_id]
+        identities = _core.identities(tuple([o.path for o in without])) if without else ()
+        return self._fingerprints[shared], identities, [o.resident is not None for o in without]
+
+    def _seen(self, *, shared: bool) -> tuple[SystemObject, ...]:
+        return (self.objects[0], *self.shared) if shared else self.objects
+
+    def _with_build_id(self, *, shared: bool) -> str:
+        return "\n".join([f"{o.path}\0{o.build_id.hex()}" for o in self._seen(shared=shared)])
 
 
 class Process:
-    """A reader of the link map that remembers the files: it is asked for at every load, and mostly unchanged."""
+    """A reader of the link map that remembers it, with the files: it is asked for at every load and mostly unchanged."""
 
     def __init__(self) -> None:
-        self._known: dict[tuple[str, int], SystemObject] = {}
         self.executable_path = os.readlink("/proc/self/exe")
         """The running program's file."""
+        self._known: dict[tuple[str, int], SystemObject] = {}
+        self._changes = _core.link_map_changes()  # before what they tell of: what comes in between is seen again
+        self._last = self._read()
 
-    def link_map(self) -> tuple[SystemObject, ...]:
-        """The link map now, the program first, without the objects that have no file (the vdso). Reads no file."""
+    def link_map(self) -> LinkMap:
+        """The link map now. Reads no file."""
+        changes = _core.link_map_changes()
+        if changes != self._changes:
+            self._last = self._read()
+            self._changes = changes
+        return self._last
+
+    def _read(self) -> LinkMap:
         present: dict[tuple[str, int], SystemObject] = {}
         for number, (path, base, _dynamic, _tls, soname, build_id) in enumerate(_core.link_map()):
             name = path or (self.executable_path if number == 0 else "")
@@ -89,17 +118,17 @@ class Process:
                 key = (name, base)
                 present[key] = self._known.get(key) or SystemObject(name, RuntimeAddress(base), soname, build_id)
         self._known = present
-        return tuple(present.values())
+        return LinkMap(tuple(present.values()))
 
     def objects(self) -> tuple[SystemObject, ...]:
-        """The same without those whose file on disk is another one now: nothing can be bound to them."""
-        there = self.link_map()
+        """Its objects, without those whose file on disk is another one now: nothing can be bound to them."""
+        there = self.link_map().objects
         read_all(there)
         return tuple([o for o in there if o.resident is not None])
 
     def executable(self) -> SystemObject:
         """The running program."""
-        return self.link_map()[0]
+        return self.link_map().objects[0]
 
 
 def tls_of(base: RuntimeAddress, path: str) -> tuple[int, int | None]:
