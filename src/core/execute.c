@@ -270,6 +270,24 @@ static int execute_phases(struct lb_execution *run)
     return for_each(run, lb_image_protect);
 }
 
+static int count_arrivals(struct dl_phdr_info *info, size_t size, void *data)
+{
+    bool is_known = size >= offsetof(struct dl_phdr_info, dlpi_adds) + sizeof info->dlpi_adds;
+    *(uint64_t *)data = is_known ? info->dlpi_adds : 0;
+    return 1;
+}
+
+/* Looks for an unwinder, unless nothing has come into the process since none was found: asking for names that nobody
+ * defines takes as long as mapping a small library. */
+static bool find_unwinder(struct lb_unwinder *unwinder)
+{
+    uint64_t arrivals = 0;
+    dl_iterate_phdr(count_arrivals, &arrivals);
+    if (arrivals != 0 && __atomic_exchange_n(&lb_process.searched, arrivals, __ATOMIC_RELAXED) == arrivals)
+        return false;
+    return lb_find_unwinder(unwinder);
+}
+
 /* Tells the unwinder about all images that it does not know: about older ones too, that came before it did.  The
  * system linker's lock is never taken under ours: a constructor that it runs may come back here. */
 void lb_announce_all(void)
@@ -278,7 +296,7 @@ void lb_announce_all(void)
     lock_images();
     bool is_known = lb_process.unwinder.enlist != NULL;
     unlock_images();
-    bool is_found = !is_known && lb_find_unwinder(&unwinder);
+    bool is_found = !is_known && find_unwinder(&unwinder);
     lock_images();
     if (is_found)
         lb_process.unwinder = unwinder;

@@ -327,6 +327,7 @@ struct lb_process { /* the core's only mutable state; see execute.c */
     struct lb_image *images; /* live ones; under the lock */
     uint64_t adds, subs;     /* how many came and went; under the lock */
     struct lb_unwinder unwinder; /* once found; under the lock */
+    uint64_t searched;       /* how many objects had come to the link map when it was last looked for; atomic */
     uint64_t turns;          /* how many objects were initialised; atomic */
     struct lb_unmapped *unmapped; /* ranges that munmap has refused so far; atomic */
     uint64_t carriers;       /* how many TLS carriers were made; atomic */

@@ -165,6 +165,34 @@ static PyObject *first_change(PyObject *module, PyObject *evidence)
     return PyLong_FromSsize_t(number);
 }
 
+#define SMALL_FILE 65536 /* mapping a smaller one takes longer than copying it */
+
+static PyObject *read_file(int fd, off_t size)
+{
+    PyObject *result = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)size);
+    for (off_t at = 0; result && at < size;) {
+        ssize_t got = pread(fd, PyBytes_AsString(result) + at, (size_t)(size - at), at);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got <= 0) { /* it has become shorter, or cannot be read */
+            Py_DECREF(result);
+            return PyErr_SetFromErrno(PyExc_OSError);
+        }
+        at += got;
+    }
+    return result;
+}
+
+static PyObject *take_file(PyObject *module, int fd, off_t size)
+{
+    if (size <= SMALL_FILE)
+        return read_file(fd, size);
+    PyObject *type = lb_attribute(module, "FileMapping");
+    PyObject *result = type != NULL ? map_file((PyTypeObject *)type, fd, size, MAP_POPULATE) : NULL;
+    Py_XDECREF(type);
+    return result;
+}
+
 static PyObject *private_file(PyObject *module, PyObject *path)
 {
     PyObject *bytes = NULL, *result = NULL;
@@ -177,9 +205,8 @@ static PyObject *private_file(PyObject *module, PyObject *path)
         Py_RETURN_NONE;
     bool is_private = fstat(fd, &status) == 0 && S_ISREG(status.st_mode) && status.st_size > 0 &&
                       status.st_uid == geteuid() && !(status.st_mode & (S_IWGRP | S_IWOTH));
-    PyObject *type = is_private ? lb_attribute(module, "FileMapping") : NULL;
-    result = type != NULL ? map_file((PyTypeObject *)type, fd, status.st_size, MAP_POPULATE) : NULL;
-    Py_XDECREF(type);
+    if (is_private)
+        result = take_file(module, fd, status.st_size);
     close(fd);
     if (result == NULL && PyErr_ExceptionMatches(PyExc_OSError))
         PyErr_Clear();
@@ -213,8 +240,8 @@ static PyMethodDef functions[] = {
      "Raises ValueError for what is no such row."},
     {"private_file", private_file, METH_O,
      "private_file(path: str, /)\n--\n\n"
-     "A mapping of a regular file that is not empty, belongs to the user, and that nobody else may write to; None where\n"
-     "there is none or where it cannot be read.  A symbolic link is not followed."},
+     "The bytes of a regular file that is not empty, belongs to the user, and that nobody else may write to, or a mapping\n"
+     "of a larger one; None where there is none or where it cannot be read.  A symbolic link is not followed."},
     {"checksum", checksum, METH_VARARGS,
      "checksum(data, seed=0) -> int\n\n64 bits that tell whether `data` was damaged; no cryptographic hash."},
     {NULL, NULL, 0, NULL},

@@ -519,5 +519,6 @@ int lb_add_image(PyObject *module)
     Py_XDECREF(error);
     if (result < 0 || add_type(module) < 0)
         return -1;
+    lb_announce_all(); /* nothing yet; but an unwinder that is there is known from now on */
     return PyModule_AddFunctions(module, functions);
 }

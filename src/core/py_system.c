@@ -287,7 +287,27 @@ static PyObject *cpu_features(PyObject *module, PyObject *unused)
     return PyBytes_FromStringAndSize((const char *)words, sizeof words);
 }
 
+static PyObject *environment(PyObject *module, PyObject *names)
+{
+    Py_ssize_t count = PyTuple_Check(names) ? PyTuple_Size(names) : (PyErr_BadArgument(), -1);
+    PyObject *found = count < 0 ? NULL : PyDict_New();
+    (void)module;
+    for (Py_ssize_t i = 0; found != NULL && i < count; i++) {
+        PyObject *name = PyTuple_GetItem(names, i), *bytes = PyUnicode_AsUTF8String(name);
+        const char *text = bytes != NULL ? getenv(PyBytes_AsString(bytes)) : NULL;
+        PyObject *value = text != NULL ? PyUnicode_DecodeFSDefault(text) : NULL;
+        if (bytes == NULL || (text != NULL && (value == NULL || PyDict_SetItem(found, name, value) < 0)))
+            Py_CLEAR(found);
+        Py_XDECREF(value);
+        Py_XDECREF(bytes);
+    }
+    return found;
+}
+
 static PyMethodDef functions[] = {
+    {"environment", environment, METH_O,
+     "environment(names: tuple[str, ...]) -> dict[str, str]\n\n"
+     "The environment variables of these names that are set, as os.environ has them, without its detours."},
     {"cpu_features", cpu_features, METH_NOARGS,
      "cpu_features() -> bytes\n\nWhat this CPU can do, as far as the search for libraries could depend on it."},
     {"system_open", system_open, METH_VARARGS,

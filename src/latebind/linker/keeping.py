@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from latebind import _core
 from latebind.linkplan.format import with_sound_frames
-from latebind.linkplan.kept import NOTHING, Entry, Evidence, Store, record_of
+from latebind.linkplan.kept import NOTHING, STORE_VARIABLES, Entry, Evidence, Store, record_of
 
 if TYPE_CHECKING:
     from latebind.linker.loaded import LoadedObject
@@ -20,7 +20,14 @@ _HERE: Final = repr((_core.version, _core.cpu_features()))
 _VARIABLES: Final = ("LD_LIBRARY_PATH", "LD_PRELOAD", "LD_BIND_NOW")  # what searching and planning look at
 
 
-def question_for(target: object, snapshot: Snapshot, library_path: tuple[str, ...], binding: str | None) -> str | None:
+def variables() -> dict[str, str]:
+    """The environment variables that say where plans are kept, and those that a plan depends on."""
+    return _core.environment((*STORE_VARIABLES, *_VARIABLES))
+
+
+def question_for(
+    target: object, snapshot: Snapshot, variables: dict[str, str], library_path: tuple[str, ...], binding: str | None
+) -> str | None:
     """Everything that the plan for `target` depends on besides the files that are found; None where none is kept.
 
     Plans are kept for names and absolute paths: what a relative one means changes with the current folder. Static
@@ -34,7 +41,7 @@ def question_for(target: object, snapshot: Snapshot, library_path: tuple[str, ..
     around = snapshot.fingerprint()
     if around is None:
         return None
-    settings = [os.environ.get(variable) for variable in _VARIABLES]
+    settings = [variables.get(name) for name in _VARIABLES]
     return _HERE + repr((name, library_path, binding or "now", settings, around))  # repr: no value can pass for two
 
 

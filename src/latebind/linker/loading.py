@@ -11,7 +11,7 @@ from latebind.elf.header import ET_REL
 from latebind.errors import NotFound, Tried, Unsupported
 from latebind.linker.descriptor import read_descriptor
 from latebind.linker.interpose import Interposition, interpose, type_of_hook, type_of_wrap
-from latebind.linker.keeping import keep_plan, question_for
+from latebind.linker.keeping import keep_plan, question_for, variables
 from latebind.linker.library import Library
 from latebind.linker.lifetime import lock
 from latebind.linker.namespace import Namespace, check_complete, running_program, this_process
@@ -193,14 +193,18 @@ def _load_kept(
     keep: bool,
 ) -> Library:
     """Load `target`, by its kept plan where there is one that holds; else keep the plan that is made."""
-    store = store_for(os.environ) if keep else None
+    around = variables() if keep else {}
+    store = store_for(around) if keep else None
     snapshot = where.snapshot()
-    question = question_for(target, snapshot, library_path, binding) if store is not None else None
+    question = question_for(target, snapshot, around, library_path, binding) if store is not None else None
     entry = store.find(question) if store is not None and question is not None else None
     closure = _open_kept(entry, where, undo, snapshot, is_global=is_global) if entry is not None else None
     if closure is not None:
-        around = snapshot.surroundings
-        return Library(lambda: _bound_when(_plan_in(target, Files(), around(), library_path), binding), closure, where)
+
+        def plan_again() -> LinkPlan:
+            return _bound_when(_plan_in(target, Files(), snapshot.surroundings(), library_path), binding)
+
+        return Library(plan_again, closure, where)
     files = Files()
     made = _bound_when(_plan_in(target, files, snapshot.surroundings(), library_path), binding)
     check_complete(made, {})

@@ -178,7 +178,7 @@ class Namespace:
     def _present(self, plan: PreparedPlan, there: LinkMap) -> dict[int, LoadedObject]:
         """The live object for each object of the plan that is there already."""
         own = {o.path: o for o in self._own}
-        system = {o.path: o for o in there.objects}
+        system = there.by_path
         found = {}
         for index, item in enumerate(plan.objects):
             if not item.present:

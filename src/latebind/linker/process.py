@@ -74,6 +74,7 @@ class LinkMap:
         self.objects = objects
         self.shared = tuple([o for o in objects if o.shared_by_all])
         """Those that every namespace shares."""
+        self.by_path = {o.path: o for o in objects}
         self._fingerprints = {shared: self._with_build_id(shared=shared) for shared in (True, False)}
 
     def fingerprint(self, *, shared: bool) -> tuple[object, ...]:
@@ -93,7 +94,7 @@ class LinkMap:
 
 
 class Process:
-    """A reader of the link map that remembers it, with the files: it is asked for at every load and mostly unchanged."""
+    """A reader of the link map that remembers it, with the files: every load asks, and it is mostly unchanged."""
 
     def __init__(self) -> None:
         self.executable_path = os.readlink("/proc/self/exe")

@@ -252,6 +252,10 @@ class Store:
         return len(files)
 
 
+STORE_VARIABLES: Final = ("LATEBIND_CACHE", "XDG_CACHE_HOME", "HOME")
+"""What `store_for` looks at."""
+
+
 def store_for(variables: Mapping[str, str]) -> Store | None:
     """The store that the environment asks for, or None.
 
