@@ -66,17 +66,14 @@ def test_a_later_entry_takes_the_place_of_an_earlier_one(store: Store, tmp_path:
 
 def test_evidence_holds_while_everything_is_as_it_was(tmp_path: Path) -> None:
     kept = entry(tmp_path)
-    assert kept.holds()
     assert kept.stale() is None
     (tmp_path / "another").touch()  # what else is in a folder does not matter
-    assert kept.holds()
     assert kept.stale() is None
 
 
 def test_a_changed_file_a_new_one_and_a_missing_one_are_noticed(tmp_path: Path) -> None:
     kept = entry(tmp_path)
     (tmp_path / "nothing").touch()
-    assert not kept.holds()
     assert kept.stale() == str(tmp_path / "nothing")
     (tmp_path / "nothing").unlink()
     (tmp_path / "libx.so").write_bytes(b"y" * 10)
@@ -84,7 +81,18 @@ def test_a_changed_file_a_new_one_and_a_missing_one_are_noticed(tmp_path: Path) 
     assert kept.stale() == str(tmp_path / "libx.so")
     (tmp_path / "libx.so").unlink()
     assert kept.stale() == str(tmp_path / "libx.so")
-    assert kept.holds()  # the core finds that out when it opens it
+
+
+def test_a_plan_is_found_while_its_evidence_holds_but_for_the_files_that_the_core_looks_at(
+    store: Store, tmp_path: Path
+) -> None:
+    store.keep(entry(tmp_path))
+    (tmp_path / "nothing").touch()
+    assert store.find(QUESTION) is None
+    (tmp_path / "nothing").unlink()
+    assert store.find(QUESTION) is not None
+    (tmp_path / "libx.so").unlink()
+    assert store.find(QUESTION) is not None
 
 
 def test_evidence_that_is_no_row_of_records_is_refused() -> None:

@@ -219,8 +219,6 @@ def _open_kept(
     entry: Entry, where: Namespace, undo: list[Callable[[], None]], snapshot: Snapshot, *, is_global: bool
 ) -> tuple[LoadedObject, ...] | None:
     """Execute a kept plan; None, and nothing has happened, where what it rests on is not as it was."""
-    if not entry.holds():
-        return None
     try:
         return where.open(entry.plan, Interposition(), undo, global_scope=is_global, there=snapshot.system)
     except (NotFound, Unsupported):

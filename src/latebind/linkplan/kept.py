@@ -9,11 +9,8 @@ One file an entry, in the user's cache folder: written beside and renamed, so th
 folder at once; with a checksum over the whole, so that a damaged entry is a missing one. Only the user may write there,
 else nothing is kept: a plan says which code is run.
 
-    8 bytes   magic
-    I I Q     version; sizes of the two parts that follow, in bytes
-    Q         checksum of everything else
-    record    everything but the packed plan, by marshal: no other reader of plain values is as quick
-    plan      the packed plan (src/core/plan.h)
+src/core/kept.h has the format. The record in it is everything but the packed plan, by marshal: no other reader of plain
+values is as quick.
 """
 
 from __future__ import annotations
@@ -24,7 +21,7 @@ import struct
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from latebind._core import checksum, first_change, private_file
+from latebind._core import checksum, first_change, kept_parts, private_file, recall
 from latebind.elf.file import FileIdentity
 from latebind.elf.mapping import Descriptor
 from latebind.linkplan.format import VERSION as PLAN_VERSION
@@ -40,9 +37,9 @@ if TYPE_CHECKING:
 type_of_identity = tuple[int, int, int, int]
 
 MAGIC: Final = b"LBKEPT\r\n"
-VERSION: Final = 3 << 16 | PLAN_VERSION
+VERSION: Final = 4 << 16 | PLAN_VERSION
 SUFFIX: Final = ".plan"
-_HEADER: Final = struct.Struct("<8sIIQQ")
+_HEADER: Final = struct.Struct("<8sII5QQ")
 _IDENTITY: Final = struct.Struct("<4q")
 _MARSHAL: Final = 2  # a version of its format that every Python has
 _MOST_ENTRIES: Final = 512
@@ -100,10 +97,6 @@ class Entry(NamedTuple):
         """The library that it loads."""
         return self.plan.objects[0].path
 
-    def holds(self) -> bool:
-        """Whether all is as it was, but for the files that the core looks at when it opens them."""
-        return first_change(self.evidence.watched) is None
-
     def stale(self) -> str | None:
         """The first path that is not as it was; None while the plan holds."""
         number = first_change(self.evidence.watched + self.evidence.opened)
@@ -117,37 +110,31 @@ def encode(entry: Entry) -> bytes:
     """`entry` as a file's bytes."""
     plan = entry.plan
     objects = [(*o[:2], _NUMBERS[o.role], o.present, o.identity and tuple(o.identity), *o[5:-1]) for o in plan.objects]
-    record = marshal.dumps(
-        (entry.question, tuple(entry.evidence), objects, plan.scope, plan.init_order, plan.closure_size), _MARSHAL
-    )
-    record += b"\0" * (-(_HEADER.size + len(record)) % 8)  # marshal does not look at what follows a value
-    body = record + plan.packed
-    return _HEADER.pack(MAGIC, VERSION, len(record), len(plan.packed), checksum(body, len(record))) + body
+    record = marshal.dumps((objects, plan.scope, plan.init_order, plan.closure_size), _MARSHAL)
+    parts = [_as_bytes(entry.question), *entry.evidence, record]
+    parts[-1] += b"\0" * (-(_HEADER.size + sum(map(len, parts))) % 8)  # marshal does not look at what follows a value
+    parts.append(bytes(plan.packed))
+    body = b"".join(parts)
+
+    def header(total: int) -> bytes:
+        return _HEADER.pack(MAGIC, VERSION, 0, *map(len, parts), total)
+
+    return header(checksum(body, checksum(header(0)))) + body
 
 
 def decode(data: bytes | FileMapping) -> Entry:
     """The entry that `data` is. Raises `Damaged`, saying what is wrong."""
-    if len(data) < _HEADER.size:
-        raise Damaged(f"is cut off: {len(data)} bytes are no header")
-    magic, version, record_size, plan_size, expected = _HEADER.unpack_from(data)
-    if magic != MAGIC:
-        raise Damaged("does not begin with the mark of a kept plan")
-    if version != VERSION:
-        raise Damaged(f"has format {version:#x}; this version of latebind writes {VERSION:#x}")
-    if len(data) != _HEADER.size + record_size + plan_size:
-        raise Damaged(f"has {len(data)} bytes, which are not what its header speaks of")
-    body = memoryview(data)[_HEADER.size :]
-    if checksum(body, record_size) != expected:
-        raise Damaged("does not agree with its checksum")
     try:
-        return _read(body[:record_size], body[record_size:])
+        parts = kept_parts(data, VERSION)
+        return _read(bytes(parts[0]).decode("utf-8", "surrogateescape"), parts)
     except (ValueError, TypeError, IndexError, EOFError) as e:
-        raise Damaged(f"has fields that contradict each other: {e}") from e
+        raise Damaged(str(e)) from e
 
 
-def _read(record: memoryview, packed: memoryview) -> Entry:
+def _read(question: str, parts: tuple[memoryview, ...]) -> Entry:
     # Written by this user's latebind, as the checksum and the file's mode and owner say: no stranger's bytes come here.
-    question, evidence, rows, scope, order, closure_size = marshal.loads(record)  # noqa: S302
+    _, watched, opened, record, packed = parts
+    rows, scope, order, closure_size = marshal.loads(record)  # noqa: S302
     objects = tuple([_object(row) for row in rows])
     used = {*scope, *order}
     for o in objects:
@@ -155,14 +142,20 @@ def _read(record: memoryview, packed: memoryview) -> Entry:
         if o.unique:
             used.update([owner for owner, _ in o.unique])
     if not 1 <= closure_size <= len(objects) or not used.issubset(range(len(objects))):
-        raise ValueError("an object that there is not")
-    return Entry(question, Evidence(*evidence), PreparedPlan(packed, objects, scope, order, closure_size))
+        raise ValueError("has fields that contradict each other: an object that there is not")
+    return Entry(
+        question, Evidence(bytes(watched), bytes(opened)), PreparedPlan(packed, objects, scope, order, closure_size)
+    )
 
 
 def _object(row: tuple[Any, ...]) -> PreparedObject:
     name, path, role, present, identity, *rest = row
     where = None if identity is None else FileIdentity._make(identity)
     return PreparedObject(name, path, _ROLES[role], present, where, *rest)
+
+
+def _as_bytes(question: str) -> bytes:
+    return question.encode("utf-8", "surrogateescape")
 
 
 # ---- the folder ----------------------------------------------------------------------------------------------------
@@ -176,18 +169,18 @@ class Store:
 
     def find(self, question: str) -> Entry | None:
         """The kept plan for `question`; None where there is none, or none that holds."""
-        data = private_file(self._file(question))
+        asked = _as_bytes(question)
+        parts = recall(self._file(asked), asked, VERSION)
         try:
-            entry = decode(data) if data is not None else None
-        except Damaged:
-            entry = None
-        return entry if entry is not None and entry.question == question else None
+            return _read(question, parts) if parts is not None else None
+        except (ValueError, TypeError, IndexError, EOFError):  # what a damaged record is
+            return None
 
     def keep(self, entry: Entry) -> bool:
         """Write `entry`, in the place of an older one for the same question. False where that cannot be done."""
         if not self._prepare_folder():
             return False
-        name = self._file(entry.question)
+        name = self._file(_as_bytes(entry.question))
         beside = f"{name}.{os.getpid()}.{os.urandom(4).hex()}"
         kept = False
         try:
@@ -204,8 +197,8 @@ class Store:
                     os.unlink(beside)
         return kept
 
-    def _file(self, question: str) -> str:
-        return f"{self.folder}/{checksum(question.encode('utf-8', 'surrogateescape')):016x}{SUFFIX}"
+    def _file(self, question: bytes) -> str:
+        return f"{self.folder}/{checksum(question):016x}{SUFFIX}"
 
     def _prepare_folder(self) -> bool:
         """Whether the folder is there and ours alone to write; made where it is missing, thinned where it is full."""

@@ -1,0 +1,13 @@
+/* What others need of `_core.FileMapping` (py_file.c). */
+#ifndef LATEBIND_PY_FILE_H
+#define LATEBIND_PY_FILE_H
+
+#include "module.h"
+
+#include <sys/types.h>
+
+/* A new FileMapping, of type `type`, of the first `size` bytes (more than none) of an open regular file; `flags` are
+ * mmap's, besides MAP_PRIVATE.  NULL with OSError or MemoryError. */
+PyObject *lb_map_file(PyTypeObject *type, int fd, off_t size, int flags);
+
+#endif
