@@ -210,6 +210,8 @@ static int read_huge(struct lb_execution *run, struct lb_member *member, const s
     return 0;
 }
 
+#define MANY_PAGES 64 /* as many faults take longer than what MAP_POPULATE does besides */
+
 static int map_file_part(struct lb_execution *run, struct lb_member *member, const struct lb_plan_segment *s)
 {
     uint64_t head = s->address & (run->page - 1), first = member->base + s->address - head;
@@ -217,7 +219,8 @@ static int map_file_part(struct lb_execution *run, struct lb_member *member, con
     int wanted = mmap_protection(member->image, s->protection);
     bool has_tail = s->memory_size > s->file_size && end != rounded;
     int early = has_tail && !(wanted & PROT_WRITE) ? READ_WRITE : wanted;
-    int populate = is_rewritten(run, member->record, s) ? MAP_POPULATE : 0; /* one call instead of a fault a page */
+    bool is_worth_it = rounded - first >= MANY_PAGES * run->page && is_rewritten(run, member->record, s);
+    int populate = is_worth_it ? MAP_POPULATE : 0;
     if (mmap(lb_pointer(first), rounded - first, early, MAP_PRIVATE | MAP_FIXED | populate,
              member->fd, (off_t)(s->file_offset - head)) == MAP_FAILED)
         return map_failed(run, member, s);
@@ -228,12 +231,33 @@ static int map_file_part(struct lb_execution *run, struct lb_member *member, con
     return 0;
 }
 
+/* Whether what reserve_with_start has mapped are this segment's bytes already: they lie in the file as in memory. */
+static bool is_in_place(const struct lb_execution *run, const struct lb_member *member, const struct lb_plan_segment *s)
+{
+    const struct lb_plan_segment *first = &run->plan.segments[member->record->first_segment];
+    return member->start_is_mapped && s->file_size == s->memory_size && !(s->protection & PF_W) &&
+           s->address - first->address == s->file_offset - first->file_offset;
+}
+
+/* A change of protection costs a third of a mapping. */
+static int protect_in_place(struct lb_execution *run, struct lb_member *member, const struct lb_plan_segment *s)
+{
+    uint64_t first = member->base + (s->address & ~(run->page - 1)), end = member->base + page_end(run, s);
+    int wanted = mmap_protection(member->image, s->protection);
+    int before = mmap_protection(member->image, run->plan.segments[member->record->first_segment].protection);
+    if (wanted != before && mprotect(lb_pointer(first), end - first, wanted) < 0)
+        return map_failed(run, member, s);
+    return 0;
+}
+
 static int map_from_file(struct lb_execution *run, struct lb_member *member, const struct lb_plan_segment *s)
 {
     uint64_t mask = run->page - 1, first = member->base + (s->address & ~mask);
     uint64_t end = (member->base + s->address + s->memory_size + mask) & ~mask;
     if (s == member->huge)
         return read_huge(run, member, s);
+    if (is_in_place(run, member, s))
+        return protect_in_place(run, member, s);
     if (s->file_size != 0) {
         if (map_file_part(run, member, s) < 0)
             return -1;

@@ -485,7 +485,20 @@ static PyObject *running_in(PyObject *module, PyObject *objects)
     return result;
 }
 
+static PyObject *look_for_unwinder(PyObject *module, PyObject *unused)
+{
+    (void)module, (void)unused;
+    Py_BEGIN_ALLOW_THREADS
+    lb_announce_all();
+    Py_END_ALLOW_THREADS
+    Py_RETURN_NONE;
+}
+
 static PyMethodDef functions[] = {
+    {"look_for_unwinder", look_for_unwinder, METH_NOARGS,
+     "look_for_unwinder() -> None\n\n"
+     "Find the process's unwinder, if it has one, and tell it about the frames of all Objects, as execute() does.  A load\n"
+     "is quicker where that was done after the last object had come into the process."},
     {"running_in", running_in, METH_O,
      "running_in(objects) -> tuple[int, ...]\n\n"
      "In how many threads each of these mapped Objects has code on the stack, the calling thread among them.\n"
@@ -519,6 +532,5 @@ int lb_add_image(PyObject *module)
     Py_XDECREF(error);
     if (result < 0 || add_type(module) < 0)
         return -1;
-    lb_announce_all(); /* nothing yet; but an unwinder that is there is known from now on */
     return PyModule_AddFunctions(module, functions);
 }

@@ -102,6 +102,7 @@ class Process:
         self._known: dict[tuple[str, int], SystemObject] = {}
         self._changes = _core.link_map_changes()  # before what they tell of: what comes in between is seen again
         self._last = self._read()
+        _core.look_for_unwinder()  # now, not in the first load
 
     def link_map(self) -> LinkMap:
         """The link map now. Reads no file."""
