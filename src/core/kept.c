@@ -2,6 +2,7 @@
 #include "kept.h"
 
 #include <stdbool.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -30,6 +31,11 @@ const char *lb_kept_read(const uint8_t *data, size_t size, uint32_t version, str
     if (lb_checksum(data + sizeof header, size - sizeof header, lb_checksum(&header, sizeof header, 0)) != sum)
         return "does not agree with its checksum";
     return NULL;
+}
+
+int lb_kept_path(char *path, size_t room, const char *folder, const char *question, size_t size)
+{
+    return snprintf(path, room, "%s/%016llx.plan", folder, (unsigned long long)lb_checksum(question, size, 0));
 }
 
 void lb_identify(const char *path, int64_t identity[4])

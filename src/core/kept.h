@@ -28,6 +28,9 @@ struct lb_kept { /* where each part begins, and where the last one ends: offsets
 /* NULL, or what is wrong with the `size` bytes. */
 const char *lb_kept_read(const uint8_t *data, size_t size, uint32_t version, struct lb_kept *kept);
 
+/* Where the entry for a question lies: `<folder>/<checksum of the question>.plan`.  Returns what snprintf does. */
+int lb_kept_path(char *path, size_t room, const char *folder, const char *question, size_t size);
+
 /* Device, inode, size in bytes and modification time in nanoseconds; four times -1 where there is nothing.  What changes
  * in a folder does not matter to those who ask, only whether it is there: its last two are 0. */
 void lb_identify(const char *path, int64_t identity[4]);

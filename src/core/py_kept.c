@@ -7,8 +7,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdbool.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -185,29 +185,77 @@ static bool is_answer(const Py_buffer *view, const struct asked *asked, struct l
            LB_NO_CHANGE;
 }
 
+struct place { /* of an entry */
+    PyObject *folder, *question; /* bytes */
+    char path[PATH_MAX];
+};
+
+/* The two arguments that say which entry is meant. */
+static bool take_place(struct place *place, PyObject *folder, PyObject *question)
+{
+    if (!PyUnicode_FSConverter(folder, &place->folder))
+        return false;
+    place->question = PyUnicode_AsEncodedString(question, "utf-8", "surrogateescape");
+    if (place->question == NULL)
+        return false;
+    const int length = lb_kept_path(place->path, sizeof place->path, PyBytes_AsString(place->folder),
+                                    PyBytes_AsString(place->question), (size_t)PyBytes_Size(place->question));
+    if (length >= 0 && (size_t)length < sizeof place->path)
+        return true;
+    PyErr_SetString(PyExc_ValueError, "the folder's path is too long");
+    return false;
+}
+
+static void release_place(struct place *place)
+{
+    Py_XDECREF(place->folder);
+    Py_XDECREF(place->question);
+}
+
+static PyObject *kept_path(PyObject *module, PyObject *args)
+{
+    PyObject *folder, *question, *result = NULL;
+    struct place place = {.folder = NULL};
+    (void)module;
+    if (!PyArg_ParseTuple(args, "UU:kept_path", &folder, &question))
+        return NULL;
+    if (take_place(&place, folder, question))
+        result = PyUnicode_DecodeFSDefault(place.path);
+    release_place(&place);
+    return result;
+}
+
+static PyObject *recall_from(PyObject *module, const struct place *place, unsigned version)
+{
+    struct asked asked = {PyBytes_AsString(place->question), (size_t)PyBytes_Size(place->question), version};
+    struct lb_kept kept;
+    Py_buffer view;
+    bool is_answered;
+    PyObject *data = open_private(module, place->path), *result = NULL;
+    if (data == NULL || PyObject_GetBuffer(data, &view, PyBUF_SIMPLE) < 0) {
+        Py_XDECREF(data);
+        return NULL;
+    }
+    Py_BEGIN_ALLOW_THREADS
+    is_answered = is_answer(&view, &asked, &kept);
+    Py_END_ALLOW_THREADS
+    PyBuffer_Release(&view);
+    if (is_answered)
+        result = split(data, &kept);
+    Py_DECREF(data);
+    return result;
+}
+
 static PyObject *recall(PyObject *module, PyObject *args)
 {
-    PyObject *name = NULL, *result = NULL;
-    Py_buffer question, view;
-    struct asked asked;
-    struct lb_kept kept;
-    if (!PyArg_ParseTuple(args, "O&y*I:recall", PyUnicode_FSConverter, &name, &question, &asked.version))
+    PyObject *folder, *question, *result = NULL;
+    struct place place = {.folder = NULL};
+    unsigned version;
+    if (!PyArg_ParseTuple(args, "UUI:recall", &folder, &question, &version))
         return NULL;
-    asked.question = question.buf;
-    asked.size = (size_t)question.len;
-    PyObject *data = open_private(module, PyBytes_AsString(name));
-    if (data != NULL && PyObject_GetBuffer(data, &view, PyBUF_SIMPLE) == 0) {
-        bool is_answered;
-        Py_BEGIN_ALLOW_THREADS
-        is_answered = is_answer(&view, &asked, &kept);
-        Py_END_ALLOW_THREADS
-        PyBuffer_Release(&view);
-        if (is_answered)
-            result = split(data, &kept);
-    }
-    Py_XDECREF(data);
-    PyBuffer_Release(&question);
-    Py_DECREF(name);
+    if (take_place(&place, folder, question))
+        result = recall_from(module, &place, version);
+    release_place(&place);
     if (result == NULL && !PyErr_Occurred())
         Py_RETURN_NONE;
     return result;
@@ -234,9 +282,12 @@ static PyMethodDef functions[] = {
      "The parts of an entry (kept.h): question, evidence to look at, evidence that is looked at later, record, plan.\n"
      "Raises ValueError, saying what is wrong."},
     {"recall", recall, METH_VARARGS,
-     "recall(path: str, question, version, /)\n--\n\n"
-     "The parts of the entry in that private file, if it is whole, answers the question, and the evidence to look at\n"
-     "holds; else None."},
+     "recall(folder: str, question: str, version, /)\n--\n\n"
+     "The parts of the entry for a question, if there is one that is a private file and whole, and the evidence to look\n"
+     "at holds; else None.  Raises ValueError for a path that is too long."},
+    {"kept_path", kept_path, METH_VARARGS,
+     "kept_path(folder: str, question: str, /)\n--\n\n"
+     "Where the entry for a question lies.  Raises ValueError for a path that is too long."},
     {NULL, NULL, 0, NULL},
 };
 

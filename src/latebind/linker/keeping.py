@@ -42,7 +42,7 @@ def question_for(
     if around is None:
         return None
     settings = [variables.get(name) for name in _VARIABLES]
-    return _HERE + repr((name, library_path, binding or "now", settings, around))  # repr: no value can pass for two
+    return f"{_HERE}{(name, library_path, binding or 'now', settings)}\0{around}"  # as repr: no value can pass for two
 
 
 def keep_plan(store: Store, question: str, plan: PreparedPlan, files: Files, closure: tuple[LoadedObject, ...]) -> None:

@@ -209,7 +209,7 @@ def _load_kept(
     made = _bound_when(_plan_in(target, files, snapshot.surroundings(), library_path), binding)
     check_complete(made, {})
     prepared = prepare(made)
-    closure = where.open(prepared, Interposition(), undo, global_scope=is_global, there=snapshot.system)
+    closure = where.open(prepared, None, undo, global_scope=is_global, there=snapshot.system)
     if store is not None and question is not None:
         keep_plan(store, question, prepared, files, closure)
     return Library(lambda: made, closure, where)
@@ -220,7 +220,7 @@ def _open_kept(
 ) -> tuple[LoadedObject, ...] | None:
     """Execute a kept plan; None, and nothing has happened, where what it rests on is not as it was."""
     try:
-        return where.open(entry.plan, Interposition(), undo, global_scope=is_global, there=snapshot.system)
+        return where.open(entry.plan, None, undo, global_scope=is_global, there=snapshot.system)
     except (NotFound, Unsupported):
         if entry.stale() is None:
             raise

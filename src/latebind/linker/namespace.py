@@ -7,10 +7,9 @@ That is one mark-and-sweep over a small graph, so that cycles need no special ca
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import partial
 from itertools import count
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from latebind.elf.dynamic import DF_1_NOOPEN, DF_1_PIE
 from latebind.elf.header import ELFOSABI_GNU, ET_EXEC
@@ -34,8 +33,7 @@ if TYPE_CHECKING:
     from latebind.linker.interpose import Interposition
 
 
-@dataclass(frozen=True, slots=True)
-class Snapshot:
+class Snapshot(NamedTuple):
     """What is in a namespace at one moment: the system linker's objects that it sees, and latebind's own."""
 
     system: LinkMap
@@ -66,12 +64,12 @@ class Snapshot:
     def _startup_scope(self) -> list[SystemObject]:
         return _startup_scope([o for o in self._seen() if o.resident is not None])
 
-    def fingerprint(self) -> tuple[object, ...] | None:
+    def fingerprint(self) -> str | None:
         """What tells this moment from every other; None where something is there that is no file."""
         own = [o.fingerprint() for o in self.own]
         if None in own:
             return None
-        return self.of_process, self.system.fingerprint(shared=not self.of_process), own
+        return f"{self.of_process}\n{self.system.fingerprint(shared=not self.of_process)}{own}"
 
 
 class Namespace:
@@ -125,7 +123,7 @@ class Namespace:
     def open(
         self,
         plan: PreparedPlan,
-        hooks: Interposition,
+        hooks: Interposition | None,
         undo: list[Callable[[], None]],
         *,
         global_scope: bool,
@@ -143,8 +141,9 @@ class Namespace:
             here = self._present(plan, _process.link_map() if there is None else there)
             arrivals = Arrivals()
             undo.append(partial(self._take_back, arrivals))
-            loaded = execute(plan, here, hooks.addresses, _process, arrivals)
-            hooks.attach(plan, loaded)
+            loaded = execute(plan, here, hooks.addresses if hooks is not None else {}, _process, arrivals)
+            if hooks is not None:
+                hooks.attach(plan, loaded)
             self._register(plan, loaded)
             closure = tuple([loaded[i] for i in range(plan.closure_size)])
             promoted = [o for o in closure if global_scope and not o.global_scope]
@@ -178,7 +177,7 @@ class Namespace:
     def _present(self, plan: PreparedPlan, there: LinkMap) -> dict[int, LoadedObject]:
         """The live object for each object of the plan that is there already."""
         own = {o.path: o for o in self._own}
-        system = there.by_path
+        system = there.residents
         found = {}
         for index, item in enumerate(plan.objects):
             if not item.present:
@@ -187,8 +186,7 @@ class Namespace:
             if ours is not None:
                 found[index] = ours
             elif item.path in system:
-                at = system[item.path]
-                found[index] = LoadedObject(at.path, Role.RESIDENT, at.base, system=at)
+                found[index] = system[item.path]
             else:
                 raise Unsupported(
                     item.path, "was in the process when the plan was made and is gone now", "make the plan again"

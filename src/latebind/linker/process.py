@@ -17,7 +17,8 @@ from latebind.elf import Elf, read
 from latebind.elf.bytesource import RuntimeAddress
 from latebind.elf.segment import PT_LOAD
 from latebind.errors import NotFound, SystemFailure, Unsupported
-from latebind.linkplan.roles import is_c_library, is_shared
+from latebind.linker.loaded import LoadedObject
+from latebind.linkplan.roles import Role, is_c_library, is_shared
 from latebind.search import Resident
 
 if TYPE_CHECKING:
@@ -74,23 +75,28 @@ class LinkMap:
         self.objects = objects
         self.shared = tuple([o for o in objects if o.shared_by_all])
         """Those that every namespace shares."""
-        self.by_path = {o.path: o for o in objects}
+        self.residents = {o.path: LoadedObject(o.path, Role.RESIDENT, o.base, system=o) for o in objects}
+        """By path, as a namespace sees them."""
+        self._unsure = [o for o in objects if not o.build_id]
         self._fingerprints = {shared: self._with_build_id(shared=shared) for shared in (True, False)}
 
-    def fingerprint(self, *, shared: bool) -> tuple[object, ...]:
+    def fingerprint(self, *, shared: bool) -> str:
         """What tells the program and the `shared` objects, or all, from those of every other moment.
 
         A build-id says which file it was; where there is none, the file at its path must do.
         """
-        without = [o for o in self._seen(shared=shared) if not o.build_id]
-        identities = _core.identities(tuple([o.path for o in without])) if without else ()
-        return self._fingerprints[shared], identities, [o.resident is not None for o in without]
+        known = self._fingerprints[shared]
+        unsure = [o for o in self._seen(shared=shared) if not o.build_id] if self._unsure else ()
+        if not unsure:
+            return known
+        identities = _core.identities(tuple([o.path for o in unsure]))
+        return f"{known}\0{identities}{[o.resident is not None for o in unsure]}"
 
     def _seen(self, *, shared: bool) -> tuple[SystemObject, ...]:
         return (self.objects[0], *self.shared) if shared else self.objects
 
     def _with_build_id(self, *, shared: bool) -> str:
-        return "\n".join([f"{o.path}\0{o.build_id.hex()}" for o in self._seen(shared=shared)])
+        return "".join([f"{o.path}\0{o.build_id.hex()}\n" for o in self._seen(shared=shared)])
 
 
 class Process:

@@ -21,7 +21,7 @@ import struct
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from latebind._core import checksum, first_change, kept_parts, private_file, recall
+from latebind._core import checksum, first_change, kept_parts, kept_path, private_file, recall
 from latebind.elf.file import FileIdentity
 from latebind.elf.mapping import Descriptor
 from latebind.linkplan.format import VERSION as PLAN_VERSION
@@ -111,7 +111,7 @@ def encode(entry: Entry) -> bytes:
     plan = entry.plan
     objects = [(*o[:2], _NUMBERS[o.role], o.present, o.identity and tuple(o.identity), *o[5:-1]) for o in plan.objects]
     record = marshal.dumps((objects, plan.scope, plan.init_order, plan.closure_size), _MARSHAL)
-    parts = [_as_bytes(entry.question), *entry.evidence, record]
+    parts = [entry.question.encode("utf-8", "surrogateescape"), *entry.evidence, record]
     parts[-1] += b"\0" * (-(_HEADER.size + sum(map(len, parts))) % 8)  # marshal does not look at what follows a value
     parts.append(bytes(plan.packed))
     body = b"".join(parts)
@@ -136,12 +136,13 @@ def _read(question: str, parts: tuple[memoryview, ...]) -> Entry:
     _, watched, opened, record, packed = parts
     rows, scope, order, closure_size = marshal.loads(record)  # noqa: S302
     objects = tuple([_object(row) for row in rows])
-    used = {*scope, *order}
+    used = [0, *scope, *order]
     for o in objects:
-        used.update(o.needs, o.holds)
+        used += o.needs
+        used += o.holds
         if o.unique:
-            used.update([owner for owner, _ in o.unique])
-    if not 1 <= closure_size <= len(objects) or not used.issubset(range(len(objects))):
+            used += [owner for owner, _ in o.unique]
+    if not 1 <= closure_size <= len(objects) or min(used) < 0 or max(used) >= len(objects):
         raise ValueError("has fields that contradict each other: an object that there is not")
     return Entry(
         question, Evidence(bytes(watched), bytes(opened)), PreparedPlan(packed, objects, scope, order, closure_size)
@@ -152,10 +153,6 @@ def _object(row: tuple[Any, ...]) -> PreparedObject:
     name, path, role, present, identity, *rest = row
     where = None if identity is None else FileIdentity._make(identity)
     return PreparedObject(name, path, _ROLES[role], present, where, *rest)
-
-
-def _as_bytes(question: str) -> bytes:
-    return question.encode("utf-8", "surrogateescape")
 
 
 # ---- the folder ----------------------------------------------------------------------------------------------------
@@ -169,8 +166,7 @@ class Store:
 
     def find(self, question: str) -> Entry | None:
         """The kept plan for `question`; None where there is none, or none that holds."""
-        asked = _as_bytes(question)
-        parts = recall(self._file(asked), asked, VERSION)
+        parts = recall(self.folder, question, VERSION)
         try:
             return _read(question, parts) if parts is not None else None
         except (ValueError, TypeError, IndexError, EOFError):  # what a damaged record is
@@ -180,7 +176,7 @@ class Store:
         """Write `entry`, in the place of an older one for the same question. False where that cannot be done."""
         if not self._prepare_folder():
             return False
-        name = self._file(_as_bytes(entry.question))
+        name = kept_path(self.folder, entry.question)
         beside = f"{name}.{os.getpid()}.{os.urandom(4).hex()}"
         kept = False
         try:
@@ -196,9 +192,6 @@ class Store:
                 with suppress(OSError):
                     os.unlink(beside)
         return kept
-
-    def _file(self, question: bytes) -> str:
-        return f"{self.folder}/{checksum(question):016x}{SUFFIX}"
 
     def _prepare_folder(self) -> bool:
         """Whether the folder is there and ours alone to write; made where it is missing, thinned where it is full."""
