@@ -51,8 +51,7 @@ def test_an_entry_is_read_as_it_was_written(tmp_path: Path) -> None:
 def test_what_was_kept_is_found_by_its_question_alone(store: Store, tmp_path: Path) -> None:
     assert store.find(QUESTION) is None
     assert store.keep(entry(tmp_path))
-    found = store.find(QUESTION)
-    assert found == entry(tmp_path)
+    assert store.find(QUESTION) == entry(tmp_path).plan
     assert store.find(QUESTION + "?") is None
 
 
@@ -60,7 +59,7 @@ def test_a_later_entry_takes_the_place_of_an_earlier_one(store: Store, tmp_path:
     store.keep(entry(tmp_path))
     changed = entry(tmp_path)._replace(evidence=Evidence(b"", b""))
     store.keep(changed)
-    assert store.find(QUESTION) == changed
+    assert store.find(QUESTION) == changed.plan
     assert len(store.files()) == 1
 
 
@@ -91,8 +90,10 @@ def test_a_plan_is_found_while_its_evidence_holds_but_for_the_files_that_the_cor
     assert store.find(QUESTION) is None
     (tmp_path / "nothing").unlink()
     assert store.find(QUESTION) is not None
+    assert store.holds(QUESTION)
     (tmp_path / "libx.so").unlink()
     assert store.find(QUESTION) is not None
+    assert not store.holds(QUESTION)
 
 
 def test_evidence_that_is_no_row_of_records_is_refused() -> None:
@@ -202,7 +203,7 @@ def test_many_writers_at_once_leave_one_whole_entry(store: Store, tmp_path: Path
     def write_and_read() -> None:
         for _ in range(30):
             found = store.find(QUESTION) if store.keep(kept) else None
-            wrong.extend([found] if found != kept else [])
+            wrong.extend([found] if found != kept.plan else [])
 
     threads = [threading.Thread(target=write_and_read) for _ in range(4)]
     for thread in threads:

@@ -75,7 +75,7 @@ def _of_system(item: PreparedObject, result: tuple[int, int], link_map: Mapping[
 def _source(item: PreparedObject, there: LoadedObject | None) -> type_of_source:
     """Where the core takes `item` from: its place here, the system's linker (a path), the file (None), or bytes."""
     if there is not None:
-        return (int(there.base), *_tls_place(there, used=item.gives_tls))
+        return (int(there.base), *_tls_place(there)) if item.gives_tls else (int(there.base), 0, None)
     if item.role is Role.SYSTEM:
         return os.path.abspath(item.path)
     if item.identity is not None:
@@ -88,11 +88,11 @@ def _source(item: PreparedObject, there: LoadedObject | None) -> type_of_source:
 type_of_source = memoryview | tuple[int, int, int | None] | str | None
 
 
-def _tls_place(there: LoadedObject, *, used: bool) -> tuple[int, int | None]:
-    """(TLS module id, offset from the thread pointer or None) of an object in the process; (0, None) where unused."""
+def _tls_place(there: LoadedObject) -> tuple[int, int | None]:
+    """(TLS module id, offset from the thread pointer or None) of an object in the process."""
     if there.image is not None:
         return there.image.tls_module, there.image.tls_offset
-    return tls_of(there.base, there.path) if used else (0, None)
+    return tls_of(there.base, there.path)
 
 
 def _translate(error: _core.ExecuteError, plan: PreparedPlan) -> NoReturn:

@@ -45,9 +45,10 @@ _sweeping: Final[list[None]] = []  # not empty while a sweep runs; a list, so th
 
 def tell_tools() -> None:
     """Something was mapped: show it to a debugger and to perf, where they want to see it. Under the lock."""
-    for tool in (debugger, perfmap):
-        if tool.is_wanted():
-            tool.show(at for at, _ in live.values())
+    if debugger.is_wanted():
+        debugger.show(at for at, _ in live.values())
+    if perfmap.is_wanted():
+        perfmap.show(at for at, _ in live.values())
 
 
 def sweep_later(namespace: Namespace) -> None:

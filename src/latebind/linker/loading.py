@@ -25,10 +25,7 @@ from latebind.search.environment import environment_for
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from latebind.linker.loaded import LoadedObject
-    from latebind.linker.namespace import Snapshot
     from latebind.linker.trace import Trace, type_of_sink
-    from latebind.linkplan.kept import Entry
 
 type_of_target = str | os.PathLike[str] | bytes | int | Elf
 
@@ -197,14 +194,20 @@ def _load_kept(
     store = store_for(around) if keep else None
     snapshot = where.snapshot()
     question = question_for(target, snapshot, around, library_path, binding) if store is not None else None
-    entry = store.find(question) if store is not None and question is not None else None
-    closure = _open_kept(entry, where, undo, snapshot, is_global=is_global) if entry is not None else None
-    if closure is not None:
+    kept = store.find(question) if store is not None and question is not None else None
+    if store is not None and question is not None and kept is not None:
+        try:
+            closure = where.open(kept, None, undo, global_scope=is_global, there=snapshot.system)
+        except (NotFound, Unsupported):
+            if store.holds(question):
+                raise
+            roll_back(undo)  # a file is not the one that it was
+        else:
 
-        def plan_again() -> LinkPlan:
-            return _bound_when(_plan_in(target, Files(), snapshot.surroundings(), library_path), binding)
+            def plan_again() -> LinkPlan:
+                return _bound_when(_plan_in(target, Files(), snapshot.surroundings(), library_path), binding)
 
-        return Library(plan_again, closure, where)
+            return Library(plan_again, closure, where)
     files = Files()
     made = _bound_when(_plan_in(target, files, snapshot.surroundings(), library_path), binding)
     check_complete(made, {})
@@ -213,19 +216,6 @@ def _load_kept(
     if store is not None and question is not None:
         keep_plan(store, question, prepared, files, closure)
     return Library(lambda: made, closure, where)
-
-
-def _open_kept(
-    entry: Entry, where: Namespace, undo: list[Callable[[], None]], snapshot: Snapshot, *, is_global: bool
-) -> tuple[LoadedObject, ...] | None:
-    """Execute a kept plan; None, and nothing has happened, where what it rests on is not as it was."""
-    try:
-        return where.open(entry.plan, None, undo, global_scope=is_global, there=snapshot.system)
-    except (NotFound, Unsupported):
-        if entry.stale() is None:
-            raise
-        roll_back(undo)
-        return None
 
 
 def _as_trace(trace: Trace | type_of_sink | None) -> Trace | None:

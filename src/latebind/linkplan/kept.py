@@ -125,15 +125,15 @@ def encode(entry: Entry) -> bytes:
 def decode(data: bytes | FileMapping) -> Entry:
     """The entry that `data` is. Raises `Damaged`, saying what is wrong."""
     try:
-        parts = kept_parts(data, VERSION)
-        return _read(bytes(parts[0]).decode("utf-8", "surrogateescape"), parts)
+        question, watched, opened, record, packed = kept_parts(data, VERSION)
+        plan = _read(record, packed)
     except (ValueError, TypeError, IndexError, EOFError) as e:
         raise Damaged(str(e)) from e
+    return Entry(str(question, "utf-8", "surrogateescape"), Evidence(bytes(watched), bytes(opened)), plan)
 
 
-def _read(question: str, parts: tuple[memoryview, ...]) -> Entry:
+def _read(record: memoryview, packed: memoryview) -> PreparedPlan:
     # Written by this user's latebind, as the checksum and the file's mode and owner say: no stranger's bytes come here.
-    _, watched, opened, record, packed = parts
     rows, scope, order, closure_size = marshal.loads(record)  # noqa: S302
     objects = tuple([_object(row) for row in rows])
     used = [0, *scope, *order]
@@ -144,9 +144,7 @@ def _read(question: str, parts: tuple[memoryview, ...]) -> Entry:
             used += [owner for owner, _ in o.unique]
     if not 1 <= closure_size <= len(objects) or min(used) < 0 or max(used) >= len(objects):
         raise ValueError("has fields that contradict each other: an object that there is not")
-    return Entry(
-        question, Evidence(bytes(watched), bytes(opened)), PreparedPlan(packed, objects, scope, order, closure_size)
-    )
+    return PreparedPlan(packed, objects, scope, order, closure_size)
 
 
 def _object(row: tuple[Any, ...]) -> PreparedObject:
@@ -164,13 +162,21 @@ class Store:
     def __init__(self, folder: str) -> None:
         self.folder = folder
 
-    def find(self, question: str) -> Entry | None:
-        """The kept plan for `question`; None where there is none, or none that holds."""
+    def find(self, question: str) -> PreparedPlan | None:
+        """The kept plan for `question`; None where there is none, or none that holds.
+
+        What became of the files that the core looks at when it opens them is not known yet: see `holds`.
+        """
         parts = recall(self.folder, question, VERSION)
         try:
-            return _read(question, parts) if parts is not None else None
+            return _read(parts[3], parts[4]) if parts is not None else None
         except (ValueError, TypeError, IndexError, EOFError):  # what a damaged record is
             return None
+
+    def holds(self, question: str) -> bool:
+        """Whether there is a kept plan for `question`, and everything that it rests on is as it was."""
+        parts = recall(self.folder, question, VERSION)
+        return parts is not None and first_change(parts[2]) is None
 
     def keep(self, entry: Entry) -> bool:
         """Write `entry`, in the place of an older one for the same question. False where that cannot be done."""
