@@ -190,10 +190,10 @@ def _load_kept(
     keep: bool,
 ) -> Library:
     """Load `target`, by its kept plan where there is one that holds; else keep the plan that is made."""
-    around = variables() if keep else {}
-    store = store_for(around) if keep else None
     snapshot = where.snapshot()
-    question = question_for(target, snapshot, around, library_path, binding) if store is not None else None
+    settings = variables() if keep else {}
+    store = store_for(settings) if keep else None
+    question = question_for(target, snapshot, settings, library_path, binding) if store is not None else None
     kept = store.find(question) if store is not None and question is not None else None
     if store is not None and question is not None and kept is not None:
         try:

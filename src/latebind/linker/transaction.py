@@ -5,7 +5,6 @@ What a load acquires is noted where its roll-back finds it, in one step with get
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from latebind import _core
@@ -26,18 +25,20 @@ def roll_back(undo: list[Callable[[], None]]) -> None:
             roll_back(undo)
 
 
-@dataclass(eq=False, slots=True)
 class Arrivals:
     """What a load has brought into the process, until a namespace answers for it."""
 
-    results: list[tuple[_core.Object | tuple[int, int] | None, ...]] = field(default_factory=list)
-    """What the core returned: our images, and handles of the system's linker."""
-    objects: list[LoadedObject] = field(default_factory=list)
-    """The records made of them."""
-    root: LoadedObject | None = None
-    """What the load has a handle on."""
-    settled: bool = False
-    """Whether the namespace answers for them and the handle is counted: what nobody holds then goes by itself."""
+    __slots__ = ("objects", "results", "root", "settled")
+
+    def __init__(self) -> None:
+        self.results: list[tuple[_core.Object | tuple[int, int] | None, ...]] = []
+        """What the core returned: our images, and handles of the system's linker."""
+        self.objects: list[LoadedObject] = []
+        """The records made of them."""
+        self.root: LoadedObject | None = None
+        """What the load has a handle on."""
+        self.settled = False
+        """Whether the namespace answers for them and the handle is counted: what nobody holds then goes by itself."""
 
     def take_back(self) -> None:
         """Unmap and close all of it; no constructor has run."""

@@ -82,8 +82,7 @@ class Rules:
         """Whether LD_LIBRARY_PATH means other folders for each loader."""
         # What a list of folders comes to is the same for every name: (folder as it is put before a name, reason).
         self._folders: dict[object, list[tuple[str, str]]] = {}
-        whose = "is in musl's path" if env.is_musl else "is a default folder"
-        self._default = [(base, f"{folder} {whose}") for folder in env.system_dirs for base in self._in(folder)]
+        self._default: list[tuple[str, str]] | None = None
 
     def candidates(self, name: str, chain: Sequence[Owner], tried: list[Tried]) -> Iterator[Candidate]:
         """Every place where the linker would look for `name`; places that are ruled out go to `tried`."""
@@ -137,7 +136,7 @@ class Rules:
         else:
             tried.append(Tried(cached, "in a default folder, which DF_1_NODEFLIB excludes"))
         if use_default:
-            for base, why in self._default:
+            for base, why in self._default_folders():
                 yield base + name, Via.DEFAULT, why
 
     def inherited(self, name: str, owners: Sequence[Owner]) -> Iterator[Candidate]:
@@ -159,7 +158,7 @@ class Rules:
             d = owner.summary
             folders, tag = (d.runpath, "DT_RUNPATH") if d.runpath is not None else (d.rpath, "DT_RPATH")
             yield from self._listed(name, owner, folders, Via.RUNPATH if tag == "DT_RUNPATH" else Via.RPATH, tag)
-        for base, why in self._default:
+        for base, why in self._default_folders():
             yield base + name, Via.DEFAULT, why
 
     # common -------------------------------------------------------------------------------------------------
@@ -183,6 +182,15 @@ class Rules:
             place = self.substitute(folder or ".", owner)
             for base in self._in(place) if place is not None else ():
                 yield base, reason_of_rpath(folder, owner.path, tag)
+
+    def _default_folders(self) -> list[tuple[str, str]]:
+        """The default folders: looked at when a name was found nowhere before, which is rare under glibc."""
+        if self._default is None:
+            whose = "is in musl's path" if self.env.is_musl else "is a default folder"
+            self._default = [
+                (base, f"{folder} {whose}") for folder in self.env.system_dirs for base in self._in(folder)
+            ]
+        return self._default
 
     def _in(self, folder: str) -> list[str]:
         """Where a name in `folder` may be, best first: the glibc-hwcaps subfolders that are there, and itself."""
