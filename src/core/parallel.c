@@ -27,11 +27,15 @@ static bool has_processors(void)
     return sched_getaffinity(0, sizeof set, &set) == 0 && CPU_COUNT(&set) > 1;
 }
 
-/* The process's signal handlers are not for this thread. */
+/* The process's signal handlers are not for this thread, but for those of its own faults: a file that is read may become
+ * shorter (shrunk.h). */
 static bool start(pthread_t *thread, struct second_half *half)
 {
+    static const int faults[] = {SIGBUS, SIGSEGV, SIGFPE, SIGILL, SIGTRAP};
     sigset_t all, before;
     sigfillset(&all);
+    for (size_t i = 0; i < sizeof faults / sizeof *faults; i++)
+        sigdelset(&all, faults[i]);
     if (pthread_sigmask(SIG_SETMASK, &all, &before) != 0)
         return false;
     bool is_started = pthread_create(thread, NULL, run_second, half) == 0;

@@ -18,8 +18,7 @@ typedef struct {
 
 /* ---- making ---------------------------------------------------------------------------------------------------------- */
 
-/* The numbers of a tuple, or NULL with an exception. */
-static uint32_t *numbers_of(PyObject *tuple, uint32_t *count)
+uint32_t *lb_numbers_of(PyObject *tuple, uint32_t *count)
 {
     Py_ssize_t n = PyTuple_Size(tuple);
     uint32_t *numbers = n < 0 || n > INT32_MAX ? NULL : calloc((size_t)n + 1, sizeof *numbers);
@@ -37,121 +36,22 @@ static uint32_t *numbers_of(PyObject *tuple, uint32_t *count)
     return numbers;
 }
 
-struct inputs { /* the arguments in C's terms */
-    const struct lb_symbols **scope;
-    uint32_t *plt_types, *hashes;
-    struct lb_names watched;
-    struct lb_request request;
-};
-
-static void release_inputs(struct inputs *in)
+PyObject *lb_bindings_make(PyObject *type, PyObject *table, struct lb_bound_list *list,
+                           const struct lb_reference_list *references, uint32_t scope_count)
 {
-    free(in->scope);
-    free(in->plt_types);
-    free(in->hashes);
-    lb_names_release(&in->watched);
-}
-
-static int take_scope(struct inputs *in, PyObject *table, PyObject *scope)
-{
-    Py_ssize_t count = PyTuple_Size(scope);
-    in->scope = count < 0 ? NULL : calloc((size_t)count + 1, sizeof *in->scope);
-    if (!in->scope)
-        return PyErr_NoMemory(), -1;
-    for (Py_ssize_t i = 0; i < count; i++) {
-        PyObject *item = PyTuple_GetItem(scope, i);
-        if (Py_TYPE(item) != Py_TYPE(table)) {
-            PyErr_SetString(PyExc_TypeError, "the scope holds something else than SymbolTable");
-            return -1;
-        }
-        in->scope[i] = lb_symbols_of(item);
-    }
-    in->request.scope = in->scope;
-    in->request.scope_count = (uint32_t)count;
-    return 0;
-}
-
-/* The GNU hashes of a tuple of names, or NULL with an exception. */
-static uint32_t *hashes_of(PyObject *names, uint32_t *count)
-{
-    Py_ssize_t n = PyTuple_Size(names);
-    uint32_t *hashes = n < 0 || n > INT32_MAX ? NULL : calloc((size_t)n + 1, sizeof *hashes);
-    if (!hashes && !PyErr_Occurred())
-        PyErr_NoMemory();
-    for (Py_ssize_t i = 0; hashes && i < n; i++) {
-        PyObject *bytes = PyUnicode_AsEncodedString(PyTuple_GetItem(names, i), "utf-8", "surrogateescape");
-        if (!bytes) {
-            free(hashes);
-            return NULL;
-        }
-        hashes[i] = lb_gnu_hash((struct lb_text){PyBytes_AsString(bytes), (uint32_t)PyBytes_Size(bytes)});
-        Py_DECREF(bytes);
-    }
-    *count = (uint32_t)n;
-    return hashes;
-}
-
-static int take_names(struct inputs *in, PyObject *plt_types, PyObject *watched)
-{
-    uint32_t count = 0;
-    in->plt_types = numbers_of(plt_types, &in->request.plt_type_count);
-    in->hashes = in->plt_types ? hashes_of(watched, &count) : NULL;
-    if (!in->hashes)
-        return -1;
-    if (lb_names_make(&in->watched, in->hashes, count) < 0)
-        return PyErr_NoMemory(), -1;
-    in->request.plt_types = in->plt_types;
-    in->request.watched = &in->watched;
-    return 0;
-}
-
-/* What binding may cost; an honest file needs a small part of it. */
-static uint64_t steps_for(const struct inputs *in, const struct lb_reference_list *references)
-{
-    return (UINT64_C(1) << 26) + references->count * in->request.scope_count * 1024;
-}
-
-static int bind_all(Bindings *self, struct inputs *in, const struct lb_reference_list *references)
-{
-    uint64_t steps = steps_for(in, references);
-    uint32_t bad = 0;
-    int result, number;
-    Py_BEGIN_ALLOW_THREADS
-    result = lb_bind_references(&in->request, references, &self->list, &steps, &bad);
-    number = errno;
-    Py_END_ALLOW_THREADS
-    if (result < 0 && number == ENOMEM)
-        PyErr_NoMemory();
-    else if (result < 0)
-        PyErr_Format(PyExc_IndexError, "symbol %lu", (unsigned long)bad);
-    else if (steps == 0)
-        PyErr_SetString(PyExc_ValueError, "the hash chains in its scope are so long that they must be broken");
-    return result < 0 || steps == 0 ? -1 : 0;
-}
-
-PyObject *lb_bindings_new(PyObject *bindings_type, PyObject *table, const struct lb_reference_list *references,
-                          PyObject *scope, long long copy_skips, PyObject *plt_types, unsigned int copy_type,
-                          PyObject *watched)
-{
-    struct inputs in = {.request = {.referrer = lb_symbols_of(table), .copy_type = copy_type}};
-    allocfunc alloc = (allocfunc)PyType_GetSlot((PyTypeObject *)bindings_type, Py_tp_alloc);
-    Bindings *self = (Bindings *)alloc((PyTypeObject *)bindings_type, 0);
+    const struct lb_symbols *s = lb_symbols_of(table);
+    allocfunc alloc = (allocfunc)PyType_GetSlot((PyTypeObject *)type, Py_tp_alloc);
+    Bindings *self = (Bindings *)alloc((PyTypeObject *)type, 0);
     if (!self)
         return NULL;
-    in.request.copy_skips = copy_skips < 0 ? LB_NOWHERE : (uint32_t)copy_skips;
+    uint64_t strings = s->at.strtab_size < s->view.size ? s->at.strtab_size : s->view.size;
     self->table = Py_NewRef(table);
-    if (take_scope(&in, table, scope) < 0 || take_names(&in, plt_types, watched) < 0 ||
-        bind_all(self, &in, references) < 0) {
-        Py_CLEAR(self);
-    } else {
-        const struct lb_symbols *s = in.request.referrer;
-        uint64_t strings = s->at.strtab_size < s->view.size ? s->at.strtab_size : s->view.size;
-        memcpy(self->types, references->types, sizeof self->types);
-        self->type_count = references->type_count;
-        self->scope_count = in.request.scope_count;
-        self->text_budget = (UINT64_C(1) << 16) + (uint64_t)self->list.count * 64 + strings * 16;
-    }
-    release_inputs(&in);
+    self->list = *list;
+    *list = (struct lb_bound_list){0};
+    memcpy(self->types, references->types, sizeof self->types);
+    self->type_count = references->type_count;
+    self->scope_count = scope_count;
+    self->text_budget = (UINT64_C(1) << 16) + (uint64_t)self->list.count * 64 + strings * 16;
     return (PyObject *)self;
 }
 
@@ -268,7 +168,7 @@ static PyObject *bindings_places(PyObject *object, PyObject *types)
     Bindings *self = (Bindings *)object;
     uint32_t count = 0;
     uint64_t bits = 0;
-    uint32_t *wanted = PyTuple_Check(types) ? numbers_of(types, &count) : (PyErr_BadArgument(), NULL);
+    uint32_t *wanted = PyTuple_Check(types) ? lb_numbers_of(types, &count) : (PyErr_BadArgument(), NULL);
     if (!wanted)
         return NULL;
     for (uint32_t i = 0; i < self->type_count; i++)
@@ -353,7 +253,7 @@ static PyObject *bindings_records(PyObject *object, PyObject *args)
     uint32_t count = 0, symbols = symbols_in(self);
     if (!PyArg_ParseTuple(args, "O!IO!", &PyTuple_Type, &tuple, &own, &PyDict_Type, &patches))
         return NULL;
-    uint32_t *objects = numbers_of(tuple, &count);
+    uint32_t *objects = lb_numbers_of(tuple, &count);
     if (!objects)
         return NULL;
     struct lb_plan_binding *patched = calloc((size_t)self->list.count + 1, sizeof *patched);

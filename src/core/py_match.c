@@ -115,54 +115,6 @@ static int add_tables(struct lb_reference_list *list, const struct lb_view *view
     return 0;
 }
 
-static int add_others(struct lb_reference_list *list, const struct lb_view *view, PyObject *others)
-{
-    for (Py_ssize_t i = 0; i < PyTuple_Size(others); i++) {
-        unsigned int symbol, type;
-        if (!PyArg_ParseTuple(PyTuple_GetItem(others, i), "II", &symbol, &type))
-            return -1;
-        if (lb_references_note(list, view, symbol, type) == 0)
-            continue;
-        if (errno == ENOMEM)
-            PyErr_NoMemory();
-        else if (errno == EINVAL)
-            PyErr_Format(PyExc_IndexError, "symbol %lu", (unsigned long)symbol);
-        else
-            PyErr_SetString(PyExc_ValueError, "more than 64 relocation types");
-        return -1;
-    }
-    return 0;
-}
-
-PyDoc_STRVAR(bind_doc,
-    "bind(tables, others, machine, scope, copy_skips, watched)\n--\n\n"
-    "Bind every reference of the relocation tables. tables: a tuple of (file offset, size, has_addend); others: a tuple\n"
-    "of (symbol index, relocation type), references from elsewhere. machine: (RELATIVE, passed over; the types that want\n"
-    "a real definition, as a tuple; COPY). scope: a tuple of SymbolTable in search order, and copy_skips the place in it\n"
-    "that COPY passes over (-1: none). watched: a tuple of names.\n"
-    "Returns Bindings. Raises IndexError for a symbol index not in the file, ValueError where a table lies outside the\n"
-    "file or hash chains are so long that no linker can have made them.");
-
-static PyObject *table_bind(PyObject *object, PyObject *args)
-{
-    PyObject *tables, *others, *plt_types, *scope, *watched, *result = NULL;
-    unsigned int relative, copy_type;
-    long long copy_skips;
-    if (!PyArg_ParseTuple(args, "O!O!(IO!I)O!LO!", &PyTuple_Type, &tables, &PyTuple_Type, &others, &relative,
-                          &PyTuple_Type, &plt_types, &copy_type, &PyTuple_Type, &scope, &copy_skips, &PyTuple_Type,
-                          &watched))
-        return NULL;
-    const struct lb_view *view = &((SymbolTable *)object)->symbols.view;
-    struct lb_reference_list list = {0};
-    PyObject *module = PyType_GetModule(Py_TYPE(object));
-    PyObject *type = module ? PyObject_GetAttrString(module, "Bindings") : NULL;
-    if (type && add_tables(&list, view, tables, relative) == 0 && add_others(&list, view, others) == 0)
-        result = lb_bindings_new(type, object, &list, scope, copy_skips, plt_types, copy_type, watched);
-    Py_XDECREF(type);
-    lb_references_release(&list);
-    return result;
-}
-
 PyDoc_STRVAR(find_doc,
     "find(name, version=None)\n--\n\n"
     "Look `name` up in this object as dlsym does (version None) or dlvsym. Returns None or\n"
@@ -239,7 +191,7 @@ static PyObject *table_references(PyObject *object, PyObject *args)
 }
 
 static PyMethodDef methods[] = {
-    {"bind", table_bind, METH_VARARGS, bind_doc},
+    {"bind", lb_table_bind, METH_VARARGS, lb_bind_doc},
     {"find", table_find, METH_VARARGS, find_doc},
     {"needs_version", table_needs_version, METH_O, needs_doc},
     {"references", table_references, METH_VARARGS, references_doc},

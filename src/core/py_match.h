@@ -2,6 +2,7 @@
 #ifndef LATEBIND_PY_MATCH_H
 #define LATEBIND_PY_MATCH_H
 
+#include "bindings.h"
 #include "match.h"
 #include "module.h"
 #include "references.h"
@@ -11,13 +12,19 @@ const struct lb_symbols *lb_symbols_of(PyObject *table);
 
 PyObject *lb_text_to_python(struct lb_text text);
 
-/* Makes the `_core.Bindings` of the SymbolTable `table`: binds all `references` in `scope` (a tuple of the same type).
- * `plt_types` is a tuple of relocation types, `watched` one of names. */
-PyObject *lb_bindings_new(PyObject *bindings_type, PyObject *table, const struct lb_reference_list *references,
-                          PyObject *scope, long long copy_skips, PyObject *plt_types, unsigned int copy_type,
-                          PyObject *watched);
+/* A `_core.Bindings` of the SymbolTable `table`, which takes over `list`: what `references` are bound to. */
+PyObject *lb_bindings_make(PyObject *type, PyObject *table, struct lb_bound_list *list,
+                           const struct lb_reference_list *references, uint32_t scope_count);
+
+/* The numbers of a tuple, or NULL with an exception. */
+uint32_t *lb_numbers_of(PyObject *tuple, uint32_t *count);
+
+/* SymbolTable.bind, and what it says of itself. */
+PyObject *lb_table_bind(PyObject *table, PyObject *args);
+extern const char lb_bind_doc[];
 
 int lb_add_bindings(PyObject *module);
+int lb_add_bind(PyObject *module);
 int lb_add_layout(PyObject *module);
 
 #endif

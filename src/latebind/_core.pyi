@@ -8,6 +8,17 @@ _Row: TypeAlias = tuple[int, str, str | None, bool, tuple[int, ...], int, int, i
 version: str
 _Known = TypeVar("_Known")
 
+_Bind: TypeAlias = tuple[
+    tuple[tuple[int, int, bool], ...],
+    tuple[tuple[int, int], ...],
+    tuple[int, tuple[int, ...], int],
+    tuple[SymbolTable, ...],
+    int,
+    tuple[str, ...],
+]
+
+def bind_all(jobs: tuple[tuple[SymbolTable, _Bind], ...], /) -> list[Bindings | None]: ...
+
 @final
 class SymbolTable:
     def __new__(

@@ -14,7 +14,7 @@ from latebind.elf import dynamic as dyn
 from latebind.elf.symbol import STB_GNU_UNIQUE
 from latebind.linkplan.binding import Binding, Definition, How, Kind, why
 from latebind.linkplan.machines import MACHINES, UNKNOWN
-from latebind.linkplan.resolve import BoundReferences, Place, bind_references, objects_of
+from latebind.linkplan.resolve import BoundReferences, Place, Wanted, bind_all_references, bind_references, objects_of
 from latebind.linkplan.roles import Role, is_shared
 from latebind.linkplan.services import SERVICES
 from latebind.linkplan.table import symbol_table
@@ -117,15 +117,28 @@ class LinkPlan:
         """The references of object `index` as the scope alone binds them; `changes` has what else the plan decides."""
         known = self._bound.get(index)
         if known is None:
-            item, scope = self.objects[index], self._places
-            own = Place(index, symbol_table(item.elf))
-            if item.elf.summary.flags & dyn.DF_SYMBOLIC and index != 0:
-                scope = (own, *scope)
-            if index not in self.scope:
-                scope = (*scope, own)
-            first = self.executable if self.executable is not None else 0
-            known = self._bound[index] = bind_references(item.elf, index, scope, first, self._watched)
+            known = self._bound[index] = bind_references(self._wanted(index))
         return known
+
+    def bind_all(self) -> None:
+        """Bind the references of all objects that this plan loads at once, which is quicker than one by one.
+
+        What is wrong with one of them is told when it is asked for.
+        """
+        missing = [o.index for o in self.loaded if o.index not in self._bound]
+        for index, bound in zip(missing, bind_all_references([self._wanted(i) for i in missing]), strict=True):
+            if bound is not None:
+                self._bound[index] = bound
+
+    def _wanted(self, index: int) -> Wanted:
+        item, scope = self.objects[index], self._places
+        own = Place(index, symbol_table(item.elf))
+        if item.elf.summary.flags & dyn.DF_SYMBOLIC and index != 0:
+            scope = (own, *scope)
+        if index not in self.scope:
+            scope = (*scope, own)
+        first = self.executable if self.executable is not None else 0
+        return Wanted(item.elf, index, scope, first, self._watched)
 
     @cached_property
     def _places(self) -> tuple[Place, ...]:
@@ -276,6 +289,7 @@ class LinkPlan:
     def unresolved(self) -> tuple[Binding, ...]:
         """References without a definition that are not weak: loading the plan would fail on them."""
         found = []
+        self.bind_all()
         for item in self.loaded:
             bound, changed = self.bound(item.index), self.changes(item.index)
             found += [bound.binding(n) for n in bound.rows.unresolved if n not in changed]

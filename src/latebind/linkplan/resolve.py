@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from latebind import _core
 from latebind.elf.dynamic import DT_RELACOUNT, DT_RELCOUNT
 from latebind.errors import MalformedElf
 from latebind.linkplan.binding import Binding, How, Kind
@@ -18,8 +19,16 @@ from latebind.linkplan.table import layout_of, symbol_table
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from latebind import _core
     from latebind.elf import Elf
+
+    type_of_question = tuple[
+        tuple[tuple[int, int, bool], ...],
+        tuple[tuple[int, int], ...],
+        tuple[int, tuple[int, ...], int],
+        tuple[_core.SymbolTable, ...],
+        int,
+        tuple[str, ...],
+    ]
 
 _KINDS: Final = tuple(Kind)  # by the core's number: looking up is cheaper than calling an enum
 _HOWS: Final = tuple(How)
@@ -122,45 +131,66 @@ def _patch(b: Binding) -> tuple[int, int, int]:
     return b.kind, -1 if b.target is None or b.kind is Kind.HOOK else b.target, value
 
 
-def bind_references(
-    elf: Elf, index: int, scope: Sequence[Place], executable: int | None, watched: tuple[str, ...] = ()
-) -> BoundReferences:
-    """Bind every symbol that `elf` (object `index` of the plan) refers to.
+class Wanted(NamedTuple):
+    """What to bind: every symbol that `elf`, object `referrer` of the plan, refers to.
 
-    `scope` is in search order; `executable` is the object that copy relocations pass over.
-    The rows of `watched` names and those bound to unique definitions are told apart (`rows.watched`).
-    Raises `MalformedElf`.
+    `scope` is in search order; `executable` is the object that copy relocations pass over. The rows of `watched` names
+    and those bound to unique definitions are told apart (`rows.watched`).
     """
-    machine = MACHINES.get(elf.header.machine, UNKNOWN)
-    return _bind(elf, index, scope, _plain_tables(elf), _packed_references(elf, machine), executable, watched)
+
+    elf: Elf
+    referrer: int
+    scope: tuple[Place, ...]
+    executable: int | None
+    watched: tuple[str, ...] = ()
+
+
+def bind_references(wanted: Wanted) -> BoundReferences:
+    """Bind what is wanted. Raises `MalformedElf`."""
+    machine = MACHINES.get(wanted.elf.header.machine, UNKNOWN)
+    return _bind(wanted, _plain_tables(wanted.elf), _packed_references(wanted.elf, machine))
+
+
+def bind_all_references(wanted: Sequence[Wanted]) -> list[BoundReferences | None]:
+    """The same for many objects at once, by two threads; None for those that `bind_references` raises for."""
+    jobs = []
+    for one in wanted:
+        machine = MACHINES.get(one.elf.header.machine, UNKNOWN)
+        question = _question(one, _plain_tables(one.elf), _packed_references(one.elf, machine))
+        jobs.append((symbol_table(one.elf), question))
+    rows = _core.bind_all(tuple(jobs))
+    return [_bound(one, found) if found is not None else None for one, found in zip(wanted, rows, strict=True)]
 
 
 def bind_call(elf: Elf, index: int, symbol: int, scope: Sequence[tuple[int, Elf]]) -> Binding:
     """What a call of `elf`'s symbol number `symbol` binds to in `scope`, as in `bind_references`."""
     machine = MACHINES.get(elf.header.machine, UNKNOWN)
-    places = [Place(i, symbol_table(e)) for i, e in scope]
-    return _bind(elf, index, places, (), ((symbol, machine.jump_slot),), None, ()).binding(0)
+    places = tuple([Place(i, symbol_table(e)) for i, e in scope])
+    return _bind(Wanted(elf, index, places, None), (), ((symbol, machine.jump_slot),)).binding(0)
 
 
 def _bind(
-    elf: Elf,
-    index: int,
-    scope: Sequence[Place],
-    tables: tuple[tuple[int, int, bool], ...],
-    others: tuple[tuple[int, int], ...],
-    executable: int | None,
-    watched: tuple[str, ...],
+    wanted: Wanted, tables: tuple[tuple[int, int, bool], ...], others: tuple[tuple[int, int], ...]
 ) -> BoundReferences:
-    machine = MACHINES.get(elf.header.machine, UNKNOWN)
-    objects = tuple([place.number for place in scope])
-    copy_skips = objects.index(executable) if executable in objects else -1
+    elf = wanted.elf
     try:
-        rows = symbol_table(elf).bind(
-            tables, others, (machine.relative, tuple(machine.plt), machine.copy),
-            tuple([place.symbols for place in scope]), copy_skips, watched,
-        )  # fmt: skip
+        return _bound(wanted, symbol_table(elf).bind(*_question(wanted, tables, others)))
     except IndexError as e:
         raise MalformedElf(elf.path, None, f"a relocation refers to {e}, which is not in the file") from e
     except ValueError as e:  # a table lies outside the file, or a budget ran out
         raise MalformedElf(elf.path, None, str(e)) from e
-    return BoundReferences(index, objects, rows, elf.path)
+
+
+def _question(
+    wanted: Wanted, tables: tuple[tuple[int, int, bool], ...], others: tuple[tuple[int, int], ...]
+) -> type_of_question:
+    """The arguments of the core's `SymbolTable.bind`."""
+    machine = MACHINES.get(wanted.elf.header.machine, UNKNOWN)
+    numbers = [place.number for place in wanted.scope]
+    copy_skips = numbers.index(wanted.executable) if wanted.executable in numbers else -1
+    symbols = tuple([place.symbols for place in wanted.scope])
+    return tables, others, (machine.relative, tuple(machine.plt), machine.copy), symbols, copy_skips, wanted.watched
+
+
+def _bound(wanted: Wanted, rows: _core.Bindings) -> BoundReferences:
+    return BoundReferences(wanted.referrer, tuple([place.number for place in wanted.scope]), rows, wanted.elf.path)
