@@ -13,7 +13,7 @@ PyObject *lb_attribute(PyObject *object, const char *name)
 
 static int execute_module(PyObject *module)
 {
-    if (lb_add_match(module) < 0 || lb_add_bindings(module) < 0 || lb_add_bind(module) < 0 || lb_add_layout(module) < 0 || lb_add_file(module) < 0 || lb_add_kept(module) < 0 || lb_add_image(module) < 0 || lb_add_system(module) < 0)
+    if (lb_add_match(module) < 0 || lb_add_bindings(module) < 0 || lb_add_bind(module) < 0 || lb_add_layout(module) < 0 || lb_add_file(module) < 0 || lb_add_kept(module) < 0 || lb_add_cache(module) < 0 || lb_add_image(module) < 0 || lb_add_system(module) < 0)
         return -1;
     if (lb_add_token(module) < 0 || lb_add_context(module) < 0 || lb_add_callback(module) < 0 || lb_add_stubs(module) < 0 ||
         lb_add_summary(module) < 0)

@@ -274,6 +274,30 @@ static PyObject *bindings_records(PyObject *object, PyObject *args)
     return result;
 }
 
+static PyObject *record_objects(PyObject *module, PyObject *records)
+{
+    Py_buffer view;
+    (void)module;
+    if (PyObject_GetBuffer(records, &view, PyBUF_SIMPLE) < 0)
+        return NULL;
+    PyObject *found = PySet_New(NULL);
+    uint32_t last = UINT32_MAX;
+    for (Py_ssize_t at = 0; found && at + (Py_ssize_t)sizeof(struct lb_plan_binding) <= view.len;
+         at += (Py_ssize_t)sizeof(struct lb_plan_binding)) {
+        struct lb_plan_binding record;
+        memcpy(&record, (const char *)view.buf + at, sizeof record);
+        if (record.object == UINT32_MAX || record.object == last)
+            continue;
+        last = record.object;
+        PyObject *number = PyLong_FromUnsignedLong(last);
+        if (!number || PySet_Add(found, number) < 0)
+            Py_CLEAR(found);
+        Py_XDECREF(number);
+    }
+    PyBuffer_Release(&view);
+    return found;
+}
+
 /* ---- the type ------------------------------------------------------------------------------------------------------------- */
 
 PyDoc_STRVAR(bindings_doc,
@@ -284,6 +308,12 @@ PyDoc_STRVAR(bindings_doc,
     "watched: numbers of the rows that may need a second look: a watched name, or a unique definition.\n"
     "unresolved: numbers of those without a definition that are not weak. own_types: the relocation types of references\n"
     "without a symbol.");
+
+static PyMethodDef functions[] = {
+    {"record_objects", record_objects, METH_O,
+     "record_objects(records, /)\n--\n\nThe set of objects that packed records (struct lb_plan_binding) bind to."},
+    {NULL, NULL, 0, NULL},
+};
 
 static PyMethodDef methods[] = {
     {"places", bindings_places, METH_O, places_doc},
@@ -322,5 +352,5 @@ int lb_add_bindings(PyObject *module)
         return -1;
     int status = PyModule_AddType(module, (PyTypeObject *)type);
     Py_DECREF(type);
-    return status;
+    return status < 0 ? status : PyModule_AddFunctions(module, functions);
 }

@@ -84,6 +84,38 @@ static Py_ssize_t mapping_length(PyObject *object)
     return ((FileMapping *)object)->size;
 }
 
+static PyObject *map_path(PyObject *module, PyObject *path)
+{
+    PyObject *bytes = NULL, *type = NULL, *result = NULL;
+    struct stat status;
+    if (!PyUnicode_FSConverter(path, &bytes))
+        return NULL;
+    int fd = open(PyBytes_AsString(bytes), O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* or opening a pipe would wait for a writer */
+    Py_DECREF(bytes);
+    if (fd < 0)
+        return PyErr_SetFromErrnoWithFilenameObject(PyExc_OSError, path);
+    if (fstat(fd, &status) < 0)
+        PyErr_SetFromErrnoWithFilenameObject(PyExc_OSError, path);
+    else if (!S_ISREG(status.st_mode) || status.st_size <= 0)
+        result = Py_BuildValue("(ON)", Py_None, PyBool_FromLong(S_ISREG(status.st_mode)));
+    else if ((type = lb_attribute(module, "FileMapping")) != NULL)
+        result = Py_BuildValue("(N(KKKL))", lb_map_file((PyTypeObject *)type, fd, status.st_size, 0),
+                               (unsigned long long)status.st_dev, (unsigned long long)status.st_ino,
+                               (unsigned long long)status.st_size,
+                               (long long)status.st_mtim.tv_sec * 1000000000 + status.st_mtim.tv_nsec);
+    Py_XDECREF(type);
+    close(fd);
+    return result;
+}
+
+static PyMethodDef functions[] = {
+    {"map_path", map_path, METH_O,
+     "map_path(path, /)\n--\n\n"
+     "Open, map and close a file: (FileMapping, (device, inode, size in bytes, modification time in nanoseconds)).  Where it\n"
+     "is empty, (None, True); where it is no regular file, (None, False).  Raises OSError, ValueError for a NUL."},
+    {NULL, NULL, 0, NULL},
+};
+
 static PyType_Slot slots[] = {
     {Py_tp_new, (void *)mapping_new},
     {Py_tp_dealloc, (void *)mapping_free},
@@ -107,5 +139,5 @@ int lb_add_file(PyObject *module)
         return -1;
     int status = PyModule_AddType(module, (PyTypeObject *)type);
     Py_DECREF(type);
-    return status;
+    return status < 0 ? status : PyModule_AddFunctions(module, functions);
 }

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import os
-import stat
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
-from latebind._core import FileMapping
+from latebind._core import map_path
 from latebind.elf.file import Elf, FileIdentity
-from latebind.elf.mapping import Descriptor
 from latebind.errors import MalformedElf, NotFound, SystemFailure, Tried
 
 if TYPE_CHECKING:
@@ -95,23 +93,18 @@ def read_process(pid: int, address: int) -> Elf:
 def _map(path: str) -> tuple[type_of_bytes, FileIdentity]:
     """The bytes of the regular file at `path`, and which file that is."""
     try:
-        # Without O_NONBLOCK, opening a pipe would wait for a writer.
-        opened = Descriptor(path, os.O_NONBLOCK)
+        data, found = map_path(path)
     except (FileNotFoundError, NotADirectoryError) as e:
         raise NotFound(path, None, (Tried(path, "no such file"),)) from e
     except (OSError, ValueError) as e:  # ValueError: a zero byte in the path
         raise SystemFailure("open", getattr(e, "errno", None) or 0, path) from e
-    with opened as fd:
-        try:
-            status = os.fstat(fd)
-            if not stat.S_ISREG(status.st_mode):
-                raise MalformedElf(path, None, "not a regular file")
-            if not status.st_size:
-                raise MalformedElf(path, 0, "not an ELF file: it is empty")
-            identity = FileIdentity(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
-            return memoryview(FileMapping(fd)), identity
-        except OSError as e:
-            raise SystemFailure("mmap", e.errno or 0, path) from e
+    if isinstance(found, bool) or data is None:
+        raise (
+            MalformedElf(path, 0, "not an ELF file: it is empty")
+            if found
+            else MalformedElf(path, None, "not a regular file")
+        )
+    return memoryview(data), FileIdentity._make(found)
 
 
 def _read_object(file: BinaryFile, name: str | None) -> Elf:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import os
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
 from latebind.elf import Elf, read
@@ -23,7 +25,7 @@ from latebind.search import Files, locate
 from latebind.search.environment import environment_for
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from latebind.linker.trace import Trace, type_of_sink
 
@@ -209,13 +211,26 @@ def _load_kept(
 
             return Library(plan_again, closure, where)
     files = Files()
-    made = _bound_when(_plan_in(target, files, snapshot.surroundings(), library_path), binding)
-    check_complete(made, {})
-    prepared = prepare(made)
+    with _without_collections():
+        made = _bound_when(_plan_in(target, files, snapshot.surroundings(), library_path), binding)
+        check_complete(made, {})
+        prepared = prepare(made)
     closure = where.open(prepared, None, undo, global_scope=is_global, there=snapshot.system)
     if store is not None and question is not None:
         keep_plan(store, question, prepared, files, closure)
     return Library(lambda: made, closure, where)
+
+
+@contextmanager
+def _without_collections() -> Iterator[None]:
+    """No search for cyclic garbage meanwhile: a plan is thousands of objects that all stay. Under the lock."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def _as_trace(trace: Trace | type_of_sink | None) -> Trace | None:

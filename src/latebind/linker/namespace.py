@@ -18,7 +18,7 @@ from latebind.errors import NotFound, UnresolvedSymbol, Unsupported
 from latebind.linker.execute import execute
 from latebind.linker.lifetime import live, lock, reachable, remaining, sweep_later, sweep_lingering, tell_tools
 from latebind.linker.loaded import LoadedObject
-from latebind.linker.process import LinkMap, Process, SystemObject, read_all
+from latebind.linker.process import LinkMap, Process, SystemObject
 from latebind.linker.transaction import Arrivals
 from latebind.linkplan import Binding, Definition, LinkPlan, PreparedObject, PreparedPlan, Role, Surroundings
 from latebind.linkplan.near import near_misses
@@ -43,7 +43,6 @@ class Snapshot(NamedTuple):
     def surroundings(self) -> Surroundings:
         """The same for a plan: with every object's file."""
         program, seen = self.system.objects[0], self._seen()
-        read_all((program, *seen))
         shared = [r for o in seen if (r := o.resident) is not None]
         own = [o.resident for o in self.own]
         scope = [o.resident for o in self._startup_scope()] if self.of_process else []

@@ -1,8 +1,8 @@
 """What the system's linker has put into this process: its link map, as residents that plans can bind to.
 
-A resident's symbols are read from its file, so the file must be the one that is mapped: device and inode of the
-mapping are compared with those of the path. An object that was replaced on disk is left out, and an error where
-nothing can stand in for it (the C library family).
+A resident's symbols are read from its file, so the file must be the one that is mapped: the build-ids are compared, or,
+where there is none, the inode of the mapping with that of the path. An object that was replaced on disk is left out,
+and an error where nothing can stand in for it (the C library family).
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from __future__ import annotations
 import mmap
 import os
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from latebind import _core
 from latebind.elf import Elf, read
@@ -19,10 +18,8 @@ from latebind.elf.segment import PT_LOAD
 from latebind.errors import NotFound, SystemFailure, Unsupported
 from latebind.linker.loaded import LoadedObject
 from latebind.linkplan.roles import Role, is_c_library, is_shared
+from latebind.linkplan.table import layout_of
 from latebind.search import Resident
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
 
 @dataclass(eq=False, slots=True)
@@ -46,14 +43,29 @@ class SystemObject:
         Raises `Unsupported` where nothing can stand in for it (the C library family).
         """
         if not self.was_read:
-            self.read(_mapped_inodes())
+            self._resident = self._read()
+            self.was_read = True
         return self._resident
 
-    def read(self, mapped: dict[int, int]) -> None:
-        """Read its file, unless that was done. `mapped` says which inode is mapped at each address."""
-        if not self.was_read:
-            self._resident = _read_resident(self.path, self.base, mapped)
-            self.was_read = True
+    def _read(self) -> Resident | None:
+        try:
+            elf = read(self.path)
+        except NotFound:
+            elf = None
+        if elf is not None and self._is_mapped(elf):
+            return Resident(self.path, elf)
+        if is_c_library(os.path.basename(self.path)):
+            raise _replaced(self.path)
+        return None
+
+    def _is_mapped(self, elf: Elf) -> bool:
+        """Whether that file is the one in memory: it has the same build-id, or else the inode."""
+        plain = layout_of(elf) if self.build_id else None
+        if plain is not None and plain.build_id == self.build_id:
+            return True
+        low = min((s.vaddr for s in elf.segments if s.type == PT_LOAD), default=0) & -mmap.PAGESIZE
+        # The device number of a mapping differs from stat's on overlay file systems: the inode must do.
+        return elf.identity is not None and _mapped_inodes().get(self.base + low) == elf.identity.inode
 
     @property
     def elf(self) -> Elf:
@@ -130,9 +142,7 @@ class Process:
 
     def objects(self) -> tuple[SystemObject, ...]:
         """Its objects, without those whose file on disk is another one now: nothing can be bound to them."""
-        there = self.link_map().objects
-        read_all(there)
-        return tuple([o for o in there if o.resident is not None])
+        return tuple([o for o in self.link_map().objects if o.resident is not None])
 
     def executable(self) -> SystemObject:
         """The running program."""
@@ -145,14 +155,6 @@ def tls_of(base: RuntimeAddress, path: str) -> tuple[int, int | None]:
         return _core.tls_of(int(base))
     except _core.ExecuteError as e:
         raise SystemFailure(e.detail, e.errno, path) from e
-
-
-def read_all(objects: Iterable[SystemObject]) -> None:
-    """Read the files of all of `objects`, as `resident` does for one."""
-    unread = [o for o in objects if not o.was_read]
-    mapped = _mapped_inodes() if unread else {}
-    for o in unread:
-        o.read(mapped)
 
 
 def _mapped_inodes() -> dict[int, int]:
@@ -168,18 +170,3 @@ def _mapped_inodes() -> dict[int, int]:
 
 def _replaced(path: str) -> Unsupported:
     return Unsupported(path, "was replaced on disk after this process mapped it", "restart the process")
-
-
-def _read_resident(path: str, base: int, mapped: dict[int, int]) -> Resident | None:
-    try:
-        elf = read(path)
-    except NotFound:
-        elf = None
-    if elf is not None and elf.identity is not None:
-        low = min((s.vaddr for s in elf.segments if s.type == PT_LOAD), default=0) & -mmap.PAGESIZE
-        # The device number of a mapping differs from stat's on overlay file systems: the inode must do.
-        if mapped.get(base + low) == elf.identity.inode:
-            return Resident(path, elf)
-    if is_c_library(os.path.basename(path)):
-        raise _replaced(path)
-    return None

@@ -105,7 +105,9 @@ def pack(plan: LinkPlan) -> bytes:
     """`plan` as one block for the core. Raises `Unsupported` for a file whose relocations have no addends (REL)."""
     strings = _Strings()
     static_tls, gives_tls = plan.needs_static_tls(), plan.gives_tls()
-    objects, segments, bindings = bytearray(), bytearray(), bytearray()
+    objects, segments = bytearray(), bytearray()
+    bindings: list[bytes] = []
+    row = 0  # of the bindings
     for item in plan.objects:
         flags = (
             _flags(item)
@@ -117,32 +119,34 @@ def pack(plan: LinkPlan) -> bytes:
         if item.role is Role.OWN and not item.present:
             own = plan.records_of(item.index)
             record[:], loads = _layout(item.elf)
-            places = len(segments) // record_size("lb_plan_segment"), len(bindings) // record_size("lb_plan_binding")
-            counts = len(loads) // record_size("lb_plan_segment"), len(own) // record_size("lb_plan_binding")
-            _SLICES.pack_into(record, _SLICES_AT, places[0], counts[0], places[1], counts[1])
+            first, count = len(segments) // record_size("lb_plan_segment"), len(own) // record_size("lb_plan_binding")
+            _SLICES.pack_into(record, _SLICES_AT, first, len(loads) // record_size("lb_plan_segment"), row, count)
             segments += loads
-            bindings += own
+            bindings.append(own)
+            row += count
         _IDENTITY.pack_into(record, 0, *_identity(item, flags, strings))
         objects += record
     order = b"".join(struct.pack("<I", i) for i in plan.init_order)
-    return _assemble(plan.root.elf, objects, segments, bindings, bytearray(order), strings.data)
+    return _assemble(plan.root.elf, objects, segments, b"".join(bindings), order, strings.data)
 
 
-def _assemble(root: Elf, *parts: bytearray) -> bytes:
+def _assemble(root: Elf, *parts: bytes | bytearray) -> bytes:
     names = ("objects", "segments", "bindings", "order", "strings")
     sizes = (*(record_size(f"lb_plan_{n}") for n in ("object", "segment", "binding")), 4, 1)
     header: dict[str, int | bytes] = {
         "magic": MAGIC, "version": VERSION, "machine": root.header.machine,
         "elf_class": root.header.elf_class, "elf_data": root.header.data,
     }  # fmt: skip
-    body = bytearray()
-    start = record_size("lb_plan_header")
+    pieces: list[bytes | bytearray] = [b""]
+    at = record_size("lb_plan_header")
     for name, part, size in zip(names, parts, sizes, strict=True):
-        body += b"\0" * (-(start + len(body)) % 8)
-        header |= {f"{name}.offset": start + len(body), f"{name}.count": len(part) // size}
-        body += part
-    header["size"] = start + len(body)
-    return _record("lb_plan_header", header) + bytes(body)
+        gap = -at % 8
+        header |= {f"{name}.offset": at + gap, f"{name}.count": len(part) // size}
+        pieces += (b"\0" * gap, part)
+        at += gap + len(part)
+    header["size"] = at
+    pieces[0] = _record("lb_plan_header", header)
+    return b"".join(pieces)
 
 
 def with_sound_frames(packed: bytes | memoryview, indexes: Iterable[int]) -> bytes:

@@ -9,12 +9,13 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING
 
+from latebind._core import record_objects
 from latebind.elf import Elf
 from latebind.elf import dynamic as dyn
 from latebind.elf.symbol import STB_GNU_UNIQUE
 from latebind.linkplan.binding import Binding, Definition, How, Kind, why
 from latebind.linkplan.machines import MACHINES, UNKNOWN
-from latebind.linkplan.resolve import BoundReferences, Place, Wanted, bind_all_references, bind_references, objects_of
+from latebind.linkplan.resolve import BoundReferences, Place, Wanted, bind_all_references, bind_references
 from latebind.linkplan.roles import Role, is_shared
 from latebind.linkplan.services import SERVICES
 from latebind.linkplan.table import symbol_table
@@ -97,6 +98,10 @@ class LinkPlan:
         return {}
 
     @cached_property
+    def _records(self) -> dict[int, bytes]:
+        return {}
+
+    @cached_property
     def _changes(self) -> dict[int, dict[int, Binding]]:
         return {}
 
@@ -158,12 +163,15 @@ class LinkPlan:
 
     def records_of(self, index: int) -> bytes:
         """The packed plan's records of object `index` (src/core/plan.h)."""
-        return self.bound(index).records(self.changes(index))
+        known = self._records.get(index)
+        if known is None:
+            known = self._records[index] = self.bound(index).records(self.changes(index))
+        return known
 
     def targets_of(self, index: int) -> frozenset[int]:
         """The objects that the references of object `index` are bound to."""
         changed = {b.target for b in self.changes(index).values() if b.target is not None}  # hooks keep their original
-        return objects_of(self.records_of(index)) | changed
+        return frozenset(record_objects(self.records_of(index)) | changed)
 
     @cached_property
     def _watched(self) -> tuple[str, ...]:

@@ -118,14 +118,6 @@ class BoundReferences:
         return self.rows.records(self.objects, self.index, {number: _patch(b) for number, b in changed.items()})
 
 
-_NO_OBJECT: Final = 0xFFFFFFFF
-
-
-def objects_of(records: bytes) -> frozenset[int]:
-    """The objects that packed records (struct lb_plan_binding: symbol, kind, object, reserved, value) bind to."""
-    return frozenset(memoryview(records).cast("I")[2::6]) - {_NO_OBJECT}
-
-
 def _patch(b: Binding) -> tuple[int, int, int]:
     value = 0 if b.kind is Kind.WEAK_UNDEFINED or b.kind is Kind.UNRESOLVED else b.value
     return b.kind, -1 if b.target is None or b.kind is Kind.HOOK else b.target, value

@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import struct
 
+from latebind._core import cache_rows
 from latebind.value import Value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from typing import Final, TypeAlias
+    from typing import Any, Final, TypeAlias
 
     _Row: TypeAlias = tuple[int, int, int, str | None]
     """One entry as the file has it: flags, the positions of key and value, the glibc-hwcaps subdirectory."""
+    _Table: TypeAlias = tuple[int, int, int, list[str | None]]
+    """The entries of the new format: where they begin, how many, what strings count from; the hwcaps subdirectories."""
 
 _MAGIC_NEW: Final = b"glibc-ld.so.cache1.1"
 _MAGIC_OLD: Final = b"ld.so-1.7.0\0"
@@ -29,7 +32,7 @@ _EXTENSION_HWCAPS: Final = 1
 _HWCAP_EXTENSION: Final = 1 << 62
 _HWCAP_ISA_LEVEL_MASK: Final = 0x3FF << 32
 
-_FEW: Final = 8  # names that are looked for one by one, before all of them are read
+_FEW: Final = 200  # names that are looked for one by one, before all of them are read
 
 CACHE_FLAGS: Final = {
     # (e_machine, class bits) → the flags of libraries for it: FLAG_ELF_LIBC6 and the ABI's own bits
@@ -63,6 +66,7 @@ class LoaderCache:
 
     def __init__(self, data: bytes | None) -> None:
         self._data = data or b""
+        self._table: _Table | None = None
         self._rows: dict[int, list[_Row]] | None = None
         self._texts: dict[bytes, list[_Row]] | None = None
         self._found: dict[str, list[_Row]] = {}  # names that were asked for: `libc.so.6` is, once for every object
@@ -112,14 +116,18 @@ class LoaderCache:
         return known
 
     def _looked_for(self, text: bytes) -> list[_Row]:
-        """The rows with the key `text`. ldconfig shares the tails of strings, so a key may lie inside a path."""
-        by_key = self._by_key()
-        found: list[_Row] = []
-        at = self._data.find(text) if by_key else -1
-        while at >= 0:
-            found += by_key.get(at, ())
-            at = self._data.find(text, at + 1)
-        return found
+        """The rows with the key `text`."""
+        try:
+            if self._table is None:
+                self._table = _new_table(self._data)
+            start, count, base, names = self._table
+            if count == 0:  # of the old format alone there may be rows
+                return self._by_text().get(text, [])
+            numbers = cache_rows(self._data, start, count, base, text)
+            rows = [_ENTRY.unpack_from(self._data, start + number * _ENTRY.size) for number in numbers]
+            return [_row(row, base, names) for row in rows]
+        except (struct.error, ValueError, IndexError):
+            return []
 
     def _by_text(self) -> dict[bytes, list[_Row]]:
         """The same for every key."""
@@ -134,29 +142,35 @@ class LoaderCache:
 
 def _rows(data: bytes) -> Iterator[_Row]:
     """The rows of the new format, which may stand behind the old one; else those of the old one alone."""
-    old, base = 0, 0
-    if data.startswith(_MAGIC_OLD):
-        (old,) = struct.unpack_from("<I", data, len(_MAGIC_OLD))
-        base = (_OLD_HEADER_SIZE + old * _OLD_ENTRY.size + 7) & ~7
-    if data[base : base + len(_MAGIC_NEW)] == _MAGIC_NEW:
-        yield from _new_rows(data, base)
+    start, count, base, names = _new_table(data)
+    if count:
+        entries = data[start : start + count * _ENTRY.size]
+        if len(entries) == count * _ENTRY.size:
+            for entry in _ENTRY.iter_unpack(entries):
+                yield _row(entry, base, names)
     elif base:
-        strings = _OLD_HEADER_SIZE + old * _OLD_ENTRY.size
+        strings = _OLD_HEADER_SIZE + _old_count(data) * _OLD_ENTRY.size
         for flags, key, value in _OLD_ENTRY.iter_unpack(data[_OLD_HEADER_SIZE:strings]):
             yield flags, strings + key, strings + value, None
 
 
-def _new_rows(data: bytes, base: int) -> Iterator[_Row]:
+def _old_count(data: bytes) -> int:
+    return int(struct.unpack_from("<I", data, len(_MAGIC_OLD))[0]) if data.startswith(_MAGIC_OLD) else 0
+
+
+def _new_table(data: bytes) -> _Table:
+    """The new format's table; without entries where there is none, and then `base` is 0 without the old one too."""
+    base = (_OLD_HEADER_SIZE + _old_count(data) * _OLD_ENTRY.size + 7) & ~7 if data.startswith(_MAGIC_OLD) else 0
+    if data[base : base + len(_MAGIC_NEW)] != _MAGIC_NEW:
+        return 0, 0, base, []
     count, _strings, _flags, extensions = struct.unpack_from("<IIB3xI", data, base + len(_MAGIC_NEW))
-    names = _hwcaps_names(data, base, extensions)
-    table = data[base + _HEADER_SIZE : base + _HEADER_SIZE + count * _ENTRY.size]
-    if len(table) != count * _ENTRY.size:
-        return
-    for flags, key, value, _osversion, hwcap in _ENTRY.iter_unpack(table):
-        subdirectory = None
-        if hwcap & ~_HWCAP_ISA_LEVEL_MASK & ~0xFFFFFFFF == _HWCAP_EXTENSION:
-            subdirectory = names[hwcap & 0xFFFFFFFF]
-        yield flags, base + key, base + value, subdirectory
+    return base + _HEADER_SIZE, count, base, _hwcaps_names(data, base, extensions)
+
+
+def _row(entry: tuple[Any, ...], base: int, names: list[str | None]) -> _Row:
+    flags, key, value, _osversion, hwcap = entry
+    is_extension = hwcap & ~_HWCAP_ISA_LEVEL_MASK & ~0xFFFFFFFF == _HWCAP_EXTENSION
+    return flags, base + key, base + value, names[hwcap & 0xFFFFFFFF] if is_extension else None
 
 
 def _hwcaps_names(data: bytes, base: int, extensions: int) -> list[str | None]:
