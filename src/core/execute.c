@@ -218,7 +218,17 @@ static int open_with_system(struct lb_execution *run)
                            reason != NULL ? reason : "it gave no reason");
         }
         m->base = ((struct link_map *)m->handle)->l_addr;
-        if ((m->record->flags & LB_OBJECT_GIVES_TLS) && lb_system_tls(m->base, &m->tls, run->error) < 0)
+    }
+    return 0;
+}
+
+/* Where those have their TLS blocks.  Not while the machine's processors are busy: the answer comes from a new thread. */
+static int find_system_tls(struct lb_execution *run)
+{
+    for (uint32_t i = 0; i < run->plan.object_count && run->asks_system; i++) {
+        struct lb_member *m = &run->members[i];
+        if (m->handle != NULL && (m->record->flags & LB_OBJECT_GIVES_TLS) &&
+            lb_system_tls(m->base, &m->tls, run->error) < 0)
             return -1;
     }
     return 0;
@@ -254,6 +264,8 @@ static int relocate_ifuncs(struct lb_execution *run)
 static int execute_phases(struct lb_execution *run)
 {
     if (for_each_shared(run, run->asks_system ? open_with_system : NULL, lb_image_map) < 0)
+        return -1;
+    if (find_system_tls(run) < 0)
         return -1;
     if (for_each_shared(run, NULL, relocate_plain) < 0)
         return -1;
