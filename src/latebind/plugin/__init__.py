@@ -3,8 +3,9 @@
 from latebind.plugin.activation import Activated, Activation
 from latebind.plugin.breaker import BackOff
 from latebind.plugin.events import Event, Events, State, Step, Subscription
-from latebind.plugin.host import Host, PluginStatus
+from latebind.plugin.host import Host
 from latebind.plugin.index import Index, Published, read_index
+from latebind.plugin.inventory import PluginStatus
 from latebind.plugin.kinds import Kind, Making, Staged
 from latebind.plugin.manifest import (
     Limits,

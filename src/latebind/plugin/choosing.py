@@ -3,57 +3,31 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from latebind.contracts import Range, contract_of
 from latebind.errors import ContractError, VersionConflict
+from latebind.plugin.loading import Loading
 from latebind.plugin.proxy import make_proxy
 from latebind.plugin.selection import nobody, offers, pick
-from latebind.plugin.slot import Home, Slot
 
 if TYPE_CHECKING:
-    import threading
     from collections.abc import Callable, Iterator, Mapping
 
     from latebind.contracts import Contract
-    from latebind.plugin.activation import Activated, Plan
-    from latebind.plugin.candidates import Known
-    from latebind.plugin.generation import Generation
+    from latebind.plugin.activation import Activated
     from latebind.plugin.manifest import Manifest
-    from latebind.plugin.offers import HostServices
-    from latebind.plugin.registry import Registry, Rejected
     from latebind.plugin.resolve import Resolution
     from latebind.plugin.selection import Rule
     from latebind.sandbox import AuditLog
 
 T = TypeVar("T")
-_PATIENCE: Final = 0.01
-"""Seconds between two looks at what another thread has loaded."""
 
 
-class Choosing:
+class Choosing(Loading):
     """What `Host` inherits; see there."""
 
     audit: AuditLog
-    home: Home
-    _lock: threading.RLock
-    _plan: Plan
-    _services: HostServices
-    _registry: Registry
-    _rejected: dict[str, Rejected]
-    _slots: dict[str, Slot]
-    _priorities: Mapping[str, int]
-    _providers: dict[str, Mapping[str, str]]
-
-    if TYPE_CHECKING:  # what the host itself has
-
-        def load(self, plugin: str) -> object: ...  # noqa: D102 - see there
-        def unload(self, plugin: str) -> object: ...  # noqa: D102
-        def _learn(self, contract: Contract) -> None: ...
-        def _known(self) -> Known: ...
-        def _generation(self, plugin: str) -> Generation | None: ...
-        def _in_order(self) -> list[str]: ...
-        def _users(self, plugin: str) -> list[str]: ...
 
     def get(
         self,
@@ -151,26 +125,7 @@ class Choosing:
                 for plugin in self._bound_to(gone):
                     self.unload(plugin)
 
-    # What follows runs under the lock, but for `_first_use`.
-
-    def _slot(self, plugin: str) -> Slot:
-        slot = self._slots.setdefault(plugin, Slot(plugin))
-        slot.home = self.home
-        if self._plan.lazy:
-            slot.activate = lambda: self._first_use(plugin)
-        return slot
-
-    def _first_use(self, plugin: str) -> None:
-        """A call found the plugin not loaded, in a lazy host."""
-        # The call is within the gate, which someone who has the lock may wait to be left by all, once it is loaded.
-        while not self._lock.acquire(timeout=_PATIENCE):
-            if self._generation(plugin) is not None:
-                return
-        try:
-            if self._generation(plugin) is None and self._plan.may_activate(plugin):
-                self.load(plugin)
-        finally:
-            self._lock.release()
+    # What follows runs under the lock.
 
     def _there(self, contract: Contract) -> list[Manifest]:
         """The plugins that can be called: those that are loaded; in a lazy host also those that it would load."""

@@ -16,7 +16,8 @@ from latebind.plugin.events import Event, text_of
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from latebind.plugin.host import Host, PluginStatus
+    from latebind.plugin.host import Host
+    from latebind.plugin.inventory import PluginStatus
     from latebind.plugin.statistics import MethodStatistics
 
 SCHEMA: Final = 1

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from latebind.errors import BuildFailed
     from latebind.plugin.events import Events
-    from latebind.plugin.host import PluginStatus
+    from latebind.plugin.inventory import PluginStatus
     from latebind.plugin.reload import ReloadReport
 
 _LOOK: Final = 1.0  # seconds between two looks at the files beside the notifications
