@@ -40,3 +40,14 @@ def host(log: list[dict[str, Any]], logger: Recorder) -> Iterator[Host]:
     audit = AuditLog(lambda line: log.append(json.loads(line)))
     with Host(everything_allowed(), {Logger: logger}, contracts=[Counter], audit=audit) as made:
         yield made
+
+
+@pytest.fixture
+def counter(host: Host, plugins: PluginFolder) -> Counter:
+    """The first build of the counter, loaded, with a sum of 5."""
+    plugins.counter()
+    host.discover(plugins.root)
+    host.load("test.counter")
+    found = host.get(Counter)
+    found.add(5)
+    return found

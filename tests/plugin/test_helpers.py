@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import subprocess
 from typing import TYPE_CHECKING
 
@@ -11,7 +10,7 @@ import pytest
 from latebind import CapabilityDenied, Host
 from latebind.testing import everything_allowed
 from support import needs
-from support.plugins import COUNTER, MANIFEST, Counter, PluginFolder
+from support.plugins import COUNTER, MANIFEST, Counter, PluginFolder, mapped
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -37,12 +36,6 @@ def build_helper(path: Path, answer: int, source: str = HELPER) -> None:
     command = [needs.program("cc", "gcc libc6-dev"), "-shared", "-fPIC", "-xc", "-", "-o", f"{path}.new"]
     subprocess.run([*command, f"-Wl,-soname,{path.name}"], input=text, text=True, check=True)
     path.with_name(path.name + ".new").rename(path)
-
-
-def mapped(name: str) -> set[str]:
-    gc.collect()
-    with open("/proc/self/maps") as maps:
-        return {line.split()[-1] for line in maps if line.rstrip().endswith(name)}
 
 
 @pytest.fixture

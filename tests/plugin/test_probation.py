@@ -32,16 +32,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-@pytest.fixture
-def counter(host: Host, plugins: PluginFolder) -> Counter:
-    plugins.counter()
-    host.discover(plugins.root)
-    host.load("test.counter")
-    found = host.get(Counter)
-    found.add(5)
-    return found
-
-
 SELFTEST = "lb_status lb_selftest(lb_context *ctx)\n{\n    %s\n}\n"
 
 

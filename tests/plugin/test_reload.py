@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import threading
 import time
@@ -27,29 +26,11 @@ from latebind import (
     contract,
 )
 from latebind.testing import everything_allowed
-from support.plugins import COUNTER, MANIFEST, Counter, PluginFolder, Words
+from support.plugins import COUNTER, MANIFEST, Counter, PluginFolder, Words, mapped
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
-
-
-def mapped() -> int:
-    """How many files of plugins are mapped."""
-    gc.collect()
-    with open("/proc/self/maps") as maps:
-        return len({line.split()[-1] for line in maps if line.rstrip().endswith("/plugin.so")})
-
-
-@pytest.fixture
-def counter(host: Host, plugins: PluginFolder) -> Counter:
-    """The first build of the counter, loaded, with a sum of 5."""
-    plugins.counter()
-    host.discover(plugins.root)
-    host.load("test.counter")
-    found = host.get(Counter)
-    found.add(5)
-    return found
 
 
 def test_the_new_code_takes_over_the_state(
@@ -66,7 +47,7 @@ def test_the_new_code_takes_over_the_state(
     )
     assert 0 < report.held < 1
     assert (report.lasting, report.problems) == ((), ())
-    assert mapped() == 1
+    assert len(mapped()) == 1
     assert [s.manifest.version.minor for s in host.plugins()] == [1]
     assert (log[-1]["event"], log[-1]["state"], log[-1]["generation"]) == ("reload", 8, 2)
 
@@ -172,7 +153,7 @@ def test_a_broken_build_is_rolled_back_with_the_state_kept(
     with pytest.raises(error, match=what):
         host.reload("test.counter")
     assert (counter.name(), counter.add(1)) == ("first", 6), "the old generation serves on with its state"
-    assert mapped() == 1
+    assert len(mapped()) == 1
     assert len(os.listdir("/proc/self/fd")) == before
     assert (log[-1]["event"], log[-1]["step"]) == ("rollback", step)
     plugins.counter('-DNAME="third"')
@@ -190,7 +171,7 @@ def test_a_save_that_fails_is_rolled_back(host: Host, plugins: PluginFolder) -> 
     with pytest.raises(PluginError, match="lb_save: no room"):
         host.reload("test.counter")
     assert (counter.name(), counter.add(1)) == ("first", 6)
-    assert mapped() == 1
+    assert len(mapped()) == 1
 
 
 def test_a_schema_that_the_manifest_does_not_promise_is_rolled_back(host: Host, plugins: PluginFolder) -> None:
@@ -212,7 +193,7 @@ def test_an_old_fini_that_fails_does_not_stop_the_reload(host: Host, plugins: Pl
     report = host.reload("test.counter")
     assert [str(p) for p in report.problems] == ["plugin test.counter 1.0.0, lb_fini: still busy"]
     assert (host.get(Counter).name(), host.get(Counter).add(1)) == ("second", 6)
-    assert mapped() == 1
+    assert len(mapped()) == 1
 
 
 def test_what_cannot_be_unloaded_is_named(host: Host, plugins: PluginFolder, counter: Counter) -> None:
@@ -264,7 +245,7 @@ def test_every_call_is_answered_exactly_once_during_fifty_reloads(
     assert total == list(range(6, 6 + len(total))), "no call was lost, none answered twice"
     assert counter.add(0) == 5 + len(total)
     assert done[-1] > done[0] > 0, "calls went on in between"
-    assert mapped() == 1
+    assert len(mapped()) == 1
 
 
 WAITS = r"""
