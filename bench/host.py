@@ -31,42 +31,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import latebind
-from latebind.testing import compile_plugin, everything_allowed
+from latebind.testing import everything_allowed
+
+sys.path.append(str(Path(__file__).parent.parent / "tests"))
+from support.plugins import Counter, PluginFolder
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 THREADS, BURST, PAUSE = 4, 10, 0.0005  # calls and seconds: some hundred thousand calls, to be kept and compared
 LOOPS, CALLS = 20, 1000
-SOURCE = r"""
-#include "bench_counter.h"
-LATEBIND_PLUGIN("bench.counter", "1.0.0")
-LATEBIND_PROVIDES(bench_counter)
-static int64_t sum;
-lb_status bench_counter_add(lb_context *ctx, int64_t amount, int64_t *out)
-{
-    (void)ctx;
-    *out = sum += amount;
-    return LB_OK;
-}
-lb_status lb_save(lb_context *ctx, uint32_t *schema, lb_bytes *state)
-{
-    (void)ctx;
-    *schema = 1;
-    state->data = (const uint8_t *)&sum;
-    state->size = sizeof sum;
-    return LB_OK;
-}
-lb_status lb_restore(lb_context *ctx, uint32_t schema, lb_bytes state)
-{
-    if (schema != 1 || state.size != sizeof sum)
-        return lb_fail(ctx, "unknown state");
-    sum = *(const int64_t *)(const void *)state.data;
-    return LB_OK;
-}
-"""
 USER = r"""
-#include "bench_counter.h"
+#include "test_counter.h"
 #include "bench_user.h"
 LATEBIND_PLUGIN("bench.user", "1.0.0")
 LATEBIND_PROVIDES(bench_user)
@@ -75,7 +51,7 @@ static lb_status repeat(lb_context *ctx, int64_t times)
     int64_t sum;
     lb_status status = LB_OK;
     while (status == LB_OK && times--)
-        status = bench_counter_add(ctx, 0, &sum);
+        status = test_counter_add(ctx, 0, &sum);
     return status;
 }
 lb_status bench_user_repeat(lb_context *ctx, int64_t times) { return repeat(ctx, times); }
@@ -87,7 +63,8 @@ version: 1.0.0
 entry: plugin.so
 provides: [{{contract: bench.{name}, version: 1.0.0}}]
 """
-REQUIRES = 'requires: [{contract: bench.counter, version: "^1"}]\n'
+PROVIDES = [{"contract": "bench.user", "version": "1.0.0"}]
+REQUIRES = [{"contract": "test.counter", "version": "^1"}]
 START = """
 import sys, time
 from latebind import Host
@@ -97,15 +74,6 @@ with Host(activation="lazy") as host:
     number = len(host.resolve().order)
 print(1000 * (time.perf_counter() - begun), 1000 * (time.process_time() - busy), len(found.found), number)
 """
-
-
-@latebind.contract("bench.counter", version="1.0.0")
-class Counter(Protocol):
-    """What is called and reloaded."""
-
-    def add(self, amount: int) -> int:
-        """Add, and answer the sum."""
-        ...
 
 
 @latebind.contract("bench.user", version="1.0.0")
@@ -135,7 +103,7 @@ def loop_of(function: Callable[..., Any], arguments: tuple[Any, ...]) -> float:
 
 def proxy_over_function(proxy: Counter, library: Path, rounds: int) -> float:
     """The ratio of medians, both without what an empty function costs in the same loop."""
-    prototype = "int bench_counter_add(void *ctx, int64_t amount, int64_t *out)"
+    prototype = "int test_counter_add(void *ctx, int64_t amount, int64_t *out)"
     with latebind.load(library) as loaded:
         bare = loaded.function(prototype, out=["out"])
         times = []
@@ -165,7 +133,7 @@ def reload_often(host: latebind.Host, count: int) -> tuple[float, float, float]:
     whole, held, busy = [], [], []
     for _ in range(count):
         start, begun = time.perf_counter(), time.thread_time()
-        report = host.reload("bench.counter")
+        report = host.reload("test.counter")
         whole.append(time.perf_counter() - start)
         busy.append(time.thread_time() - begun)
         held.append(report.held)
@@ -220,15 +188,11 @@ def start(folder: Path, plugins: int, rounds: int) -> dict[str, float]:
 
 def measure(folder: Path, rounds: int, reloads: int) -> dict[str, Any]:
     """Everything, in the order of the text above."""
-    plugins = folder / "plugins"
-    for name, source, more in (("counter", SOURCE, ""), ("user", USER, REQUIRES)):
-        (plugins / name).mkdir(parents=True)
-        (plugins / name / "plugin.yaml").write_text(MANIFEST.format(name=name) + more, encoding="utf-8")
-        (folder / f"{name}.c").write_text(source, encoding="utf-8")
-        compile_plugin(folder / f"{name}.c", plugins / name / "plugin.so", [Counter, User])
-    plugin = plugins / "counter"
+    plugins = PluginFolder(folder / "plugins")
+    plugin = plugins.counter()
+    plugins.add("bench.user", USER, contracts=(User,), provides=PROVIDES, requires=REQUIRES)
     with latebind.Host(everything_allowed(), contracts=[Counter, User]) as host:
-        host.discover(plugins)
+        host.discover(plugins.root)
         host.load("bench.user")
         proxy = host.get(Counter)
         report: dict[str, Any] = {"proxy_over_function": proxy_over_function(proxy, plugin / "plugin.so", rounds)}

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -12,6 +15,9 @@ from latebind.plugin.breaker import Breaker
 from latebind.plugin.events import Resumed, Suspended
 from latebind.testing import Recorder, everything_allowed
 from support.plugins import Counter, Logger, PluginFolder, Words
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 WORDS = [{"contract": "test.words", "version": "1.0.0"}]
 CODE = """
@@ -57,6 +63,15 @@ def host_with(plugins: PluginFolder, policy: BackOff) -> tuple[Host, list[Event]
     host.subscribe(events.append)
     host.discover(plugins.root)
     return host, events
+
+
+@contextmanager
+def serving(plugins: PluginFolder, policy: BackOff) -> Iterator[tuple[Host, Words, list[Event]]]:
+    """A host in which p.a is loaded, and its words."""
+    host, events = host_with(plugins, policy)
+    with host:
+        host.load("p.a")
+        yield host, host.get(Words), events
 
 
 def fail(host: Host, error: type[Exception] = PluginError) -> None:
@@ -137,13 +152,8 @@ def test_a_suspended_plugin_that_is_only_optional_is_gone_without(plugins: Plugi
 
 
 def test_calls_that_fail_in_a_row_suspend_by_policy(plugins: PluginFolder, flag: str, clock: Clock) -> None:
-    import os
-
     os.unlink(flag)
-    host, events = host_with(plugins, BackOff(clock=clock, calls=3))
-    with host:
-        host.load("p.a")
-        words = host.get(Words)
+    with serving(plugins, BackOff(clock=clock, calls=3)) as (host, words, events):
         for _ in range(2):
             with pytest.raises(PluginError):
                 words.find("fail")
@@ -183,26 +193,16 @@ def test_calls_of_a_native_plugin_are_counted_too_and_stay_so_after_a_failed_rel
 
 
 def test_a_mistake_of_the_caller_is_not_counted(plugins: PluginFolder, flag: str, clock: Clock) -> None:
-    import os
-
     os.unlink(flag)
-    host, _ = host_with(plugins, BackOff(clock=clock, calls=1))
-    with host:
-        host.load("p.a")
-        words = host.get(Words)
+    with serving(plugins, BackOff(clock=clock, calls=1)) as (_, words, _):
         with pytest.raises(TypeError):
             words.find(3)  # type: ignore[arg-type]
         assert words.find("x") == ["x"]
 
 
 def test_a_reload_forgives(plugins: PluginFolder, flag: str, clock: Clock) -> None:
-    import os
-
     os.unlink(flag)
-    host, _ = host_with(plugins, BackOff(clock=clock, calls=1))
-    with host:
-        host.load("p.a")
-        words = host.get(Words)
+    with serving(plugins, BackOff(clock=clock, calls=1)) as (host, words, _):
         with pytest.raises(PluginError):
             words.find("fail")
         host.reload("p.a")

@@ -18,32 +18,51 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 
+class Inside:
+    """How many are inside; `seen` is what that number was while the gate was held."""
+
+    def __init__(self) -> None:
+        self.number = 0
+        self.seen: list[int] = []
+        self._lock = threading.Lock()
+
+    def change(self, by: int) -> None:
+        with self._lock:
+            self.number += by
+
+    def hold_often(self, gate: Gate, call: Callable[[], object]) -> None:
+        """Hold the gate a hundred times while four threads call."""
+        stop = threading.Event()
+
+        def work() -> None:
+            while not stop.is_set():
+                call()
+
+        threads = [threading.Thread(target=work) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for _ in range(100):
+            with gate.hold("reload", 10):
+                self.seen.append(self.number)
+                time.sleep(0)
+                self.seen.append(self.number)
+        stop.set()
+        for thread in threads:
+            thread.join()
+
+
 def test_nobody_is_inside_while_the_gate_is_held() -> None:
-    gate, stop, inside, seen = Gate("a.b"), threading.Event(), [0], []
-    lock = threading.Lock()
+    gate, inside = Gate("a.b"), Inside()
 
     def call() -> None:
-        while not stop.is_set():
-            gate.enter()
-            with lock:
-                inside[0] += 1
-            time.sleep(0)
-            with lock:
-                inside[0] -= 1
-            gate.leave()
+        gate.enter()
+        inside.change(1)
+        time.sleep(0)
+        inside.change(-1)
+        gate.leave()
 
-    threads = [threading.Thread(target=call) for _ in range(4)]
-    for t in threads:
-        t.start()
-    for _ in range(100):
-        with gate.hold("reload", 10):
-            seen.append(inside[0])
-            time.sleep(0)
-            seen.append(inside[0])
-    stop.set()
-    for t in threads:
-        t.join()
-    assert set(seen) == {0}
+    inside.hold_often(gate, call)
+    assert set(inside.seen) == {0}
 
 
 def test_a_call_that_does_not_end_is_a_timeout_and_opens_the_gate_again() -> None:
@@ -109,37 +128,19 @@ def through(gate: Gate, function: Callable[[int], int]) -> _core.Entry:
 
 
 def test_what_is_called_through_the_gate_stays_out_while_it_is_held() -> None:
-    gate, stop, inside, seen = Gate("a.b"), threading.Event(), [0], []
-    lock = threading.Lock()
+    gate, inside = Gate("a.b"), Inside()
 
     def body(change: int) -> int:
-        with lock:
-            inside[0] += change
+        inside.change(change)
         time.sleep(0)
         nested(change)
-        with lock:
-            inside[0] -= change
+        inside.change(-change)
         return change
 
     nested = through(gate, lambda change: change)
     call = through(gate, body)
-
-    def work() -> None:
-        while not stop.is_set():
-            call(1)
-
-    threads = [threading.Thread(target=work) for _ in range(4)]
-    for t in threads:
-        t.start()
-    for _ in range(100):
-        with gate.hold("reload", 10):
-            seen.append(inside[0])
-            time.sleep(0)
-            seen.append(inside[0])
-    stop.set()
-    for t in threads:
-        t.join()
-    assert set(seen) == {0}
+    inside.hold_often(gate, lambda: call(1))
+    assert set(inside.seen) == {0}
 
 
 def test_a_call_through_the_gate_that_raises_leaves() -> None:

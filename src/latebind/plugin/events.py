@@ -12,11 +12,12 @@ from collections import deque
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import TYPE_CHECKING, Final, Self, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
+
+from latebind.plugin.closing import Closing
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from types import TracebackType
 
     from latebind.errors import BuildFailed, LatebindError
 
@@ -264,7 +265,7 @@ def _short(value: object) -> str:
     return f"{value:.3g}" if isinstance(value, float) else " ".join(str(value).split())
 
 
-class Subscription:
+class Subscription(Closing):
     """What `subscribe` answers: `close` ends it, once. A context manager."""
 
     def __init__(self, end: Callable[[Subscription], None], call: Callable[[Event], object]) -> None:
@@ -276,14 +277,6 @@ class Subscription:
     def close(self) -> None:
         """No further events. More than once does no harm."""
         self._end(self)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 class Events:

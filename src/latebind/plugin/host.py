@@ -7,13 +7,14 @@ that lock; they pass the gate of their plugin (gate.py) and nothing else.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from latebind.contracts import contract_of
 from latebind.plugin.activation import Activation
 from latebind.plugin.audit import writer
 from latebind.plugin.breaker import BackOff
 from latebind.plugin.choosing import Choosing
+from latebind.plugin.closing import Closing
 from latebind.plugin.events import Events
 from latebind.plugin.offers import HostServices
 from latebind.plugin.reloading import Reloading
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from concurrent.futures import Executor
-    from types import TracebackType
 
     from latebind.plugin.kinds import Kind
     from latebind.plugin.mapped import Blueprint
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 R = TypeVar("R")
 
 
-class Host(Choosing, Reloading):
+class Host(Choosing, Reloading, Closing):
     """Runs plugins. A context manager: leaving the block unloads them all.
 
     `policy` says what plugins may do (nothing, unless it is given); `services` maps contract classes to the objects
@@ -168,11 +168,3 @@ class Host(Choosing, Reloading):
             for plugin in reversed(self._in_order()):
                 self.unload(plugin)
             self._store.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()

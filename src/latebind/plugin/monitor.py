@@ -18,14 +18,13 @@ import stat
 import struct
 import threading
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final
 
 from latebind.errors import NotFound, SystemFailure, Tried
+from latebind.plugin.closing import Closing
 from latebind.plugin.metrics import snapshot
 
 if TYPE_CHECKING:
-    from types import TracebackType
-
     from latebind.plugin.host import Host
 
 CLIENTS: Final = 8
@@ -36,7 +35,7 @@ _CREDENTIALS: Final = struct.Struct("3i")  # struct ucred: pid, uid, gid
 _numbers = itertools.count(1)
 
 
-class Monitor:
+class Monitor(Closing):
     """Serves the statistics of `host`, from threads of its own, until it is closed. A context manager.
 
     `path` is the socket's; by default it lies in `runtime_folder()` and has the process's id in its name, so that
@@ -65,14 +64,6 @@ class Monitor:
             with contextlib.suppress(OSError):  # it may have hung up; closing alone would not wake its thread
                 one.shutdown(socket.SHUT_RDWR)
         self._socket.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def _serve(self) -> None:
         while True:
@@ -110,7 +101,7 @@ class Running:
     path: str
 
 
-class Watcher:
+class Watcher(Closing):
     """The other side: asks a host's socket. A context manager.
 
     Raises `NotFound` where nobody listens, and `SystemFailure` for any other trouble.
@@ -148,14 +139,6 @@ class Watcher:
         """Hang up."""
         self._lines.close()
         self._socket.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 def runtime_folder() -> str:

@@ -12,10 +12,11 @@ Names follow the semantic conventions: dots, singular, seconds as `s`. Attribute
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 from latebind._core import version
 from latebind.errors import Unsupported
+from latebind.plugin.closing import Closing
 from latebind.plugin.events import (
     Event,
     Loaded,
@@ -30,7 +31,6 @@ from latebind.plugin.events import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
-    from types import TracebackType
 
     from opentelemetry.metrics import CallbackOptions, Meter, MeterProvider, Observation
     from opentelemetry.trace import Span, Tracer, TracerProvider
@@ -62,7 +62,7 @@ def instrument(
     return Instrumentation(host, tracer, meter, calls=calls)
 
 
-class Instrumentation:
+class Instrumentation(Closing):
     """What `instrument` answers. A context manager."""
 
     def __init__(self, host: Host, tracer: Tracer, meter: Meter, *, calls: bool) -> None:
@@ -87,14 +87,6 @@ class Instrumentation:
             self._host.home.around = None
         while self._open:
             self._open.popitem()[1].end()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def observed(self, value: Callable[[MethodStatistics], float]) -> Iterable[Observation]:
         """One figure of each method."""

@@ -12,16 +12,16 @@ import fcntl
 import os
 import threading
 import time
-from typing import TYPE_CHECKING, Final, Protocol, Self
+from typing import TYPE_CHECKING, Final, Protocol
 
 from latebind.errors import LatebindError
 from latebind.plugin.build import Builder
+from latebind.plugin.closing import Closing
 from latebind.plugin.events import Built, ChangeSeen, Event, Loaded, RolledBack, Unloaded, WatchFailed, detached
 from latebind.plugin.fingerprint import files_of, fingerprint
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
-    from types import TracebackType
 
     from latebind.errors import BuildFailed
     from latebind.plugin.events import Events
@@ -51,7 +51,7 @@ class WatchedHost(Protocol):
         ...
 
 
-class Watch:
+class Watch(Closing):
     """Reloads what changes, from a thread of its own, until it is closed. A context manager.
 
     `plugins` are the ids to watch, all loaded ones if there are none. `settle` are the seconds for which files must
@@ -91,14 +91,6 @@ class Watch:
     def closed(self) -> bool:
         """Whether it ended."""
         return self._closed.is_set()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def _hear(self, event: Event) -> None:
         if isinstance(event, Loaded | Unloaded):
@@ -246,7 +238,7 @@ def _inodes(folders: tuple[str, ...]) -> tuple[tuple[int, int] | None, ...]:
     return tuple(found)
 
 
-class SignalReload:
+class SignalReload(Closing):
     """Calls `reload` in a thread of its own whenever a signal comes, until it is closed. A context manager.
 
     The signal's handler only wakes that thread, since it may come in the middle of a plugin's call. A handler that was
@@ -283,14 +275,6 @@ class SignalReload:
     def closed(self) -> bool:
         """Whether it ended."""
         return self._thread is None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def _handle(self, number: int, frame: object) -> None:
         self._wanted.put("reload")
