@@ -4,14 +4,15 @@
 import enum
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 import pytest
 
 from latebind import PluginError
-from latebind.contracts import CallPool, NativeMethod, Owner, contract, contract_of, header
+from latebind.contracts import Owner, contract, contract_of, header
 from latebind.linker import Namespace, load
 from support.compiler import Compiler
+from support.natives import Natives
 
 
 class Mode(enum.Enum):
@@ -151,27 +152,13 @@ lb_status test_bad_text(lb_context *ctx, int64_t how, lb_str *result)
 CONTRACT = contract_of(Bad)
 
 
-class Plugin:
-    def __init__(self, address: Any) -> None:
-        self.pool = CallPool()
-        owner = Owner("test.plugin", "1.2.3")
-        self.methods = {m.name: NativeMethod(owner, CONTRACT, m, address(CONTRACT.symbol(m))) for m in CONTRACT.methods}
-
-    def __call__(self, name: str, how: int) -> Any:
-        call = self.pool.begin()
-        try:
-            return self.methods[name](call, [how])
-        finally:
-            self.pool.end(call)
-
-
 @pytest.fixture(scope="module")
-def plugin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plugin]:
+def plugin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Natives]:
     folder = tmp_path_factory.mktemp("bad")
     (folder / "test_bad.h").write_text(header(CONTRACT))
     path = Compiler(folder).shared(SOURCE, flags=["-std=gnu99", "-I", str(folder)])
     with load(path, namespace=Namespace()) as library:
-        yield Plugin(library.symbol)
+        yield Natives(Owner("test.plugin", "1.2.3"), library, CONTRACT)
 
 
 GOOD = Item("good", Mode.ON, flag=True, sizes=[1, 2])
@@ -188,20 +175,20 @@ WRONG = [
 
 
 @pytest.mark.parametrize(("how", "what"), WRONG)
-def test_a_record_with_a_wrong_field(plugin: Plugin, how: int, what: str) -> None:
+def test_a_record_with_a_wrong_field(plugin: Natives, how: int, what: str) -> None:
     with pytest.raises(PluginError) as caught:
-        plugin("item", how)
+        plugin.call("item", how)
     assert caught.value.message.startswith(f"its result breaks the contract: {what}")
     assert (caught.value.plugin, caught.value.version, caught.value.method) == ("test.plugin", "1.2.3", "test.bad.item")
-    assert plugin("item", 0) == GOOD
+    assert plugin.call("item", 0) == GOOD
 
 
 @pytest.mark.parametrize(("how", "what"), WRONG)
-def test_a_list_with_a_wrong_record(plugin: Plugin, how: int, what: str) -> None:
+def test_a_list_with_a_wrong_record(plugin: Natives, how: int, what: str) -> None:
     with pytest.raises(PluginError) as caught:
-        plugin("items", how)
+        plugin.call("items", how)
     assert f"element 1: {what}" in caught.value.message
-    assert plugin("items", 0) == [GOOD, GOOD]
+    assert plugin.call("items", 0) == [GOOD, GOOD]
 
 
 @pytest.mark.parametrize(
@@ -222,34 +209,34 @@ def test_a_list_with_a_wrong_record(plugin: Plugin, how: int, what: str) -> None
         ("text", 7, "test.bad.text: no$"),
     ],
 )
-def test_another_wrong_result(plugin: Plugin, method: str, how: int, what: str) -> None:
+def test_another_wrong_result(plugin: Natives, method: str, how: int, what: str) -> None:
     with pytest.raises(PluginError, match=what):
-        plugin(method, how)
-    assert plugin("text", 0) == "fine"
+        plugin.call(method, how)
+    assert plugin.call("text", 0) == "fine"
 
 
-def test_memory_of_an_earlier_call_is_refused(plugin: Plugin) -> None:
-    assert len(plugin("text", 1)) == 512
+def test_memory_of_an_earlier_call_is_refused(plugin: Natives) -> None:
+    assert len(plugin.call("text", 1)) == 512
     with pytest.raises(PluginError, match="reach beyond what lb_alloc handed out"):
-        plugin("text", 1)
+        plugin.call("text", 1)
 
 
 @pytest.mark.parametrize("how", [5, 6])
-def test_a_result_in_odd_memory_is_read_or_refused(plugin: Plugin, how: int) -> None:
+def test_a_result_in_odd_memory_is_read_or_refused(plugin: Natives, how: int) -> None:
     """It is there, so it can be copied; whether it is text is another matter."""
     try:
-        assert isinstance(plugin("text", how), str)
+        assert isinstance(plugin.call("text", how), str)
     except PluginError as e:
         assert "not UTF-8" in e.message
-    assert plugin("text", 0) == "fine"
+    assert plugin.call("text", 0) == "fine"
 
 
-def test_what_is_absent_is_not_looked_at(plugin: Plugin) -> None:
-    assert plugin("maybe", 3) is None
-    assert plugin("maybe", 4) == "there"
+def test_what_is_absent_is_not_looked_at(plugin: Natives) -> None:
+    assert plugin.call("maybe", 3) is None
+    assert plugin.call("maybe", 4) == "there"
 
 
-def test_good_members(plugin: Plugin) -> None:
-    assert plugin("mode", 2) is Mode.OFF
-    assert plugin("modes", 2) == [Mode.ON, Mode.OFF]
-    assert plugin("modes", 0) == []
+def test_good_members(plugin: Natives) -> None:
+    assert plugin.call("mode", 2) is Mode.OFF
+    assert plugin.call("modes", 2) == [Mode.ON, Mode.OFF]
+    assert plugin.call("modes", 0) == []

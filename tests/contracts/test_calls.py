@@ -15,11 +15,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from latebind import LatebindError, NotProvided, PluginError
-from latebind.contracts import CallPool, Contract, Method, NativeMethod, Owner, Parameter, Version, declaration, header
+from latebind.contracts import Contract, Method, Owner, Parameter, Version, declaration, header
 from latebind.contracts.types import BOOL, FLOAT64, INT64, SCALARS, UINT8, UINT64, Bytes, DataKind, ListOf, Scalar, Text
-from latebind.linker import Library, Namespace, load
+from latebind.linker import Namespace, load
 from support.compiler import Compiler
 from support.kinds import ECHO, METHODS, Everything, Level, Mode, Place, echo_body, values
+from support.natives import Natives
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,53 +40,36 @@ def echo_source() -> str:
     return "\n".join(parts)
 
 
-class Plugin:
-    """A loaded plugin whose methods take Python values."""
-
-    def __init__(self, library: Library, contract: Contract) -> None:
-        self.library, self.contract, self.pool = library, contract, CallPool()
-        self.methods = {
-            m.name: NativeMethod(OWNER, contract, m, library.symbol(contract.symbol(m))) for m in contract.methods
-        }
-
-    def call(self, name: str, *arguments: object) -> Any:
-        call = self.pool.begin()
-        try:
-            return self.methods[name](call, arguments)
-        finally:
-            self.pool.end(call)
-
-
 @pytest.fixture(scope="module")
-def echo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plugin]:
+def echo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Natives]:
     path = Compiler(tmp_path_factory.mktemp("echo")).shared(echo_source(), flags=["-Werror"])
     with load(path, namespace=Namespace()) as library:
-        yield Plugin(library, ECHO)
+        yield Natives(OWNER, library, ECHO)
 
 
 @pytest.mark.parametrize("name", METHODS)
 @settings(max_examples=40, deadline=None)
 @given(data=st.data())
-def test_every_value_comes_back_unchanged(echo: Plugin, name: str, data: st.DataObject) -> None:
+def test_every_value_comes_back_unchanged(echo: Natives, name: str, data: st.DataObject) -> None:
     value = data.draw(values(METHODS[name].parameters[0].kind))
     answer = echo.call(METHODS[name].name, value)
     assert answer == value
     assert type(answer) is type(value)
 
 
-def test_a_nan_and_a_signed_zero_survive(echo: Plugin) -> None:
+def test_a_nan_and_a_signed_zero_survive(echo: Natives) -> None:
     assert math.isnan(echo.call(METHODS["float64"].name, math.nan))
     assert math.copysign(1, echo.call(METHODS["float32"].name, -0.0)) == -1
 
 
 @pytest.mark.parametrize("kind", [s for s in SCALARS if s.family != "bool"], ids=lambda k: k.name)
-def test_a_fitting_buffer_is_a_list(echo: Plugin, kind: Scalar) -> None:
+def test_a_fitting_buffer_is_a_list(echo: Natives, kind: Scalar) -> None:
     numbers = array.array(kind.code, [1, 2, 3])
     for buffer in (numbers, memoryview(numbers), memoryview(numbers).toreadonly()):
         assert echo.call(METHODS[f"list[{kind.name}]"].name, buffer) == [1, 2, 3]
 
 
-def test_buffers_are_bytes(echo: Plugin) -> None:
+def test_buffers_are_bytes(echo: Natives) -> None:
     name = METHODS["bytes"].name
     for buffer in (bytearray(b"abc"), memoryview(b"abc"), memoryview(bytearray(b"abc")), array.array("B", b"abc")):
         assert echo.call(name, buffer) == b"abc"
@@ -136,14 +120,14 @@ def test_buffers_are_bytes(echo: Plugin) -> None:
     ],
 )
 def test_a_wrong_argument_is_the_callers_mistake(
-    echo: Plugin, kind: str, value: object, error: type[Exception], what: str
+    echo: Natives, kind: str, value: object, error: type[Exception], what: str
 ) -> None:
     with pytest.raises(error, match=what) as caught:
         echo.call(METHODS[kind].name, value)
     assert f"test.echo.{METHODS[kind].name}(), parameter value: " in str(caught.value)
 
 
-def test_numbers_that_are_no_int_but_stand_for_one_are_taken(echo: Plugin) -> None:
+def test_numbers_that_are_no_int_but_stand_for_one_are_taken(echo: Natives) -> None:
     class Index:
         def __index__(self) -> int:
             return 7
@@ -204,10 +188,10 @@ WRONG_CONTRACT = Contract(
 
 
 @pytest.fixture(scope="module")
-def wrong(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plugin]:
+def wrong(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Natives]:
     path = Compiler(tmp_path_factory.mktemp("wrong")).shared(header(WRONG_CONTRACT) + WRONG)
     with load(path, namespace=Namespace()) as library:
-        yield Plugin(library, WRONG_CONTRACT)
+        yield Natives(OWNER, library, WRONG_CONTRACT)
 
 
 @pytest.mark.parametrize(
@@ -226,7 +210,7 @@ def wrong(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plugin]:
         (11, "   "),
     ],
 )
-def test_a_wrong_answer_is_the_plugins_mistake(wrong: Plugin, how: int, what: str) -> None:
+def test_a_wrong_answer_is_the_plugins_mistake(wrong: Natives, how: int, what: str) -> None:
     with pytest.raises(PluginError) as caught:
         wrong.call("text", how)
     assert what in caught.value.message
@@ -238,7 +222,7 @@ def test_a_wrong_answer_is_the_plugins_mistake(wrong: Plugin, how: int, what: st
     assert wrong.call("text", 99) == "", "the plugin goes on"
 
 
-def test_not_provided_has_its_own_error(wrong: Plugin) -> None:
+def test_not_provided_has_its_own_error(wrong: Natives) -> None:
     with pytest.raises(NotProvided, match="it is not provided"):
         wrong.call("text", 9)
 
@@ -249,12 +233,12 @@ def test_not_provided_has_its_own_error(wrong: Plugin) -> None:
      ("bools", "the byte 2 in the list"),
      ("huge", "more than memory can hold")],
 )  # fmt: skip
-def test_a_result_that_breaks_its_type_is_the_plugins_mistake(wrong: Plugin, method: str, what: str) -> None:
+def test_a_result_that_breaks_its_type_is_the_plugins_mistake(wrong: Natives, method: str, what: str) -> None:
     with pytest.raises(PluginError, match=what):
         wrong.call(method)
 
 
-def test_a_call_that_fails_leaves_nothing_behind(wrong: Plugin) -> None:
+def test_a_call_that_fails_leaves_nothing_behind(wrong: Natives) -> None:
     for how in range(12):
         with pytest.raises(LatebindError):
             wrong.call("text", how)
@@ -291,7 +275,7 @@ def test_the_interpreter_lock_is_free_during_a_call_unless_it_is_quick(cc: Compi
     { (void)ctx; return wait(flag, result); }
     """
     with load(cc.shared(header(contract) + body), namespace=Namespace()) as library:
-        plugin = Plugin(library, contract)
+        plugin = Natives(OWNER, library, contract)
         for name, expected in (("slow", 1.0), ("brief", 0.0)):
             flag = bytearray(1)
             timer = threading.Timer(0.05, flag.__setitem__, (0, 1))
@@ -317,7 +301,7 @@ def test_a_buffer_is_not_copied(cc: Compiler) -> None:
     { (void)ctx; *result = (uintptr_t)data.data; return LB_OK; }
     """
     with load(cc.shared(header(contract) + body), namespace=Namespace()) as library:
-        plugin = Plugin(library, contract)
+        plugin = Natives(OWNER, library, contract)
         numbers = array.array("q", [1, 2, 3])
         address = numbers.buffer_info()[0]
         for buffer in (numbers, memoryview(numbers), memoryview(numbers).toreadonly()):
@@ -331,7 +315,7 @@ def test_a_finished_message_is_taken_as_it_is(cc: Compiler) -> None:
     body = "lb_status test_says_no(lb_context *ctx, lb_str text, int64_t *result)"
     body += "{ (void)result; return lb_fail_text(ctx, text); }"
     with load(cc.shared(header(contract) + body), namespace=Namespace()) as library:
-        plugin = Plugin(library, contract)
+        plugin = Natives(OWNER, library, contract)
         for text in ("100 %s größe", "é" * 5000):
             with pytest.raises(PluginError) as caught:
                 plugin.call("no", text)
@@ -344,7 +328,7 @@ class Special(Place):
     """A record that is a Place, and more."""
 
 
-def test_values_that_are_not_exactly_of_their_type_are_taken_too(echo: Plugin) -> None:
+def test_values_that_are_not_exactly_of_their_type_are_taken_too(echo: Natives) -> None:
     special = Special(flag=False, number=1, at=2, tiny=3)
     answer = echo.call(METHODS["Place"].name, special)
     assert answer == Place(flag=False, number=1, at=2, tiny=3)
@@ -355,7 +339,7 @@ def test_values_that_are_not_exactly_of_their_type_are_taken_too(echo: Plugin) -
     assert echo.call(METHODS["list[int64]"].name, [1, True]) == [1, 1]
 
 
-def test_arguments_and_answers_leak_no_references(echo: Plugin) -> None:
+def test_arguments_and_answers_leak_no_references(echo: Natives) -> None:
     words = ["late binding"]
     record = Everything(1, words[0], PLACE, b"b" * 40, [1], words, [PLACE], [Mode.FAST])
     for name, value in (("Everything", record), ("list[str]", words), ("list[Place]", [PLACE]), ("Mode", Mode.FAST)):

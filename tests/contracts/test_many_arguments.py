@@ -11,7 +11,6 @@ from latebind.contracts import (
     CallPool,
     Contract,
     Method,
-    NativeMethod,
     Owner,
     Parameter,
     Version,
@@ -24,6 +23,7 @@ from latebind.errors import Unsupported
 from latebind.ffi.program import compile_by_member
 from latebind.ffi.prototype import parse_prototype
 from latebind.linker import Namespace, load
+from support.natives import Natives
 
 if TYPE_CHECKING:
     from latebind.contracts.types import DataKind
@@ -71,10 +71,8 @@ def test_each_argument_arrives_in_both_directions(cc: Compiler, case: str) -> No
     callbacks = service_callbacks(host, service, pool)
     hooks = {symbol: c.address for symbol, c in callbacks.items()}
     with load(cc.shared(source, flags=["-Werror"]), namespace=Namespace(), hooks=hooks) as library:
-        method = NativeMethod(Owner("p.q", "1.0.0"), plugin, plugin.methods[0], library.symbol("test_many_pass"))
-        call = pool.begin()
-        assert method(call, [value for _, value in CASES[case]]) == "answer"
-        pool.end(call)
+        natives = Natives(Owner("p.q", "1.0.0"), library, plugin, pool)
+        assert natives.call("pass", *(value for _, value in CASES[case])) == "answer"
     assert list(service.seen) == [value for _, value in CASES[case]]
 
 
@@ -82,12 +80,9 @@ def test_a_result_may_lie_in_an_argument(cc: Compiler) -> None:
     plugin, _ = contracts([Text()])
     source = f"{header(plugin)}{declaration(plugin, plugin.methods[0])} {{ (void)ctx; *result = p0; return LB_OK; }}"
     with load(cc.shared(source, flags=["-Werror"]), namespace=Namespace()) as library:
-        method = NativeMethod(Owner("p.q", "1.0.0"), plugin, plugin.methods[0], library.symbol("test_many_pass"))
-        pool = CallPool()
+        natives = Natives(Owner("p.q", "1.0.0"), library, plugin)
         for text in ("é", "\N{SNOWMAN}" * 5, "long" * 1000):
-            call = pool.begin()
-            assert method(call, [text]) == text
-            pool.end(call)
+            assert natives.call("pass", text) == text
 
 
 def test_members_that_share_a_word_cannot_be_passed_one_by_one() -> None:

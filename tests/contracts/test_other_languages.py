@@ -10,7 +10,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from latebind.contracts import (
-    CallPool,
     Contract,
     Method,
     NativeMethod,
@@ -26,6 +25,7 @@ from latebind.contracts.types import DataKind, Enumeration, HandleTo, ListOf, No
 from latebind.linker import Namespace, load
 from support import needs
 from support.kinds import METHODS, values
+from support.natives import Natives
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -130,23 +130,17 @@ def build(folder: Path, language: str, contract: Contract) -> Path:
 LIFE = Contract("lb.x", Version(1, 0, 0), (Method("init", (Parameter("config", Text()),), Nothing()),))
 
 
-class Echo:
+class Echo(Natives):
     def __init__(self, library: Library, contract: Contract) -> None:
-        self.pool, owner = CallPool(), Owner("test.plugin", "1.0.0")
-        self.methods = {
-            m.name: NativeMethod(owner, contract, m, library.symbol(contract.symbol(m))) for m in contract.methods
-        }
+        owner = Owner("test.plugin", "1.0.0")
+        super().__init__(owner, library, contract)
         call = self.pool.begin()
         NativeMethod(owner, LIFE, LIFE.methods[0], library.symbol("lb_init"))(call, ["{}"])
         self.pool.state = call.state
         self.pool.end(call)
 
     def __call__(self, method: Method, value: object) -> Any:
-        call = self.pool.begin()
-        try:
-            return self.methods[method.name](call, [value])
-        finally:
-            self.pool.end(call)
+        return self.call(method.name, value)
 
 
 def check(echo: Echo, names: list[str], examples: int) -> None:

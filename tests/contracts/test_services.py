@@ -28,6 +28,7 @@ from latebind.linker import Library, Namespace, load
 from support.compiler import Compiler
 from support.kinds import METHODS as ALL
 from support.kinds import Mode, label, values
+from support.natives import Natives
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -97,23 +98,16 @@ class Mirror:
         return self.answer
 
 
-class Fixture:
+class Fixture(Natives):
     """The plugin, bound to the service."""
 
     def __init__(self, library: Library, pool: CallPool, mirror: Mirror) -> None:
-        self.mirror, self.pool = mirror, pool
-        owner = Owner("test.plugin", "1.0.0")
-        self.methods = {
-            m.name: NativeMethod(owner, PLUGIN, m, library.symbol(PLUGIN.symbol(m))) for m in PLUGIN.methods
-        }
+        super().__init__(Owner("test.plugin", "1.0.0"), library, PLUGIN, pool)
+        self.mirror = mirror
 
     def call(self, name: str, *arguments: object, answer: object = None) -> Any:
         self.mirror.answer = answer
-        call = self.pool.begin()
-        try:
-            return self.methods[name](call, arguments)
-        finally:
-            self.pool.end(call)
+        return super().call(name, *arguments)
 
 
 @pytest.fixture(scope="module")
