@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from latebind import AuditLog, CapabilityDenied, Host, LatebindError, Policy
+from latebind import AuditLog, CapabilityDenied, Host, LatebindError, NotProvided, PluginError, Policy
 from latebind.errors import BuildFailed
 from latebind.plugin import audit, events
 from latebind.plugin.events import Event
 from support import slow
-from support.plugins import Counter, PluginFolder
+from support.plugins import Counter, PluginFolder, Words
 from support.slow import Slow
 
 if TYPE_CHECKING:
@@ -72,7 +72,123 @@ def test_a_call_that_took_too_long_is_a_line(host: Host, plugins: PluginFolder, 
     assert (log[-1]["event"], log[-1]["operation"], log[-1]["seconds"]) == ("timeout", "test.slow.wait", 0.01)
 
 
+def failed(log: list[dict[str, Any]]) -> list[tuple[str, str, str, bool]]:
+    """Plugin, operation, what it said and whether that breaks the contract, of each failed call."""
+    lines = [line for line in log if line["event"] == "failed"]
+    return [(line["plugin"], line["operation"], line["error"], line["breaks_contract"]) for line in lines]
+
+
+def test_a_call_that_a_native_plugin_refuses_is_a_line(host: Host, counter: Counter, log: list[dict[str, Any]]) -> None:
+    host.reload("test.counter")
+    log.clear()
+    with pytest.raises(PluginError) as caught:
+        counter.add(-1)
+    assert failed(log) == [("test.counter", "test.counter.add", "-1 is negative", False)]
+    assert (log[0]["version"], log[0]["generation"]) == ("1.0.0", 2)
+    [event] = [e for e in host.events.recent() if isinstance(e, events.CallFailed)]
+    assert event.error.__traceback__ is None, "its frames would keep the plugin's code"
+    assert str(event.error) == str(caught.value)
+
+
+PYTHON = """
+class Plugin:
+    def __init__(self, context): pass
+    def add(self, amount):
+        if amount < 0:
+            raise RuntimeError("no disk")
+        return "many" if amount > 9 else amount
+    def name(self): return "python"
+"""
+
+
+def test_a_call_in_which_a_python_plugin_raises_is_a_line(
+    host: Host, plugins: PluginFolder, log: list[dict[str, Any]]
+) -> None:
+    plugins.python("p.counter", PYTHON, provides=[{"contract": "test.counter", "version": "1.1.0"}])
+    host.discover(plugins.root)
+    host.load("p.counter")
+    with pytest.raises(PluginError):
+        host.get(Counter).add(-1)
+    assert failed(log) == [("p.counter", "test.counter.add", "RuntimeError: no disk", False)]
+
+
+def test_an_answer_that_breaks_the_contract_is_a_line(
+    host: Host, plugins: PluginFolder, log: list[dict[str, Any]]
+) -> None:
+    plugins.python("p.counter", PYTHON, provides=[{"contract": "test.counter", "version": "1.1.0"}])
+    host.discover(plugins.root)
+    host.load("p.counter")
+    with pytest.raises(PluginError, match="breaks the contract"):
+        host.get(Counter).add(10)
+    [(plugin, operation, error, breaks)] = failed(log)
+    assert (plugin, operation, breaks) == ("p.counter", "test.counter.add", True)
+    assert error.startswith("its result breaks the contract: ")
+
+
+WORDS = r"""
+#include "test_counter.h"
+#include "test_words.h"
+LATEBIND_PLUGIN("test.words", "1.0.0")
+LATEBIND_PROVIDES(test_words)
+lb_status test_words_find(lb_context *ctx, lb_str word, lb_list_str *result)
+{
+    int64_t sum;
+    lb_status status = test_counter_add(ctx, word.size ? 1 : -1, &sum);
+    result->data = 0, result->size = 0;
+    return status;
+}
+"""
+
+
+def test_a_failed_call_between_two_native_plugins_is_a_line_for_each(
+    host: Host, plugins: PluginFolder, counter: Counter, log: list[dict[str, Any]]
+) -> None:
+    plugins.add(
+        "test.words", WORDS, provides=[{"contract": "test.words", "version": "1.0.0"}],
+        requires=[{"contract": "test.counter", "version": "^1"}],
+    )  # fmt: skip
+    host.discover(plugins.root)
+    host.load("test.words")
+    words = host.get(Words)
+    assert words.find("x") == []
+    assert counter.add(0) == 6
+    assert failed(log) == []
+    with pytest.raises(PluginError, match="-1 is negative"):
+        words.find("")
+    (first, second) = failed(log)
+    assert first == ("test.counter", "test.counter.add", "-1 is negative", False)
+    assert second[:2] == ("test.words", "test.words.find")
+
+
+def test_a_call_that_goes_well_and_a_mistake_of_the_caller_are_no_lines(
+    counter: Counter, log: list[dict[str, Any]]
+) -> None:
+    log.clear()
+    counter.add(1)
+    with pytest.raises(TypeError):
+        counter.add("one")  # type: ignore[arg-type]
+    with pytest.raises(OverflowError):
+        counter.add(2**63)
+    assert log == []
+
+
+def test_a_method_that_the_plugin_does_not_have_yet_is_no_line(
+    host: Host, plugins: PluginFolder, log: list[dict[str, Any]]
+) -> None:
+    plugins.python(
+        "p.counter",
+        PYTHON.replace("def name", "def other"),
+        provides=[{"contract": "test.counter", "version": "1.0.0"}],
+    )
+    host.discover(plugins.root)
+    host.load("p.counter")
+    with pytest.raises(NotProvided):
+        host.get(Counter).name()
+    assert failed(log) == []
+
+
 ERROR = BuildFailed("make", 2, "no")
+REFUSED = PluginError("a.b", "1.0.0", "a.b.c", "no")
 
 
 @pytest.mark.parametrize(
@@ -81,6 +197,10 @@ ERROR = BuildFailed("make", 2, "no")
         (events.Suspended(plugin="a.b", failures=3, seconds=1.5, error=ERROR), "suspended"),
         (events.Resumed(plugin="a.b"), "resumed"),
         (events.ProbationPassed(plugin="a.b", seconds=0.1, selftest=True), "probation"),
+        (
+            events.CallFailed(plugin="a.b", operation="a.b.c", error=PluginError("a.b", "1.0.0", "a.b.c", "no")),
+            "failed",
+        ),
         (events.Crashed(plugin="a.b", operation="a.b.c", how="it went"), "crash"),
         (events.CallRefused(plugin="a.b", operation="a.b.c", waiting=7), "overloaded"),
         (events.Built(plugin="a.b", command="make", seconds=2, error=ERROR), "build"),

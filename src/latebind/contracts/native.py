@@ -8,7 +8,7 @@ The call itself is `latebind.ffi`'s (`signature.py`).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from latebind import _core
@@ -43,19 +43,25 @@ class Ended(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """Whose code is called: plugin id and version, for errors."""
+    """Whose code is called: plugin id and version, for errors. `tell` is told of each error before it is raised."""
 
     plugin: str
     version: str
+    tell: Callable[[PluginError], object] | None = field(default=None, compare=False, repr=False)
 
     def error(self, method: str, message: str) -> PluginError:
-        """A `PluginError` about one of its methods."""
-        return PluginError(self.plugin, self.version, method, message)
+        """A `PluginError` about one of its methods, to be raised."""
+        return self._told(PluginError(self.plugin, self.version, method, message))
 
     def broken(self, method: str, message: str) -> PluginError:
         """The same about an answer that breaks the contract."""
-        error = self.error(method, message)
+        error = PluginError(self.plugin, self.version, method, message)
         error.breaks_contract = True
+        return self._told(error)
+
+    def _told(self, error: PluginError) -> PluginError:
+        if self.tell is not None:
+            self.tell(error)
         return error
 
 

@@ -15,13 +15,15 @@
 | reload | another generation serves | old, new, generation, state, held, lasting, problems |
 | rollback | a reload failed and the old generation serves on | step, error, version |
 | suspended, resumed | a plugin that fails again and again is left alone; it works again | failures, seconds, error |
+| failed | a call failed by the plugin's doing | version, generation, operation, error, breaks_contract |
 | timeout | a call took too long | version, generation, operation, seconds |
 | crash | a process that a plugin ran in ended | operation, how |
 | overloaded | a call was refused because too many wait | operation, waiting |
 | build | a watched plugin was built | command, seconds, error |
 | failure | a watch could not do what it was to do | error |
 
-A call that raises is no line: its caller has the exception, and `PluginStatus.methods` counts it.
+A call that raises for another reason is no line: a mistake in an argument is the caller's, who has the exception.
+`PluginStatus.methods` counts both.
 """
 
 from __future__ import annotations
@@ -131,6 +133,12 @@ def _(event: e.Suspended) -> Iterator[Line]:
 @lines.register(e.Resumed)
 def _(event: e.Resumed) -> Iterator[Line]:
     yield "resumed", {"version": event.version}
+
+
+@lines.register(e.CallFailed)
+def _(event: e.CallFailed) -> Iterator[Line]:
+    what = {"version": event.version, "generation": event.generation, "operation": event.operation}
+    yield "failed", {**what, "error": event.error.message, "breaks_contract": event.error.breaks_contract}
 
 
 @lines.register(e.CallTimedOut)

@@ -19,7 +19,7 @@ from latebind.plugin.closing import Closing
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from latebind.errors import BuildFailed, LatebindError
+    from latebind.errors import BuildFailed, LatebindError, PluginError
 
 RECENT: Final = 1000
 """How many events a host remembers."""
@@ -212,6 +212,18 @@ class WatchFailed(Event):
     """A watch could not do what it was to do after a change; it goes on. A reload that failed is `RolledBack`."""
 
     error: BaseException
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallFailed(Event):
+    """A plugin said no to a call, or answered something that breaks its contract. `error` is what the caller gets.
+
+    A mistake in an argument is the caller's, and a method that the plugin does not have yet (`NotProvided`) is no
+    failure; a call that took too long is `CallTimedOut`.
+    """
+
+    operation: str
+    error: PluginError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,6 +11,7 @@ from latebind.plugin.schema import problems, with_defaults
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from latebind.errors import PluginError
     from latebind.plugin.check import Surroundings
     from latebind.plugin.generation import Generation
     from latebind.plugin.manifest import Manifest
@@ -31,12 +32,13 @@ def generate(
     number: int,
     loaded: Callable[[], object] = lambda: None,
     kinds: Sequence[Kind] = (),
+    failed: Callable[[PluginError], object] = lambda _: None,
 ) -> Generation:
     """Check and load what `stage` copied, and start it; whole or not at all.
 
-    `loaded` is called when the code is there, before it is started.
+    `loaded` is called when the code is there, before it is started; `failed` with each failure of a call.
     """
-    making = Making(manifest, staged, around, checked_config(manifest, config), number, loaded)
+    making = Making(manifest, staged, around, checked_config(manifest, config), number, loaded, failed)
     return kind_of(manifest, kinds).make(making)
 
 

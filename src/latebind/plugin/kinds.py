@@ -19,6 +19,7 @@ from latebind.sandbox import check_declared, require_inline
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
+    from latebind.errors import PluginError
     from latebind.plugin.generation import Generation
     from latebind.plugin.manifest import Manifest
     from latebind.plugin.store import Store, Stored
@@ -38,7 +39,8 @@ class Making:
     """One generation that is to be made.
 
     `around` holds the host's contracts, the services that are there for it, and the policy; `config` has passed the
-    manifest's schema. `loaded` is to be called when the code is there, before it is started.
+    manifest's schema. `loaded` is to be called when the code is there, before it is started, and `failed` with each
+    error of a call that is the plugin's doing, before it is raised.
     """
 
     manifest: Manifest
@@ -47,6 +49,7 @@ class Making:
     config: Mapping[str, object]
     number: int
     loaded: Callable[[], object] = lambda: None
+    failed: Callable[[PluginError], object] = lambda _: None
 
 
 class Kind(Protocol):
@@ -88,7 +91,7 @@ class NativeKind:
     def make(self, making: Making) -> Generation:
         """By our linker."""
         checked = check_native(making.manifest, making.staged.stored, making.around)
-        return load_native(checked, making.around.services, making.config, making.number, making.loaded)
+        return load_native(checked, making.around.services, making.config, making.number, making.loaded, making.failed)
 
 
 class PythonKind:
@@ -117,7 +120,7 @@ class PythonKind:
             raise ContractError(manifest.id, what)
         return load_python(
             manifest, making.staged.stored, around.services, around.contracts, making.config, making.number,
-            making.loaded,
+            making.loaded, making.failed,
         )  # fmt: skip
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from latebind.contracts import Range
@@ -170,8 +171,10 @@ class Loading(Inventory):
             if self._generation(manifest.id) is None:
                 self._life.move(manifest, State.LOADED, number)
 
+        failed = partial(self.home.failed, manifest, number)
+
         def start() -> Generation:
-            return generate(manifest, staged, around, config, number, loaded, self._kinds)
+            return generate(manifest, staged, around, config, number, loaded, self._kinds, failed)
 
         made = self._watchdog.start(manifest.id, start)
         self._store.keep(staged.stored, made)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from latebind.contracts import (
@@ -35,6 +36,7 @@ from latebind.plugin.proxy import ServiceFunction, direct_functions
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from latebind.errors import PluginError
     from latebind.ffi.ctype import CType
     from latebind.plugin.generation import Invoke
     from latebind.plugin.manifest import Manifest
@@ -46,7 +48,13 @@ _BYTES: Final = Bytes()
 class NativeGeneration:
     """One loaded generation of a native plugin. Made by `load_native`."""
 
-    def __init__(self, checked: CheckedPlugin, number: int, config: Mapping[str, object]) -> None:
+    def __init__(
+        self,
+        checked: CheckedPlugin,
+        number: int,
+        config: Mapping[str, object],
+        failed: Callable[[PluginError], object] | None = None,
+    ) -> None:
         self.manifest: Manifest = checked.manifest
         self.number = number
         self.config = config
@@ -57,7 +65,7 @@ class NativeGeneration:
         self._callbacks: dict[str, ServiceFunction] = {}
         self._library: Library | None = None
         self._started = False
-        self._exports = Exports(self._owner, self._calls, self._address)
+        self._exports = Exports(replace(self._owner, tell=failed), self._calls, self._address)
         for contract in checked.note.provides.values():
             there = {entry for symbol, entry in contract.symbols().items() if symbol in checked.exports}
             self._exports.provide(contract.id, there)
@@ -209,13 +217,14 @@ def load_native(
     config: Mapping[str, object],
     number: int,
     loaded: Callable[[], object] = lambda: None,
+    failed: Callable[[PluginError], object] | None = None,
 ) -> NativeGeneration:
     """Load a checked plugin and start it; whole or not at all.
 
     `services` are those that are there, by contract id; `config` has passed the manifest's schema; `loaded` is called
-    when its code is there, before it is started.
+    when its code is there, before it is started, and `failed` with each failure of a call.
     """
-    generation = NativeGeneration(checked, number, config)
+    generation = NativeGeneration(checked, number, config, failed)
     try:
         generation.load(services)
         loaded()

@@ -14,6 +14,7 @@ import re
 import sys
 import threading
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -56,7 +57,13 @@ class PluginContext:
 class PythonGeneration:
     """One loaded generation of a Python plugin. Made by `load_python`."""
 
-    def __init__(self, manifest: Manifest, number: int, config: Mapping[str, object]) -> None:
+    def __init__(
+        self,
+        manifest: Manifest,
+        number: int,
+        config: Mapping[str, object],
+        failed: Callable[[PluginError], object] | None = None,
+    ) -> None:
         self.manifest = manifest
         self.number = number
         self.config = config
@@ -65,7 +72,7 @@ class PythonGeneration:
         self._package = f"_latebind_plugin_{next(_numbers)}_{re.sub('[^a-z0-9]', '_', manifest.id)}"
         self._instance: Any = None
         serial: AbstractContextManager[Any] = nullcontext() if manifest.parallel else threading.RLock()
-        self._calls = PythonCalls(self._owner, serial)
+        self._calls = PythonCalls(replace(self._owner, tell=failed), serial)
 
     def load(self, folder: str) -> Callable[..., object]:
         """Import the module from `folder`; the class that the entry names."""
@@ -186,12 +193,13 @@ def load_python(
     config: Mapping[str, object],
     number: int,
     loaded: Callable[[], object] = lambda: None,
+    failed: Callable[[PluginError], object] | None = None,
 ) -> PythonGeneration:
     """Import a Python plugin from its copy in the store and make its class; whole or not at all.
 
-    `loaded` is called when its code is there, before the class is made.
+    `loaded` is called when its code is there, before the class is made; `failed` with each failure of a call.
     """
-    generation = PythonGeneration(manifest, number, config)
+    generation = PythonGeneration(manifest, number, config, failed)
     try:
         cls = generation.load(stored.path)
         loaded()

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import weakref
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from latebind import _core
 from latebind.contracts import Owner
 from latebind.contracts.direct import link
 from latebind.contracts.types import IteratorOf, handle_in
-from latebind.errors import LifecycleError
+from latebind.errors import LifecycleError, PluginError
+from latebind.plugin.events import CallFailed, detached
 from latebind.plugin.gate import Gate
 from latebind.plugin.limits import limited
 from latebind.plugin.statistics import MethodStatistics, read_meter
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from latebind.contracts import CallPool, Contract, Method
     from latebind.plugin.events import Event
     from latebind.plugin.generation import Generation, Invoke, Opened
+    from latebind.plugin.manifest import Manifest
     from latebind.plugin.workers import Workers
 
 
@@ -38,6 +41,11 @@ class Home:
     """The threads for calls that are awaited."""
     around: Callable[[Generation, str, Invoke], Invoke] | None = None
     """What each method is wrapped in when it is bound, with the method's full name (telemetry.py)."""
+
+    def failed(self, manifest: Manifest, generation: int, error: PluginError) -> None:
+        """A call of a plugin's generation failed by the plugin's doing."""
+        about: dict[str, Any] = {"plugin": manifest.id, "version": str(manifest.version), "generation": generation}
+        self.emit(CallFailed(**about, operation=error.method, error=detached(error)))
 
 
 class Slot:
@@ -93,7 +101,8 @@ class Slot:
     def _owner(self) -> Owner:
         generation = self.generation
         assert generation is not None, "a call of it is under way"
-        return Owner(generation.manifest.id, str(generation.manifest.version))
+        manifest = generation.manifest
+        return Owner(manifest.id, str(manifest.version), partial(self.home.failed, manifest, generation.number))
 
     def meter(self, contract: Contract, method: Method) -> _core.Meter:
         """What counts a method's calls, through whichever proxy."""
