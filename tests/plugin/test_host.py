@@ -461,6 +461,15 @@ def test_the_configuration_is_checked_and_handed_to_lb_init(host: Host, plugins:
         host.load("test.counter", config={"size": 3})
 
 
+def test_a_default_is_filled_with_the_defaults_within(host: Host, plugins: PluginFolder) -> None:
+    source = COUNTER.replace("(void)ctx, (void)config;", 'return lb_fail(ctx, "%s", config.data);')
+    server = {"type": "object", "properties": {"port": {"type": "integer", "default": 80}}, "default": {"tls": True}}
+    plugins.add("test.counter", source, config={"type": "object", "properties": {"server": server}}, **MANIFEST)
+    host.discover(plugins.root)
+    with pytest.raises(PluginError, match=re.escape('{"server": {"tls": true, "port": 80}}')):
+        host.load("test.counter")
+
+
 def test_another_configuration_needs_another_start(host: Host, plugins: PluginFolder) -> None:
     schema = {"type": "object", "properties": {"size": {"type": "integer", "default": 1}}}
     plugins.counter(config=schema)

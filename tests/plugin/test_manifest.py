@@ -159,12 +159,44 @@ def test_the_message_lists_all_of_them() -> None:
          "config.properties.x.pattern", "regular"),
         ({"config": {"type": "object", "properties": {"x": {"type": "string", "default": 3}}}},
          "config.properties.x.default", "expected a string"),
+        ({"config": {"type": "object", "properties": {"server": {
+            "type": "object", "properties": {"port": {"type": "integer"}}, "default": {"port": "http"}}}}},
+         "config.properties.server.default.port", "expected an integer, not 'http'"),
+        ({"config": {"type": "object", "properties": {"server": {
+            "type": "object", "required": ["host"], "default": {}}}}},
+         "config.properties.server.default.host", "is missing"),
+        ({"config": {"type": "object", "properties": {"server": {
+            "type": "object", "properties": {"port": {}}, "additionalProperties": False, "default": {"prot": 1}}}}},
+         "config.properties.server.default.prot", "did you mean port?"),
+        ({"config": {"type": "object", "properties": {"ports": {
+            "type": "array", "items": {"type": "integer", "maximum": 65535}, "default": [80, 65536]}}}},
+         "config.properties.ports.default[1]", "at most 65535"),
+        ({"config": {"type": "object", "properties": {"server": {
+            "type": "object", "properties": {"port": {"type": "integer", "default": "80"}}}}}},
+         "config.properties.server.properties.port.default", "expected an integer"),
+        ({"config": {"type": "object", "properties": {"lists": {
+            "type": "array", "items": {"type": "array", "items": {"type": "string"}, "default": [1]}}}}},
+         "config.properties.lists.items.default[0]", "expected a string"),
+        ({"config": {"type": "object", "additionalProperties": {"type": "integer", "default": "one"}}},
+         "config.additionalProperties.default", "expected an integer"),
+        ({"config": {"type": "object", "properties": {"x": {"type": "integer"}}, "default": {"x": "1"}}},
+         "config.default.x", "expected an integer"),
     ],
 )  # fmt: skip
 def test_each_rule_names_the_place_that_breaks_it(changes: dict[str, object], path: str, what: str) -> None:
     found = problems(**changes)
     assert list(found) == [path]
     assert what in found[path]
+
+
+def test_a_default_is_not_held_against_a_schema_that_is_unsound_itself() -> None:
+    inner = {"type": "object", "properties": {"port": {"type": "number", "minimum": "0"}}, "default": {"port": "http"}}
+    other = {"type": "integer", "default": "one"}
+    found = problems(config={"type": "object", "properties": {"server": inner, "count": other}})
+    assert found == {
+        "config.properties.server.properties.port.minimum": "expected a number",
+        "config.properties.count.default": "expected an integer, not 'one'",
+    }
 
 
 @pytest.mark.parametrize("document", [None, [], "text", 3])

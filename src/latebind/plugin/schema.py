@@ -49,7 +49,7 @@ def with_defaults(value: object, schema: Schema) -> object:
             if name in filled:
                 filled[name] = with_defaults(filled[name], inner)
             elif "default" in inner:
-                filled[name] = inner["default"]
+                filled[name] = with_defaults(inner["default"], inner)
         return filled
     if isinstance(value, list) and "items" in schema:
         return [with_defaults(item, schema["items"]) for item in value]
@@ -57,7 +57,34 @@ def with_defaults(value: object, schema: Schema) -> object:
 
 
 def schema_problems(schema: object, path: str) -> Iterator[Problem]:
-    """Every way in which `schema` is no schema that `problems` understands in full."""
+    """Every way in which `schema` is none that `problems` understands in full, and each default that breaks its own."""
+    yield from _unsound(schema, path)
+    yield from _default_problems(schema, path)
+
+
+def _default_problems(schema: object, path: str) -> Iterator[Problem]:
+    """Each default, at any depth, that breaks the schema which it stands in, where that is sound."""
+    if not isinstance(schema, dict):
+        return
+    if "default" in schema and not any(True for _ in _unsound(schema, path)):
+        yield from _check(schema["default"], schema, {}, f"{path}.default")
+    for place, inner in _inner(schema, path):
+        yield from _default_problems(inner, place)
+
+
+def _inner(schema: Mapping[str, Any], path: str) -> Iterator[tuple[str, object]]:
+    """The schemas within a schema, each with its path."""
+    properties = schema.get("properties")
+    if isinstance(properties, dict):
+        yield from ((f"{path}.properties.{name}", inner) for name, inner in properties.items())
+    if "items" in schema:
+        yield f"{path}.items", schema["items"]
+    if not isinstance(schema.get("additionalProperties", True), bool):
+        yield f"{path}.additionalProperties", schema["additionalProperties"]
+
+
+def _unsound(schema: object, path: str) -> Iterator[Problem]:
+    """Every way in which `schema` is none that `problems` understands, whatever its defaults are."""
     if not isinstance(schema, dict):
         yield Problem(path, "expected a JSON Schema (a mapping)")
         return
@@ -72,27 +99,10 @@ def schema_problems(schema: object, path: str) -> Iterator[Problem]:
         elif keyword == "properties":
             if not isinstance(value, dict):
                 yield Problem(here, "expected a mapping from names to schemas")
-                continue
-            for name, inner in value.items():
-                yield from schema_problems(inner, f"{here}.{name}")
-        elif keyword == "items" or (keyword == "additionalProperties" and not isinstance(value, bool)):
-            yield from schema_problems(value, here)
-        else:
+        elif keyword not in {"items", "additionalProperties"}:
             yield from _keyword_problems(keyword, value, here)
-    yield from _default_problems(schema, path)
-
-
-def _default_problems(schema: Mapping[str, object], path: str) -> Iterator[Problem]:
-    """A default that breaks its own schema. Only looked at where the schema itself is sound at this level."""
-    if "default" not in schema or any(
-        True for k, v in schema.items() if k in _PLAIN for _ in _keyword_problems(k, v, k)
-    ):
-        return
-    plain = {k: v for k, v in schema.items() if k in _PLAIN}
-    yield from _check(schema["default"], plain, {}, f"{path}.default")
-
-
-_PLAIN: Final = _ASSERTIONS - {"properties", "items", "additionalProperties", "format", "oneOf", "required"}
+    for place, inner in _inner(schema, path):
+        yield from _unsound(inner, place)
 
 
 def _keyword_problems(keyword: str, value: object, path: str) -> Iterator[Problem]:
