@@ -12,14 +12,17 @@ from typing import TYPE_CHECKING, Any, Protocol
 import pytest
 
 from latebind import ContractError, Host, PluginCrashed, PluginError, Unsupported, contract
+from latebind.plugin import per_call, per_plugin
 from latebind.testing import everything_allowed
 from support import parallel, slow
 from support.parallel import Squares
+from support.plugins import Words
 from support.slow import Slow
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from latebind.plugin import Manifest, ScopedService
     from support.plugins import PluginFolder
 
 
@@ -90,6 +93,66 @@ def test_a_blueprint_opens_what_the_plugin_requires_too(plugins: PluginFolder) -
     assert [(p[1], p[3]) for p in blueprint.plugins] == [("test.base", {"size": 3}), ("test.user", {})]
     with blueprint.open() as other:
         assert [s.id for s in other.plugins() if s.loaded] == ["test.base", "test.user"]
+
+
+def uses(plugins: PluginFolder, service: ScopedService) -> Host:
+    """A host with a plugin whose service is made by a factory."""
+    requires = [{"contract": "test.words", "version": "^1"}]
+    plugins.python("test.uses", parallel.USES, requires=requires, **parallel.MANIFEST)
+    host = Host(everything_allowed(), {Words: service}, contracts=[Squares])
+    host.discover(plugins.root)
+    host.load("test.uses")
+    return host
+
+
+def test_a_blueprint_makes_services_for_each_call_anew(plugins: PluginFolder) -> None:
+    with uses(plugins, per_call(parallel.Uses)) as host, host.blueprint("test.uses").open() as other:
+        before = parallel.Uses.left
+        squares = other.get(Squares)
+        assert [squares.square(3), squares.square(2)] == [3, 2], "each call counts from one"
+        assert squares.product(0, 0) == before + 1, "what earlier calls had is closed"
+        assert parallel.Uses.left == before
+
+
+def test_a_blueprint_makes_services_for_each_plugin_once_in_each_host(plugins: PluginFolder) -> None:
+    with uses(plugins, per_plugin(parallel.Uses)) as host, host.blueprint("test.uses").open() as other:
+        assert [h.get(Squares).square(n) for h, n in ((host, 3), (other, 1), (other, 1), (host, 1))] == [3, 1, 2, 4]
+
+
+def test_processes_make_services_for_each_call_themselves(plugins: PluginFolder) -> None:
+    with uses(plugins, per_call(parallel.Uses)) as host, spawned(1) as pool:
+        assert list(host.map(Squares.square, [3, 1, 2], executor=pool, chunksize=2)) == [3, 1, 2]
+        [process] = set(host.map(Squares.process, range(3), executor=pool))
+        assert process != os.getpid()
+
+
+def test_a_factory_that_cannot_travel_is_named(plugins: PluginFolder) -> None:
+    def make(manifest: Manifest) -> parallel.Uses:
+        return parallel.Uses(manifest)
+
+    with uses(plugins, per_call(make)) as host, spawned(1) as pool:
+        with pytest.raises(ContractError, match="another process cannot have what the plugin needs: .*local.*make"):
+            list(host.map(Squares.square, [1], executor=pool))
+        assert list(host.map(Squares.square, [1])) == [1], "within this process it need not travel"
+
+
+def test_what_only_an_override_offers_is_no_part_of_a_blueprint(plugins: PluginFolder) -> None:
+    requires = [{"contract": "test.words", "version": "^1", "optional": True}]
+    code = "class Plugin:\n    def __init__(self, context): pass\n    def square(self, number): return number\n"
+    plugins.python("test.uses", code.replace("square", "process"), requires=requires)
+
+    class Found:
+        def find(self, word: str) -> list[str]:
+            return [word]
+
+    with Host(everything_allowed()) as host:
+        host.discover(plugins.root)
+        with host.override({Words: Found()}):
+            host.load("test.uses")
+            blueprint = host.blueprint("test.uses")
+    assert blueprint.services == ()
+    with blueprint.open() as other:
+        assert [s.id for s in other.plugins() if s.loaded] == ["test.uses"]
 
 
 def test_the_first_failure_is_raised_in_its_place_and_nothing_new_begins(squares: Host) -> None:

@@ -127,7 +127,11 @@ class Host(Choosing, Reloading, Closing):
         return mapped(self, method, items, executor, plugin, chunksize, timeout, return_exceptions=return_exceptions)
 
     def blueprint(self, plugin: str) -> Blueprint:
-        """What another process needs to open a loaded plugin with all that it requires."""
+        """What another process needs to open a loaded plugin with all that it requires.
+
+        Services are those that the host was given: objects and factories travel if they can be pickled, and what a
+        factory makes is made anew there, for each plugin or call. Raises `LifecycleError` if it is not loaded.
+        """
         from latebind.plugin.mapped import Blueprint
 
         with self._lock:

@@ -168,8 +168,8 @@ class HostServices:
         return tuple(offer.contract for offer in self._offers.values())
 
     def given(self) -> tuple[tuple[Contract, object], ...]:
-        """What the host was given, by contract."""
-        return tuple((offer.contract, offer.given) for offer in self._offers.values())
+        """What the host was given, by contract; overrides are for tests in this process."""
+        return tuple((o.contract, o.given) for o in self._offers.values() if o.given is not _NOTHING)
 
     def versions(self) -> dict[str, Version]:
         """Their versions."""
