@@ -36,7 +36,8 @@ SEEDS: dict[str, bytes] = dict(seeds.elf_seeds())
 
 @pytest.mark.parametrize("name", SEEDS)
 def test_every_seed_is_read(name: str) -> None:
-    target.test_one_input(SEEDS[name])
+    with target.harness.Limit():
+        target._read(SEEDS[name])  # nothing about it is malformed
     for action in range(len(tools.ACTIONS)):
         tools.test_one_input(bytes([action]) + SEEDS[name])
 

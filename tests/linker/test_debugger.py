@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -125,7 +126,47 @@ def test_a_symbol_file_holds_the_sections_where_they_stand(cc: Compiler, tmp_pat
     assert made.section(".debug_info") is None
 
 
+class Entry(ctypes.Structure):
+    """struct jit_code_entry of the GDB manual's "JIT Compilation Interface"."""
+
+
+Entry._fields_ = [
+    ("next", ctypes.POINTER(Entry)),
+    ("prev", ctypes.POINTER(Entry)),
+    ("symfile_addr", ctypes.c_void_p),
+    ("symfile_size", ctypes.c_uint64),
+]
+
+
+class Descriptor(ctypes.Structure):
+    """struct jit_descriptor of the same."""
+
+    _fields_ = (
+        ("version", ctypes.c_uint32),
+        ("action", ctypes.c_uint32),
+        ("relevant", ctypes.POINTER(Entry)),
+        ("first", ctypes.POINTER(Entry)),
+    )
+
+
+def files_for_debuggers() -> list[bytes]:
+    """The files in the list that a debugger reads, after a look at its links in both directions."""
+    found, before = [], 0
+    at = Descriptor.in_dll(ctypes.CDLL(_core.__file__), "__jit_debug_descriptor").first
+    while at:
+        entry, address = at.contents, ctypes.addressof(at.contents)
+        assert (ctypes.addressof(entry.prev.contents) if entry.prev else 0) == before
+        found.append(ctypes.string_at(entry.symfile_addr, entry.symfile_size))
+        before, at = address, entry.next
+    return found
+
+
 def test_entries_come_and_go_in_any_order() -> None:
-    entries = [_core.debugger_enter(b"not looked at") for _ in range(3)]
+    others = files_for_debuggers()
+    names = [b"not looked at %d" % i for i in range(3)]
+    entries = [_core.debugger_enter(name) for name in names]
+    assert files_for_debuggers() == [*reversed(names), *others]
     for i in (1, 0, 2):
         _core.debugger_remove(entries[i])
+        names[i] = b""
+        assert files_for_debuggers() == [*(name for name in reversed(names) if name), *others]

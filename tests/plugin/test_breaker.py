@@ -117,7 +117,8 @@ def test_new_files_are_a_new_chance(plugins: PluginFolder, clock: Clock) -> None
         fail(host)
         fail(host, PluginSuspended)
         plugins.python("p.a", CODE.format(flag="/nowhere/at/all"), provides=WORDS)
-        host.load("p.a")
+        assert host.load("p.a").loaded
+        assert host.get(Words).find("x") == ["x"]
 
 
 @pytest.mark.usefixtures("flag")
@@ -125,8 +126,9 @@ def test_an_operator_can_resume_it(plugins: PluginFolder, clock: Clock) -> None:
     host, _ = host_with(plugins, BackOff(clock=clock, starts=1))
     with host:
         fail(host)
+        fail(host, PluginSuspended)
         host.resume("p.a")
-        fail(host)
+        fail(host)  # it was tried again
 
 
 def test_what_is_refused_before_it_runs_is_not_counted(plugins: PluginFolder, clock: Clock) -> None:

@@ -71,7 +71,7 @@ def strict(key: PrivateKey, **more: Any) -> Policy:
 
 
 def load(folder: Path, policy: Policy, plugin: str = "test.python") -> Counter:
-    """The plugin, loaded by a host that is closed when the test's process ends."""
+    """The plugin, which was loaded and answered; its host is closed by now."""
     with Host(policy, contracts=[Counter]) as host:
         host.discover(folder.parent)
         host.load(plugin)
