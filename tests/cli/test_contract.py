@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import jsonschema
@@ -96,3 +97,16 @@ def test_no_difference() -> None:
     run = latebind("contract", "diff", f"{PLACE}:Text", f"{PLACE}:Text")
     assert run.returncode == 0
     assert run.stdout == "acme.text 1.0.0 → acme.text 1.0.0\n  needs no bump\n"
+
+
+def test_a_contract_that_was_edited_within_the_same_second_is_read_anew(tmp_path: Path) -> None:
+    """Python would take byte code for fresh: the file is as long as before, and was changed in the same second."""
+    code = "import typing, latebind\n@latebind.contract('a.b', version='{}')\nclass B(typing.Protocol):\n    pass\n"
+    file = tmp_path / "contract.py"
+    cached = {"PYTHONDONTWRITEBYTECODE": ""}
+    for version in ("1.0.0", "1.1.0"):
+        file.write_text(code.format(version))
+        os.utime(file, (1_000_000_000, 1_000_000_000))
+        run = latebind("contract", "schema", f"{file}:B", environment=cached)
+        assert json.loads(run.stdout)["version"] == version
+    assert [path.name for path in tmp_path.iterdir()] == ["contract.py"], "no byte code is left beside it"

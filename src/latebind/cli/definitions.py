@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import sys
 from importlib import import_module
+from importlib.machinery import SourceFileLoader
 from importlib.util import module_from_spec, spec_from_file_location
 from typing import TYPE_CHECKING
 
 import click
 
 if TYPE_CHECKING:
-    from types import ModuleType
+    from types import CodeType, ModuleType
 
 
 def contract_class(text: str) -> type:
@@ -59,6 +60,19 @@ def _imported(place: str) -> ModuleType:
 contract_class.__name__ = "FILE:CLASS"  # what click shows in usage and errors
 
 
+class _Source(SourceFileLoader):
+    """Compiles the file each time.
+
+    Python knows byte code as stale by the source's size and the second in which it was changed (The import system,
+    "Cached bytecode invalidation"): a version that is edited and compared at once would be the one before.
+    """
+
+    def get_code(self, fullname: str) -> CodeType:
+        """The code of the file as it is now; none is kept."""
+        path = self.get_filename(fullname)
+        return self.source_to_code(self.get_data(path), path)
+
+
 def _module(place: str) -> ModuleType:
     if not place.endswith(".py"):
         return import_module(place)
@@ -68,8 +82,8 @@ def _module(place: str) -> ModuleType:
     known = sys.modules.get(name)
     if known is not None and known.__spec__ is not None and known.__spec__.origin == place:
         return known  # two classes of one file are of one module
-    spec = spec_from_file_location(name, place)
-    assert spec is not None, "a path that ends with .py always has a loader"
+    spec = spec_from_file_location(name, place, loader=_Source(name, place))
+    assert spec is not None, "it has a loader"
     assert spec.loader is not None
     module = module_from_spec(spec)
     sys.modules[name] = module  # annotations are resolved through it
