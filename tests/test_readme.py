@@ -99,7 +99,7 @@ def test_the_python_programs_run(
         ("README.md", 4, 4),
         ("docs/contracts.md", 1, 4),
         ("docs/linker.md", 3, 3),
-        ("docs/plugins.md", 1, 0),
+        ("docs/plugins.md", 12, 0),
         ("docs/running.md", 1, 5),
     ],
 )
