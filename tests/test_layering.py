@@ -23,8 +23,8 @@ PIPELINE = (
 )  # fmt: skip
 INSPECTION = {"elf", "search", "linkplan"}  # pure: read files, execute nothing
 EVERYWHERE = {"errors", "value"}  # the errors and what they are made of are everybody's
-# Only those who read, match, execute, call and host reach into the C core.
-CORE_USERS = {"elf", "linkplan", "linker", "ffi", "contracts", "sandbox", "plugin"}
+# Only those who read, search, match, execute, call and host reach into the C core.
+CORE_USERS = {"elf", "search", "linkplan", "linker", "ffi", "contracts", "sandbox", "plugin"}
 
 
 def allowed(package: str) -> set[str]:

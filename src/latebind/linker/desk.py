@@ -123,7 +123,7 @@ class Desk:
                 if place is None:
                     path = places[0].path if places and handle not in (_RTLD_DEFAULT, _RTLD_NEXT) else None
                     raise UnresolvedSymbol(text, version, path)
-                if text in SERVICES and is_shared(place.owner.elf.soname):
+                if text in SERVICES and is_shared(place.owner.elf.summary.soname):
                     return _core.service_address(SERVICES[text]), None
                 return address_of(place), None
         except _REFUSALS as e:

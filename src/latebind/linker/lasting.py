@@ -49,7 +49,7 @@ class Lasting:
 def will_last(plan: LinkPlan) -> tuple[Lasting, ...]:
     """What would stay of the objects that `plan` loads, as far as their files say."""
     found = [_marked(o.path) for o in plan.loaded if o.elf.dynamic.flags_1 & DF_1_NODELETE]
-    found += [_of_the_system(o.path) for o in plan.objects if o.role is Role.SYSTEM and not is_shared(o.elf.soname)]
+    found += [_of_the_system(o.path) for o in plan.objects if o.role is Role.SYSTEM and not is_shared(o.elf.summary.soname)]
     return tuple(found)
 
 
@@ -64,7 +64,7 @@ def lasts(closure: Iterable[LoadedObject], others: Iterable[LoadedObject]) -> tu
 
 def _reasons(at: LoadedObject, foreign: Iterable[LoadedObject], threads: int) -> Iterator[Lasting]:
     path = at.path
-    if at.role is Role.SYSTEM and not is_shared(at.elf.soname):
+    if at.role is Role.SYSTEM and not is_shared(at.elf.summary.soname):
         yield _of_the_system(path)
     if at.pinned:
         yield _marked(path)

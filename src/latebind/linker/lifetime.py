@@ -149,7 +149,7 @@ def _take_out(o: LoadedObject) -> None:
         o.interposition.release(o)
     handle, o.system_handle = o.system_handle, None
     # A runtime stays: the threads of libgomp's pool, which it never ends, wait in its code.
-    if handle is not None and not is_shared(o.elf.soname):
+    if handle is not None and not is_shared(o.elf.summary.soname):
         _core.system_close(handle)
 
 

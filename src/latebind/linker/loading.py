@@ -102,7 +102,7 @@ def _read_bytes(target: Elf | bytes | bytearray | memoryview, library_path: tupl
 def _search(name: str, files: Files, around: Surroundings | None, library_path: tuple[str, ...], program: Elf) -> Elf:
     """The file for a bare name: one that is there already, or what the search finds."""
     for resident in around.residents if around is not None else ():
-        if name in resident.names or name == resident.elf.soname:
+        if name in resident.names or name == resident.elf.summary.soname:
             return resident.elf
     environment = environment_for(program, files).with_library_path(library_path)
     try:

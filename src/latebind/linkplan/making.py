@@ -99,7 +99,7 @@ def _index_of(resident: Resident, objects: list[PlannedObject], around: Surround
     objects.append(
         PlannedObject(
             index=len(objects),
-            name=resident.elf.soname or resident.path,
+            name=resident.elf.summary.soname or resident.path,
             path=resident.path,
             role=Role.OWN if id(resident.elf) in around.own else Role.RESIDENT,
             via=Via.RESIDENT,

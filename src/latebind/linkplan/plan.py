@@ -252,7 +252,7 @@ class LinkPlan:
         if binding.target is None:
             return binding
         target = self.objects[binding.target]
-        if target.role is Role.OWN or not is_shared(target.elf.soname):
+        if target.role is Role.OWN or not is_shared(target.elf.summary.soname):
             return binding
         return binding._replace(kind=Kind.SERVICE, value=SERVICES[binding.symbol])
 
