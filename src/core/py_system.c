@@ -98,6 +98,8 @@ struct entry {
 struct entries {
     struct entry *items;
     size_t count, room;
+    bool is_one; /* only the object at `base` is wanted */
+    unsigned long long base;
     bool out_of_memory;
 };
 
@@ -135,6 +137,8 @@ static int note_entry(struct dl_phdr_info *info, size_t size, void *data)
     struct entries *all = data;
     const char *path = info->dlpi_name != NULL ? info->dlpi_name : "";
     struct entry e = {.base = info->dlpi_addr};
+    if (all->is_one && e.base != all->base)
+        return 0;
     if (strncmp(path, LB_CARRIER_PREFIX, strlen(LB_CARRIER_PREFIX)) == 0)
         return 0;
     for (uint32_t i = 0; i < info->dlpi_phnum; i++) {
@@ -173,11 +177,16 @@ static PyObject *entries_as_list(const struct entries *all)
     return list;
 }
 
-static PyObject *system_link_map(PyObject *module, PyObject *unused)
+static PyObject *system_link_map(PyObject *module, PyObject *args)
 {
     struct entries all = {0};
-    PyObject *result;
-    (void)module, (void)unused;
+    PyObject *result, *base = Py_None;
+    (void)module;
+    if (!PyArg_ParseTuple(args, "|O:link_map", &base))
+        return NULL;
+    all.is_one = base != Py_None;
+    if (all.is_one && !lb_as_uint64(base, &all.base))
+        return NULL;
     Py_BEGIN_ALLOW_THREADS
     dl_iterate_phdr(note_entry, &all);
     Py_END_ALLOW_THREADS
@@ -319,11 +328,11 @@ static PyMethodDef functions[] = {
      "system_symbol(handle, name, version) -> int | None\n\n"
      "The system's dlsym, or dlvsym if version is not None; handle 0 means the global scope.  None: no such symbol.\n"
      "IFUNCs are resolved; of a thread-local variable, the address in this thread."},
-    {"link_map", system_link_map, METH_NOARGS,
-     "link_map() -> list[tuple[str, int, int, int, str | None, bytes]]\n\n"
+    {"link_map", system_link_map, METH_VARARGS,
+     "link_map(base=None) -> list[tuple[str, int, int, int, str | None, bytes]]\n\n"
      "The objects of the system's linker in load order: path ('' for the program), base, address of the dynamic section\n"
      "(0 if none), TLS module id (0 if none), DT_SONAME, and the build-id (b'' if none), both as they are in memory.\n"
-     "Our TLS carriers are left out."},
+     "Our TLS carriers are left out.  With a base, only what is there."},
     {"link_map_changes", link_map_changes, METH_NOARGS,
      "link_map_changes() -> tuple[int, int]\n\n"
      "How many objects came to the link map, and went, so far (dl_iterate_phdr(3)).  While both are the same, so is\n"

@@ -9,6 +9,8 @@
 #include <elf.h>
 #include <errno.h>
 #include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include "image.h"
 #include "parallel.h"
@@ -371,10 +373,23 @@ struct halves { /* the RELATIVE records at the beginning of each half of a table
     uint64_t table, bounds[3], done[2]; /* numbers of records */
 };
 
+/* Has the pages of a range mapped at once, where the system can do that: each would be a fault. */
+static void populate(uint64_t address, uint64_t size)
+{
+#ifdef MADV_POPULATE_READ
+    uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE), first = address & ~(page - 1);
+    (void)madvise(lb_pointer(first), address + size - first, MADV_POPULATE_READ);
+#else
+    (void)address, (void)size;
+#endif
+}
+
 static void relocate_half(void *data, int half)
 {
     struct halves *h = data;
-    h->done[half] = relocate_relative(&h->walks[half], h->table, h->bounds[half], h->bounds[half + 1]);
+    const uint64_t first = h->bounds[half], end = h->bounds[half + 1];
+    populate(h->table + first * sizeof(Elf64_Rela), (end - first) * sizeof(Elf64_Rela));
+    h->done[half] = relocate_relative(&h->walks[half], h->table, first, end);
 }
 
 /* A large table by two processors, where there are two.  RELATIVE records do not depend on each other or on anything

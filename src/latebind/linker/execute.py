@@ -45,13 +45,11 @@ def execute(
         arrived = keep(arrivals.results, _core.execute, plan.packed, sources, addresses)
     except _core.ExecuteError as e:
         _translate(e, plan)
-    system = None
     for index, (item, result) in enumerate(zip(plan.objects, arrived, strict=True)):
         if result is None:
             continue
         if isinstance(result, tuple):
-            system = system or {int(o.base): o for o in process.link_map().objects}
-            loaded[index] = _of_system(item, result, system)
+            loaded[index] = _of_system(item, result[0], process.arrived(result[1]))
         else:
             loaded[index] = _of_ours(item, result)
         arrivals.objects.append(loaded[index])
@@ -63,10 +61,8 @@ def _of_ours(item: PreparedObject, image: _core.Object) -> LoadedObject:
     return LoadedObject(item.path, Role.OWN, base, item.identity, item.elf, None, image, names=names)
 
 
-def _of_system(item: PreparedObject, result: tuple[int, int], link_map: Mapping[int, SystemObject]) -> LoadedObject:
+def _of_system(item: PreparedObject, handle: int, there: SystemObject | None) -> LoadedObject:
     """What the system's linker has loaded: the link map may have it under another path, if it was there before."""
-    handle, base = result
-    there = link_map.get(base)
     if there is None or (there.path != item.path and not os.path.samefile(there.path, item.path)):
         raise Unsupported(item.path, "the system's linker loaded it from another file", "check LD_LIBRARY_PATH")
     return LoadedObject(there.path, Role.SYSTEM, there.base, system=there, system_handle=handle)

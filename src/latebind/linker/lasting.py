@@ -49,7 +49,9 @@ class Lasting:
 def will_last(plan: LinkPlan) -> tuple[Lasting, ...]:
     """What would stay of the objects that `plan` loads, as far as their files say."""
     found = [_marked(o.path) for o in plan.loaded if o.elf.dynamic.flags_1 & DF_1_NODELETE]
-    found += [_of_the_system(o.path) for o in plan.objects if o.role is Role.SYSTEM and not is_shared(o.elf.summary.soname)]
+    found += [
+        _of_the_system(o.path) for o in plan.objects if o.role is Role.SYSTEM and not is_shared(o.elf.summary.soname)
+    ]
     return tuple(found)
 
 

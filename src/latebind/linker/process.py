@@ -10,6 +10,7 @@ from __future__ import annotations
 import mmap
 import os
 from dataclasses import dataclass
+from functools import cached_property
 
 from latebind import _core
 from latebind.elf import Elf, read
@@ -87,17 +88,22 @@ class LinkMap:
         self.objects = objects
         self.shared = tuple([o for o in objects if o.shared_by_all])
         """Those that every namespace shares."""
-        self.residents = {o.path: LoadedObject(o.path, Role.RESIDENT, o.base, system=o) for o in objects}
-        """By path, as a namespace sees them."""
         self._unsure = [o for o in objects if not o.build_id]
-        self._fingerprints = {shared: self._with_build_id(shared=shared) for shared in (True, False)}
+        self._fingerprints: dict[bool, str] = {}
+
+    @cached_property
+    def residents(self) -> dict[str, LoadedObject]:
+        """Its objects by path, as a namespace sees them."""
+        return {o.path: LoadedObject(o.path, Role.RESIDENT, o.base, system=o) for o in self.objects}
 
     def fingerprint(self, *, shared: bool) -> str:
         """What tells the program and the `shared` objects, or all, from those of every other moment.
 
         A build-id says which file it was; where there is none, the file at its path must do.
         """
-        known = self._fingerprints[shared]
+        known = self._fingerprints.get(shared)
+        if known is None:
+            known = self._fingerprints[shared] = self._with_build_id(shared=shared)
         unsure = [o for o in self._seen(shared=shared) if not o.build_id] if self._unsure else ()
         if not unsure:
             return known
@@ -120,7 +126,11 @@ class Process:
         self._known: dict[tuple[str, int], SystemObject] = {}
         self._changes = _core.link_map_changes()  # before what they tell of: what comes in between is seen again
         self._last = self._read()
-        _core.look_for_unwinder()  # now, not in the first load
+        # Now, not in the first load.
+        _core.look_for_unwinder()
+        self._last.fingerprint(shared=True)
+        self._last.fingerprint(shared=False)
+        _ = self._last.residents
 
     def link_map(self) -> LinkMap:
         """The link map now. Reads no file."""
@@ -132,13 +142,24 @@ class Process:
 
     def _read(self) -> LinkMap:
         present: dict[tuple[str, int], SystemObject] = {}
-        for number, (path, base, _dynamic, _tls, soname, build_id) in enumerate(_core.link_map()):
-            name = path or (self.executable_path if number == 0 else "")
+        for number, entry in enumerate(_core.link_map()):
+            name = entry[0] or (self.executable_path if number == 0 else "")
             if name.startswith("/"):
-                key = (name, base)
-                present[key] = self._known.get(key) or SystemObject(name, RuntimeAddress(base), soname, build_id)
+                present[name, entry[1]] = self._object(name, entry)
         self._known = present
         return LinkMap(tuple(present.values()))
+
+    def _object(self, name: str, entry: tuple[str, int, int, int, str | None, bytes]) -> SystemObject:
+        _path, base, _dynamic, _tls, soname, build_id = entry
+        return self._known.get((name, base)) or SystemObject(name, RuntimeAddress(base), soname, build_id)
+
+    def arrived(self, base: int) -> SystemObject | None:
+        """The object that the system's linker has just loaded at `base`; None where none with a file is there."""
+        for entry in _core.link_map(base):
+            if entry[0].startswith("/"):
+                known = self._known[entry[0], base] = self._object(entry[0], entry)
+                return known
+        return None
 
     def objects(self) -> tuple[SystemObject, ...]:
         """Its objects, without those whose file on disk is another one now: nothing can be bound to them."""
