@@ -389,6 +389,7 @@ void lb_image_close(struct lb_image *image)
         if (*link == image) {
             *link = image->next;
             lb_process.subs++;
+            lb_process.held = NULL;
             break;
         }
     }

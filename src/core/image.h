@@ -325,6 +325,7 @@ struct lb_process { /* the core's only mutable state; see execute.c */
     pthread_mutex_t lock;
     pthread_mutex_t walking; /* recursive; held while callbacks are shown the images, and while one is taken out */
     struct lb_image *images; /* live ones; under the lock */
+    struct lb_image *held;   /* a live one, that was asked for last, or NULL; under the lock */
     uint64_t adds, subs;     /* how many came and went; under the lock */
     struct lb_unwinder unwinder; /* once found; under the lock */
     uint64_t searched;       /* how many objects had come to the link map when it was last looked for; atomic */

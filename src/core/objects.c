@@ -16,10 +16,12 @@
 
 struct lb_image *lb_image_holding(uint64_t address)
 {
-    struct lb_image *image;
     pthread_mutex_lock(&lb_process.lock);
-    for (image = lb_process.images; image != NULL && address - image->start >= image->span;)
-        image = image->next;
+    struct lb_image *image = lb_process.held; /* constructors ask thousands of times for the same one */
+    if (image == NULL || address - image->start >= image->span)
+        for (image = lb_process.images; image != NULL && address - image->start >= image->span;)
+            image = image->next;
+    lb_process.held = image;
     pthread_mutex_unlock(&lb_process.lock);
     return image;
 }
