@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 from stat import S_ISDIR
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from latebind import _core
 from latebind.linkplan.format import with_sound_frames
-from latebind.linkplan.kept import NOTHING, STORE_VARIABLES, Entry, Evidence, Store, record_of
+from latebind.linkplan.kept import NOTHING, STORE_VARIABLES, Entry, Evidence, Store, record_of, store_for
 
 if TYPE_CHECKING:
     from latebind.linker.loaded import LoadedObject
@@ -20,9 +20,25 @@ _HERE: Final = repr((_core.version, _core.cpu_features()))
 _VARIABLES: Final = ("LD_LIBRARY_PATH", "LD_PRELOAD", "LD_BIND_NOW")  # what searching and planning look at
 
 
-def variables() -> dict[str, str]:
-    """The environment variables that say where plans are kept, and those that a plan depends on."""
-    return _core.environment((*STORE_VARIABLES, *_VARIABLES))
+_ASKED: Final = (*STORE_VARIABLES, *_VARIABLES)
+
+
+class Settings(NamedTuple):
+    """What the environment says: variables that matter here, and the store of kept plans, if there is one."""
+
+    variables: dict[str, str]
+    store: Store | None
+
+
+NOTHING_KEPT: Final = Settings({}, None)
+
+
+def settings_now() -> Settings:
+    """The settings; those of the last time while the environment is the same."""
+    variables = _core.environment(_ASKED)
+    if not _last or _last[0].variables != variables:
+        _last[:] = [Settings(variables, store_for(variables))]
+    return _last[0]
 
 
 def question_for(
@@ -43,6 +59,10 @@ def question_for(
         return None
     settings = [variables.get(name) for name in _VARIABLES]
     return f"{_HERE}{(name, library_path, binding or 'now', settings)}\0{around}"  # as repr: no value can pass for two
+
+
+_last: Final[list[Settings]] = []
+settings_now()
 
 
 def keep_plan(store: Store, question: str, plan: PreparedPlan, files: Files, closure: tuple[LoadedObject, ...]) -> None:

@@ -13,14 +13,13 @@ from latebind.elf.header import ET_REL
 from latebind.errors import NotFound, Tried, Unsupported
 from latebind.linker.descriptor import read_descriptor
 from latebind.linker.interpose import Interposition, interpose, type_of_hook, type_of_wrap
-from latebind.linker.keeping import keep_plan, question_for, variables
+from latebind.linker.keeping import NOTHING_KEPT, keep_plan, question_for, settings_now
 from latebind.linker.library import Library
 from latebind.linker.lifetime import lock
 from latebind.linker.namespace import Namespace, check_complete, running_program, this_process
 from latebind.linker.static import is_relocatable, is_static_input, link
 from latebind.linker.transaction import roll_back
 from latebind.linkplan import LinkPlan, Surroundings, make_plan, prepare
-from latebind.linkplan.kept import store_for
 from latebind.search import Files, locate
 from latebind.search.environment import environment_for
 
@@ -193,9 +192,8 @@ def _load_kept(
 ) -> Library:
     """Load `target`, by its kept plan where there is one that holds; else keep the plan that is made."""
     snapshot = where.snapshot()
-    settings = variables() if keep else {}
-    store = store_for(settings) if keep else None
-    question = question_for(target, snapshot, settings, library_path, binding) if store is not None else None
+    variables, store = settings_now() if keep else NOTHING_KEPT
+    question = question_for(target, snapshot, variables, library_path, binding) if store is not None else None
     kept = store.find(question) if store is not None and question is not None else None
     if store is not None and question is not None and kept is not None:
         try:
