@@ -10,7 +10,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from latebind.elf import dynamic as dyn
-from latebind.elf.bytesource import FileOffset, StringTable, type_of_bytes
+from latebind.elf.bytesource import ByteSource, FileOffset, StringTable, type_of_bytes
 from latebind.elf.dynamic import Dynamic, read_dynamic
 from latebind.elf.header import EM_MIPS, ET_CORE, Header, read_header
 from latebind.elf.note import NT_FDO_DLOPEN, NT_GNU_BUILD_ID, Note, read_notes, read_section_notes
@@ -59,18 +59,28 @@ class FileIdentity(NamedTuple):
 class Elf:
     """What one ELF file says. Made by `read`; immutable; every property raises `MalformedElf` on broken tables."""
 
-    def __init__(self, path: str, data: type_of_bytes, identity: FileIdentity | None) -> None:
+    def __init__(
+        self, path: str, data: type_of_bytes, identity: FileIdentity | None, source: ByteSource | None = None
+    ) -> None:
         self.path = path
         """Where it was read from; ``"<memory>"`` for bytes."""
         self.data = data
         self.identity = identity
         """The file's identity when it was opened; None for bytes."""
-        self.header: Header
-        self.header, self.source = read_header(path, data)
+        self.source: ByteSource
+        if source is not None:  # of a file whose header was found to be sound before
+            self.source = source
+        else:
+            self.__dict__["header"], self.source = read_header(path, data)
 
     def __repr__(self) -> str:
         h = self.header
         return f"<Elf {self.path}: {h.type_name} {h.machine_name} {h.bits}-bit>"
+
+    @cached_property
+    def header(self) -> Header:
+        """The ELF header."""
+        return read_header(self.path, self.data)[0]
 
     @cached_property
     def summary(self) -> Summary:

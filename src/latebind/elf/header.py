@@ -11,7 +11,7 @@ from latebind.elf.names import FILE_TYPES
 from latebind.errors import MalformedElf
 
 ELFCLASS32, ELFCLASS64 = numbers.ELFCLASS32, numbers.ELFCLASS64
-ELFDATA2LSB, ELFDATA2MSB = 1, 2
+ELFDATA2LSB, ELFDATA2MSB = numbers.ELFDATA2LSB, numbers.ELFDATA2MSB
 ET_REL, ET_EXEC, ET_DYN, ET_CORE = numbers.ET_REL, numbers.ET_EXEC, numbers.ET_DYN, numbers.ET_CORE
 ELFOSABI_GNU = 3
 EM_386, EM_MIPS, EM_X86_64, EM_AARCH64 = 3, 8, 62, 183

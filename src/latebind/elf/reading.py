@@ -46,7 +46,7 @@ def read(file: Source, *, name: str | None = None) -> Elf:
         if parts is not None:
             archive = read_archive(parts[0])
             return read_member(archive, archive.member(parts[1]))
-    data, identity = _map(path)
+    data, identity = map_file(path)
     return Elf(name or path, data, identity)
 
 
@@ -59,7 +59,7 @@ def read_archive(file: Source, *, name: str | None = None) -> Archive:
     if not isinstance(file, (str, os.PathLike)):
         return parse_archive(name or _name_of(file), _contents(file))
     path = os.fspath(file)
-    return parse_archive(name or path, _map(path)[0])
+    return parse_archive(name or path, map_file(path)[0])
 
 
 def read_member(archive: Archive, member: Member) -> Elf:
@@ -71,7 +71,7 @@ def read_member(archive: Archive, member: Member) -> Elf:
     if member.path is None:
         assert member.start is not None
         return Elf(name, memoryview(archive.data)[member.start : member.start + member.size], None)
-    data, _ = _map(member.path)
+    data, _ = map_file(member.path)
     if member.nested is None:
         return Elf(name, data, None)
     from latebind.elf.archive import parse_archive
@@ -90,7 +90,7 @@ def read_process(pid: int, address: int) -> Elf:
     return Elf(f"process {pid} at {address:#x}", read_image(pid, address), None)
 
 
-def _map(path: str) -> tuple[type_of_bytes, FileIdentity]:
+def map_file(path: str) -> tuple[type_of_bytes, FileIdentity]:
     """The bytes of the regular file at `path`, and which file that is."""
     try:
         data, found = map_path(path)

@@ -10,7 +10,7 @@ import os
 import stat
 
 from latebind._core import look_ahead_into, read_ahead, summarize, summarize_bytes, take_ahead
-from latebind.elf.numbers import ELFCLASS64
+from latebind.elf.numbers import ELFCLASS64, ELFDATA2LSB
 from latebind.errors import MalformedElf, NotFound
 
 TYPE_CHECKING = False
@@ -88,12 +88,22 @@ class Summary:
     def elf(self) -> Elf:
         """The whole file; opened when it is first asked for."""
         if self._elf is None:
-            from latebind.elf.reading import read
-
             assert self._place is not None
-            self._elf = read(self._place, name=self.path)
+            self._elf = self._open(self._place)
             self._elf.__dict__["summary"] = self  # a file has one summary: it is known by it
         return self._elf
+
+    def _open(self, place: str) -> Elf:
+        """The file, whose header need not be read again while it is the one that the core has summed up."""
+        from latebind.elf.bytesource import ByteSource
+        from latebind.elf.file import Elf
+        from latebind.elf.reading import map_file
+
+        data, identity = map_file(place)
+        if identity != self.identity:
+            return Elf(self.path, data, identity)
+        is64, little = self.elf_class == ELFCLASS64, self.data == ELFDATA2LSB
+        return Elf(self.path, data, identity, ByteSource(self.path, data, is64=is64, little=little))
 
     @property
     def bits(self) -> int:

@@ -292,7 +292,7 @@ def check_complete(plan: LinkPlan, hooks: Mapping[str | Definition, int]) -> Non
 
 def _may_have_unique(elf: Elf) -> bool:
     """Whether it may define STB_GNU_UNIQUE symbols: link editors mark such files (and those with IFUNCs)."""
-    return elf.header.os_abi == ELFOSABI_GNU
+    return bool(elf.summary.os_abi == ELFOSABI_GNU)
 
 
 def _check_loadable(elf: Elf) -> None:

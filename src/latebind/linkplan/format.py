@@ -197,7 +197,7 @@ def _flags(item: PlannedObject) -> int:
 
 def _marks_branch_targets(elf: Elf) -> bool:
     """Whether the file says that all targets of indirect branches in it are marked."""
-    marked = MACHINES.get(elf.header.machine, UNKNOWN).branch_targets
+    marked = MACHINES.get(elf.summary.machine, UNKNOWN).branch_targets
     if marked is None:
         return False
     try:
@@ -211,7 +211,7 @@ def _mapping(elf: Elf, loads: list[Segment]) -> dict[str, int | bytes]:
         raise elf.source.malformed("has no PT_LOAD segment: there is nothing to map")
     align = max(PAGE, *(s.align for s in loads), 0)
     # Whole pages, however large they are where it will be loaded: up to what the file was aligned for.
-    page = min(align, MACHINES.get(elf.header.machine, UNKNOWN).largest_page)
+    page = min(align, MACHINES.get(elf.summary.machine, UNKNOWN).largest_page)
     low = min(s.vaddr for s in loads) & -page
     high = -(-max(s.vaddr + s.memsz for s in loads) // page) * page
     return {"low": low, "span": high - low, "align": align}

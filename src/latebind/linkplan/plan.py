@@ -232,7 +232,7 @@ class LinkPlan:
         """Objects whose TLS block is reached at a fixed offset from the thread pointer, by themselves or by others."""
         found: set[int] = set()
         for item in self.loaded:
-            machine = MACHINES.get(item.elf.header.machine, UNKNOWN)
+            machine = MACHINES.get(item.elf.summary.machine, UNKNOWN)
             bound = self.bound(item.index)
             own = not machine.static_tls.isdisjoint(bound.rows.own_types)
             if (own or item.elf.summary.flags & dyn.DF_STATIC_TLS) and item.elf.tls is not None:
@@ -244,7 +244,7 @@ class LinkPlan:
         """Objects whose thread-local variables other objects refer to."""
         found: set[int] = set()
         for item in self.loaded:
-            found |= self.bound(item.index).targets(MACHINES.get(item.elf.header.machine, UNKNOWN).tls)
+            found |= self.bound(item.index).targets(MACHINES.get(item.elf.summary.machine, UNKNOWN).tls)
         return frozenset(found)
 
     def _served(self, binding: Binding) -> Binding:
@@ -335,7 +335,7 @@ class LinkPlan:
     def may_wait(self, binding: Binding) -> bool:
         """Whether an unresolved reference is no obstacle to loading: only calls that are bound later refer to it."""
         item = self.objects[binding.referrer]
-        machine = MACHINES.get(item.elf.header.machine)
+        machine = MACHINES.get(item.elf.summary.machine)
         return machine is not None and set(binding.types) == {machine.jump_slot} and self.is_lazy(item)
 
     def with_binding(self, binding: str) -> LinkPlan:

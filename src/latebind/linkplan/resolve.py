@@ -38,7 +38,7 @@ _SELF = -1  # the core's place for the referrer itself, outside the scope
 
 def references(elf: Elf) -> list[tuple[int, int]]:
     """Each (symbol index, relocation type) that the file's relocations use, once, in order of first appearance."""
-    machine = MACHINES.get(elf.header.machine, UNKNOWN)
+    machine = MACHINES.get(elf.summary.machine, UNKNOWN)
     try:
         found = symbol_table(elf).references(_plain_tables(elf), machine.relative)
     except ValueError as e:
@@ -139,7 +139,7 @@ class Wanted(NamedTuple):
 
 def bind_references(wanted: Wanted) -> BoundReferences:
     """Bind what is wanted. Raises `MalformedElf`."""
-    machine = MACHINES.get(wanted.elf.header.machine, UNKNOWN)
+    machine = MACHINES.get(wanted.elf.summary.machine, UNKNOWN)
     return _bind(wanted, _plain_tables(wanted.elf), _packed_references(wanted.elf, machine))
 
 
@@ -147,7 +147,7 @@ def bind_all_references(wanted: Sequence[Wanted]) -> list[BoundReferences | None
     """The same for many objects at once, by two threads; None for those that `bind_references` raises for."""
     jobs = []
     for one in wanted:
-        machine = MACHINES.get(one.elf.header.machine, UNKNOWN)
+        machine = MACHINES.get(one.elf.summary.machine, UNKNOWN)
         question = _question(one, _plain_tables(one.elf), _packed_references(one.elf, machine))
         jobs.append((symbol_table(one.elf), question))
     rows = _core.bind_all(tuple(jobs))
@@ -156,7 +156,7 @@ def bind_all_references(wanted: Sequence[Wanted]) -> list[BoundReferences | None
 
 def bind_call(elf: Elf, index: int, symbol: int, scope: Sequence[tuple[int, Elf]]) -> Binding:
     """What a call of `elf`'s symbol number `symbol` binds to in `scope`, as in `bind_references`."""
-    machine = MACHINES.get(elf.header.machine, UNKNOWN)
+    machine = MACHINES.get(elf.summary.machine, UNKNOWN)
     places = tuple([Place(i, symbol_table(e)) for i, e in scope])
     return _bind(Wanted(elf, index, places, None), (), ((symbol, machine.jump_slot),)).binding(0)
 
@@ -177,7 +177,7 @@ def _question(
     wanted: Wanted, tables: tuple[tuple[int, int, bool], ...], others: tuple[tuple[int, int], ...]
 ) -> type_of_question:
     """The arguments of the core's `SymbolTable.bind`."""
-    machine = MACHINES.get(wanted.elf.header.machine, UNKNOWN)
+    machine = MACHINES.get(wanted.elf.summary.machine, UNKNOWN)
     numbers = [place.number for place in wanted.scope]
     copy_skips = numbers.index(wanted.executable) if wanted.executable in numbers else -1
     symbols = tuple([place.symbols for place in wanted.scope])

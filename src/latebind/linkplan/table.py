@@ -33,7 +33,7 @@ _layouts: WeakKeyDictionary[Elf, Layout | None] = WeakKeyDictionary()
 def layout_of(elf: Elf) -> Layout | None:
     """The layout of `elf`, read once; None where the file is not plain, and `elf` itself has to be asked."""
     if elf not in _layouts:
-        largest_page = MACHINES.get(elf.header.machine, UNKNOWN).largest_page
+        largest_page = MACHINES.get(elf.summary.machine, UNKNOWN).largest_page
         found = layout(elf.data, elf.source.is64, elf.source.little, largest_page)
         _layouts[elf] = None if found is None else Layout(*found)
     return _layouts[elf]
