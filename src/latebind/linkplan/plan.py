@@ -15,7 +15,7 @@ from latebind.elf import dynamic as dyn
 from latebind.elf.symbol import STB_GNU_UNIQUE
 from latebind.linkplan.binding import Binding, Definition, How, Kind, why
 from latebind.linkplan.machines import MACHINES, UNKNOWN
-from latebind.linkplan.resolve import BoundReferences, Place, Wanted, bind_all_references, bind_references
+from latebind.linkplan.resolve import BoundReferences, Place, Wanted, bind_all_references, bind_references, references
 from latebind.linkplan.roles import Role, is_shared
 from latebind.linkplan.services import SERVICES
 from latebind.linkplan.table import symbol_table
@@ -386,7 +386,7 @@ def _copies_of(program: Elf) -> dict[str, tuple[int, int]]:
     machine = MACHINES.get(program.header.machine)
     if machine is None:
         return {}
-    indexes = {r.symbol for r in program.relocations if r.type == machine.copy}
+    indexes = {symbol for symbol, type_ in references(program) if type_ == machine.copy}
     if indexes and max(indexes) >= len(program.symbols):
         count = len(program.symbols)
         raise program.source.malformed(f"a copy relocation refers to symbol {max(indexes)} of {count}")
