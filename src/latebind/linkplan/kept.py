@@ -107,10 +107,13 @@ class Entry(NamedTuple):
 
 
 def encode(entry: Entry) -> bytes:
-    """`entry` as a file's bytes."""
+    """`entry` as a file's bytes. Raises MemoryError."""
     plan = entry.plan
     objects = [(*o[:2], _NUMBERS[o.role], o.present, o.identity and tuple(o.identity), *o[5:-1]) for o in plan.objects]
-    record = marshal.dumps((objects, plan.scope, plan.init_order, plan.closure_size), _MARSHAL)
+    try:
+        record = marshal.dumps((objects, plan.scope, plan.init_order, plan.closure_size), _MARSHAL)
+    except ValueError as e:  # of these plain values marshal says so where memory is short
+        raise MemoryError from e
     parts = [entry.question.encode("utf-8", "surrogateescape"), *entry.evidence, record]
     parts[-1] += b"\0" * (-(_HEADER.size + sum(map(len, parts))) % 8)  # marshal does not look at what follows a value
     parts.append(bytes(plan.packed))
