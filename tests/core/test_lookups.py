@@ -1,0 +1,99 @@
+"""Small questions to the core: the link map's changes, the environment, files in one call, the loader cache."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+
+from latebind import _core
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from support.compiler import Compiler
+
+
+def test_the_link_map_tells_of_changes_and_of_one_object(cc: Compiler) -> None:
+    path = str(cc.shared("int here;"))
+    before = _core.link_map_changes()
+    handle = _core.system_open(path)
+    after = _core.link_map_changes()
+    assert after[0] > before[0]
+    base = next(entry[1] for entry in _core.link_map() if entry[0] == path)
+    assert [entry[0] for entry in _core.link_map(base)] == [path]
+    assert _core.link_map(1) == []
+    _core.system_close(handle)
+    assert _core.link_map_changes()[1] > after[1]
+    assert _core.link_map(base) == []
+    with pytest.raises(TypeError):
+        _core.link_map("here")  # type: ignore[arg-type]
+
+
+def test_the_environment_is_that_of_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LATEBIND_ONE", "\udcff and more")
+    monkeypatch.setenv("LATEBIND_EMPTY", "")
+    monkeypatch.delenv("LATEBIND_NONE", raising=False)
+    names = ("LATEBIND_ONE", "LATEBIND_EMPTY", "LATEBIND_NONE")
+    assert _core.environment(names) == {"LATEBIND_ONE": "\udcff and more", "LATEBIND_EMPTY": ""}
+    with pytest.raises(TypeError):
+        _core.environment(["LATEBIND_ONE"])  # type: ignore[arg-type]
+
+
+def test_a_file_is_opened_and_mapped_in_one_call(tmp_path: Path) -> None:
+    path, empty = tmp_path / "file", tmp_path / "empty"
+    path.write_bytes(b"what it holds")
+    empty.touch()
+    status = path.stat()
+    mapping, identity = _core.map_path(str(path))
+    assert mapping is not None
+    assert bytes(memoryview(mapping)) == b"what it holds"
+    assert identity == (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
+    assert _core.map_path(str(empty)) == (None, True)
+    assert _core.map_path("/dev/null") == (None, False)
+    with pytest.raises(FileNotFoundError, match="nowhere"):
+        _core.map_path(f"{tmp_path}/nowhere")
+    with pytest.raises(ValueError, match="null"):
+        _core.map_path("a\0b")
+
+
+def test_rows_of_the_loader_cache_lie_inside_it() -> None:
+    strings = b"liba.so\0libb.so\0"
+    entry = ctypes.c_uint32 * 6
+    entries = b"".join(bytes(entry(3, at, at, 0, 0, 0)) for at in (48, 56, 48))
+    data = entries[:48] + strings  # two whole entries, then the strings
+    assert _core.cache_rows(data, 0, 2, 0, b"liba.so\0") == [0]
+    assert _core.cache_rows(data, 0, 2, 0, b"libb.so\0") == [1]
+    assert _core.cache_rows(data, 0, 2, 1, b"libb.so\0") == []
+    assert _core.cache_rows(data, 0, 2, 1 << 40, b"liba.so\0") == []
+    for start, count in ((0, 3), (17, 2), (1 << 40, 1), (0, 1 << 62)):
+        with pytest.raises(ValueError, match="outside the file"):
+            _core.cache_rows(data, start, count, 0, b"liba.so\0")
+
+
+def test_a_private_file_is_nobody_elses(tmp_path: Path) -> None:
+    small, large, open_to_all = tmp_path / "small", tmp_path / "large", tmp_path / "open"
+    for file, size in ((small, 100), (large, 100_000), (open_to_all, 10)):
+        file.write_bytes(b"x" * size)
+        file.chmod(0o600)
+    open_to_all.chmod(0o622)
+    os.symlink(small, tmp_path / "link")
+    for file, size in ((small, 100), (large, 100_000)):
+        found = _core.private_file(str(file))
+        assert found is not None
+        assert bytes(memoryview(found)) == b"x" * size
+    (tmp_path / "empty").touch(0o600)
+    for name in ("open", "link", "empty", "nowhere", "."):
+        assert _core.private_file(f"{tmp_path}/{name}") is None
+
+
+def test_an_entry_is_asked_for_by_a_path_that_fits() -> None:
+    assert _core.kept_path("/folder", "a question").startswith("/folder/")
+    assert _core.kept_path("/folder", "a question") != _core.kept_path("/folder", "another")
+    assert _core.recall("/nowhere", "a question", 1) is None
+    with pytest.raises(ValueError, match="too long"):
+        _core.kept_path("/" + "x" * 5000, "a question")
+    with pytest.raises(ValueError, match="cut off"):
+        _core.kept_parts(b"short", 1)
