@@ -22,7 +22,7 @@ PIPELINE = (
     "elf", "search", "linkplan", "ffi", "linker", "contracts", "sandbox", "plugin", "agent", "view", "compat", "cli",
 )  # fmt: skip
 INSPECTION = {"elf", "search", "linkplan"}  # pure: read files, execute nothing
-EVERYWHERE = {"errors", "value"}  # the errors and what they are made of are everybody's
+EVERYWHERE = {"errors", "value", "closing"}  # the errors, what they are made of, and context managers are everybody's
 # Only those who read, search, match, execute, call and host reach into the C core.
 CORE_USERS = {"elf", "search", "linkplan", "linker", "ffi", "contracts", "sandbox", "plugin"}
 
@@ -77,6 +77,7 @@ def test_a_package_imports_only_what_stands_before_it(package: str) -> None:
 def test_what_everybody_imports_depends_on_nothing_else() -> None:
     assert {name for _, name in imported(SOURCES / "errors.py")} == {"value"}
     assert list(imported(SOURCES / "value.py")) == []
+    assert list(imported(SOURCES / "closing.py")) == []
 
 
 def test_the_guard_sees_every_way_to_import(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -150,6 +150,7 @@ def test_a_folder_that_is_replaced_is_still_watched(plugins: PluginFolder, words
             (plugins.root / "next").rename(plugins.root / "p.a")
             while words.get(Words).find("x") != ["x", text]:
                 told.next(Reloaded)
+    assert words.get(Words).find("x") == ["x", "third"]
 
 
 def test_what_is_loaded_later_is_watched_too_and_only_what_was_asked_for(plugins: PluginFolder, words: Host) -> None:
@@ -188,7 +189,8 @@ def test_where_the_system_has_no_more_watches_files_are_looked_at(
     told = Told(words)
     with words.watch(probation=False):
         plugins.python("p.a", code("second"), provides=WORDS)
-        told.next(Reloaded)
+        assert told.next(Reloaded).plugin == "p.a"
+    assert words.get(Words).find("x") == ["x", "second"]
 
 
 # Builds.

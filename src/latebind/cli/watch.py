@@ -83,10 +83,10 @@ class Session:
         from latebind.cli.places import as_declared, manifest_in
         from latebind.contracts import contract_of
         from latebind.plugin import Host
-        from latebind.plugin.substitute import Substitute
+        from latebind.plugin.standin import StandIn
 
         manifest = manifest_in(self._place)
-        stand_ins = {cls: Substitute(contract_of(cls), lambda _: None) for cls in self._services}
+        stand_ins = {cls: StandIn(contract_of(cls)) for cls in self._services}
         with Host(as_declared(manifest), services=stand_ins, contracts=self._contracts) as host:
             host.subscribe(self._tell)
             with host.reload_on(signal.SIGHUP):  # from the beginning: without a handler, SIGHUP ends a process

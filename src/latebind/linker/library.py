@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 from latebind import _core
+from latebind.closing import Closing
 from latebind.elf.symbol import STT_TLS
 from latebind.errors import ClosedLibrary, UnresolvedSymbol, Unsupported
 from latebind.linker.lifetime import lock, sweep_later
@@ -14,7 +15,6 @@ from latebind.linkplan.near import near_names
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from types import TracebackType
 
     from latebind.elf.bytesource import RuntimeAddress
     from latebind.ffi.declaration import Declarations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from latebind.linkplan import LinkPlan, Role
 
 
-class Library:
+class Library(Closing):
     """A handle on one loaded object and everything it needs; a context manager.
 
     Handles are counted: the object stays while any handle, or another object, holds it. Looking something up through
@@ -205,11 +205,3 @@ class Library:
                 self._addresses.clear()
             finally:
                 sweep_later(self.namespace)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()

@@ -21,7 +21,6 @@ from latebind.linker.loaded import LoadedObject
 from latebind.linkplan.roles import Role, is_c_library, is_shared
 from latebind.linkplan.table import layout_of
 from latebind.search import Resident
-from latebind.search.environment import cpu_level
 
 
 @dataclass(eq=False, slots=True)
@@ -128,7 +127,6 @@ class Process:
         self._changes = _core.link_map_changes()  # before what they tell of: what comes in between is seen again
         self._last = self._read()
         # Now, not in the first load.
-        cpu_level()
         _core.look_for_unwinder()
         self._last.fingerprint(shared=True)
         self._last.fingerprint(shared=False)

@@ -139,18 +139,12 @@ class Wanted(NamedTuple):
 
 def bind_references(wanted: Wanted) -> BoundReferences:
     """Bind what is wanted. Raises `MalformedElf`."""
-    machine = MACHINES.get(wanted.elf.summary.machine, UNKNOWN)
-    return _bind(wanted, _plain_tables(wanted.elf), _packed_references(wanted.elf, machine))
+    return _bind(wanted, _question(wanted))
 
 
 def bind_all_references(wanted: Sequence[Wanted]) -> list[BoundReferences | None]:
     """The same for many objects at once, by two threads; None for those that `bind_references` raises for."""
-    jobs = []
-    for one in wanted:
-        machine = MACHINES.get(one.elf.summary.machine, UNKNOWN)
-        question = _question(one, _plain_tables(one.elf), _packed_references(one.elf, machine))
-        jobs.append((symbol_table(one.elf), question))
-    rows = _core.bind_all(tuple(jobs))
+    rows = _core.bind_all(tuple([(symbol_table(one.elf), _question(one)) for one in wanted]))
     return [_bound(one, found) if found is not None else None for one, found in zip(wanted, rows, strict=True)]
 
 
@@ -158,25 +152,30 @@ def bind_call(elf: Elf, index: int, symbol: int, scope: Sequence[tuple[int, Elf]
     """What a call of `elf`'s symbol number `symbol` binds to in `scope`, as in `bind_references`."""
     machine = MACHINES.get(elf.summary.machine, UNKNOWN)
     places = tuple([Place(i, symbol_table(e)) for i, e in scope])
-    return _bind(Wanted(elf, index, places, None), (), ((symbol, machine.jump_slot),)).binding(0)
+    wanted = Wanted(elf, index, places, None)
+    return _bind(wanted, _question_of(wanted, (), ((symbol, machine.jump_slot),))).binding(0)
 
 
-def _bind(
-    wanted: Wanted, tables: tuple[tuple[int, int, bool], ...], others: tuple[tuple[int, int], ...]
-) -> BoundReferences:
+def _bind(wanted: Wanted, question: type_of_question) -> BoundReferences:
     elf = wanted.elf
     try:
-        return _bound(wanted, symbol_table(elf).bind(*_question(wanted, tables, others)))
+        return _bound(wanted, symbol_table(elf).bind(*question))
     except IndexError as e:
         raise MalformedElf(elf.path, None, f"a relocation refers to {e}, which is not in the file") from e
     except ValueError as e:  # a table lies outside the file, or a budget ran out
         raise MalformedElf(elf.path, None, str(e)) from e
 
 
-def _question(
+def _question(wanted: Wanted) -> type_of_question:
+    """The arguments of the core's `SymbolTable.bind` for all references of the file."""
+    machine = MACHINES.get(wanted.elf.summary.machine, UNKNOWN)
+    return _question_of(wanted, _plain_tables(wanted.elf), _packed_references(wanted.elf, machine))
+
+
+def _question_of(
     wanted: Wanted, tables: tuple[tuple[int, int, bool], ...], others: tuple[tuple[int, int], ...]
 ) -> type_of_question:
-    """The arguments of the core's `SymbolTable.bind`."""
+    """The same for these references."""
     machine = MACHINES.get(wanted.elf.summary.machine, UNKNOWN)
     numbers = [place.number for place in wanted.scope]
     copy_skips = numbers.index(wanted.executable) if wanted.executable in numbers else -1

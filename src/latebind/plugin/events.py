@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from latebind.plugin.closing import Closing
+from latebind.closing import Closing
 
 if TYPE_CHECKING:
     from collections.abc import Callable

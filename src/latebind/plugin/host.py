@@ -9,12 +9,12 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from latebind.closing import Closing
 from latebind.contracts import contract_of
 from latebind.plugin.activation import Activation
 from latebind.plugin.audit import writer
 from latebind.plugin.breaker import BackOff
 from latebind.plugin.choosing import Choosing
-from latebind.plugin.closing import Closing
 from latebind.plugin.events import Events
 from latebind.plugin.offers import HostServices
 from latebind.plugin.reloading import Reloading

@@ -20,8 +20,8 @@ import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from latebind.closing import Closing
 from latebind.errors import NotFound, SystemFailure, Tried
-from latebind.plugin.closing import Closing
 from latebind.plugin.metrics import snapshot
 
 if TYPE_CHECKING:

@@ -1,7 +1,7 @@
 """Probation: new code is loaded, started, tested and stopped in a process of its own before it may serve.
 
 What crashes, hangs or fails its self-test there never comes near the host. The process is a fresh Python with nothing
-of the host in it; services are stand-ins (substitute.py), so a plugin that fails after one had to invent an answer is
+of the host in it; services are stand-ins (standin.py), so a plugin that fails after one had to invent an answer is
 given the benefit of the doubt. It is no sandbox: it protects the host from mistakes, not from malice.
 """
 
@@ -28,8 +28,8 @@ from latebind.plugin.check import Surroundings
 from latebind.plugin.generate import generate, stage
 from latebind.plugin.manifest import Manifest, read_manifest
 from latebind.plugin.services import Service
+from latebind.plugin.standin import StandIn
 from latebind.plugin.store import Store
-from latebind.plugin.substitute import Substitute
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -210,7 +210,7 @@ def _live(task: dict[str, Any], tell: Any) -> None:
     manifest = read_manifest(task["manifest"])
     contracts = portable.unpack(task["contracts"])
     services = {
-        c.id: Service(c, Substitute(c, lambda name: tell(asked=name))) for c in portable.unpack(task["services"])
+        c.id: Service(c, StandIn(c, asked=lambda name: tell(asked=name))) for c in portable.unpack(task["services"])
     }
     staged = stage(manifest, task["policy"], Store(task["store"]))
     tell(stage="load", whole=staged.stored.whole)

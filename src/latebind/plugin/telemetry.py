@@ -15,8 +15,8 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from latebind._core import version
+from latebind.closing import Closing
 from latebind.errors import Unsupported
-from latebind.plugin.closing import Closing
 from latebind.plugin.events import (
     Event,
     Loaded,

@@ -14,9 +14,9 @@ import threading
 import time
 from typing import TYPE_CHECKING, Final, Protocol
 
+from latebind.closing import Closing
 from latebind.errors import LatebindError
 from latebind.plugin.build import Builder
-from latebind.plugin.closing import Closing
 from latebind.plugin.events import Built, ChangeSeen, Event, Loaded, RolledBack, Unloaded, WatchFailed, detached
 from latebind.plugin.fingerprint import files_of, fingerprint
 

@@ -164,7 +164,7 @@ def _environment(
 ) -> Environment:
     is_musl = interpreter is not None and os.path.basename(interpreter).startswith("ld-musl-")
     dirs = _musl_dirs(files, interpreter or "") if is_musl else _system_dirs(files, interpreter, abi)
-    hwcaps, haswell = cpu_level() if abi == (62, 64) and not is_musl else ((), False)
+    hwcaps, haswell = _cpu_level() if abi == (62, 64) and not is_musl else ((), False)
     return Environment(
         library_path=() if secure else split_path_list(library_path),
         preload=_preload_list(files, preload, is_musl=is_musl),
@@ -259,14 +259,14 @@ def _tail(text: bytes) -> bytes:
 _cpu_levels: list[tuple[tuple[str, ...], bool]] = []  # of this CPU, asked once
 
 
-def cpu_level() -> tuple[tuple[str, ...], bool]:
+def _cpu_level() -> tuple[tuple[str, ...], bool]:
     """The usable glibc-hwcaps subdirectories, best first, and whether glibc calls this CPU a Haswell."""
     if not _cpu_levels:
-        _cpu_levels.append(_readcpu_level())
+        _cpu_levels.append(_read_cpu_level())
     return _cpu_levels[0]
 
 
-def _readcpu_level() -> tuple[tuple[str, ...], bool]:
+def _read_cpu_level() -> tuple[tuple[str, ...], bool]:
     try:
         with open("/proc/cpuinfo", "rb") as f:
             line = next((line for line in f if line.startswith(b"flags")), b"")

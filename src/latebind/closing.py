@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
     from types import TracebackType
 
 
-class Closing:
+class Closing(ABC):
     """A context manager that closes itself, whatever the block raises."""
 
+    @abstractmethod
     def close(self) -> None:
         """End it. More than once does no harm."""
-        raise NotImplementedError
 
     def __enter__(self) -> Self:
         return self
