@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
 _HERE: Final = repr((_core.version, _core.cpu_features()))
 _VARIABLES: Final = ("LD_LIBRARY_PATH", "LD_PRELOAD", "LD_BIND_NOW")  # what searching and planning look at
-
-
 _ASKED: Final = (*STORE_VARIABLES, *_VARIABLES)
 
 
@@ -81,9 +79,10 @@ def keep_plan(store: Store, question: str, plan: PreparedPlan, files: Files, clo
 def evidence_of(files: Files, plan: PreparedPlan) -> Evidence:
     """What `files` has looked at: each path with what was there, as the core's `identities` tells it."""
     opened = {o.path: o.identity for o in plan.objects if o.is_new}
-    found = {
-        path: _identity_of(status) for path, status in files.evidence() if "\0" not in path
-    }  # where nothing can be
+    looked_at = [
+        (path, status) for path, status in files.evidence() if "\0" not in path
+    ]  # with one, nothing can be there
+    found = {path: _identity_of(status) for path, status in looked_at}
     records: dict[bool, list[bytes]] = {True: [], False: []}
     for path, identity in found.items():
         records[opened.get(path) == identity].append(record_of(path, identity))

@@ -151,7 +151,10 @@ class Process:
 
     def _object(self, name: str, entry: tuple[str, int, int, int, str | None, bytes]) -> SystemObject:
         _path, base, _dynamic, _tls, soname, build_id = entry
-        return self._known.get((name, base)) or SystemObject(name, RuntimeAddress(base), soname, build_id)
+        known = self._known.get((name, base))
+        if known is not None and known.build_id == build_id:  # else another build has come to the same place since
+            return known
+        return SystemObject(name, RuntimeAddress(base), soname, build_id)
 
     def arrived(self, base: int) -> SystemObject | None:
         """The object that the system's linker has just loaded at `base`; None where none with a file is there."""
