@@ -1,8 +1,9 @@
 /* A kept plan as a file's bytes (latebind/linkplan/kept.py says what it is for), and the evidence that it rests on.
  *
  * A header, then five parts: the question that the plan answers; the evidence that has to be looked at before the plan is
- * used, and that which the core looks at when it opens the files; the record, Python's own; and the packed plan (plan.h),
- * which begins at a multiple of 8 bytes.  Nobody but the user can have written it, but it may be damaged. */
+ * used, and that which the core looks at when it opens the files; the record, which says what the packed plan does not; and
+ * the packed plan (plan.h), which begins at a multiple of 8 bytes.  Nobody but the user can have written it, but it may be
+ * damaged. */
 #ifndef LATEBIND_KEPT_H
 #define LATEBIND_KEPT_H
 
@@ -23,6 +24,30 @@ struct lb_kept_header { /* kept.py's _HEADER */
 
 struct lb_kept { /* where each part begins, and where the last one ends: offsets in the file */
     uint64_t bounds[LB_KEPT_PARTS + 1];
+};
+
+/* The record: a header, the object indexes of the scope and of the constructors' order, then each object: its fixed part,
+ * its name and its path (UTF-8, bytes that are none as Python's surrogateescape has them), what it needs, what it holds,
+ * and the unique symbols of others that it is bound to: (owner, bytes of the name) of each, then the names.  Nothing is
+ * aligned, but for what the parts themselves are. */
+struct lb_record_header {
+    uint32_t objects, scope, order; /* how many */
+    uint32_t closure_size;
+};
+
+enum lb_record_flag {
+    LB_RECORD_PRESENT = 1,
+    LB_RECORD_GIVES_TLS = 2,
+    LB_RECORD_NODELETE = 4,
+    LB_RECORD_HAS_IDENTITY = 8,
+};
+
+struct lb_record_object { /* PreparedObject of latebind/linkplan/prepared.py */
+    int64_t identity[4];
+    uint32_t role, flags;
+    uint32_t name_size, path_size; /* in bytes */
+    uint32_t needs, holds, uniques; /* how many */
+    uint32_t reserved;
 };
 
 /* NULL, or what is wrong with the `size` bytes. */

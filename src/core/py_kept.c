@@ -4,6 +4,7 @@
 #include "kept.h"
 #include "module.h"
 #include "py_file.h"
+#include "py_record.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -225,7 +226,36 @@ static PyObject *kept_path(PyObject *module, PyObject *args)
     return result;
 }
 
-static PyObject *recall_from(PyObject *module, const struct place *place, unsigned version)
+static PyObject *prepared(PyObject *module, PyObject *args)
+{
+    PyObject *packed, *result;
+    Py_buffer record;
+    struct lb_makers makers;
+    (void)module;
+    if (!PyArg_ParseTuple(args, "y*OO&:prepared", &record, &packed, lb_as_makers, &makers))
+        return NULL;
+    result = lb_prepared(record.buf, (size_t)record.len, packed, &makers);
+    PyBuffer_Release(&record);
+    return result;
+}
+
+/* The plan of an entry that is whole; a memoryview of the entry is what it is packed in. */
+static PyObject *plan_of(PyObject *data, const uint8_t *bytes, const struct lb_kept *kept, const struct lb_makers *makers)
+{
+    const uint64_t *bounds = kept->bounds;
+    PyObject *whole = PyMemoryView_FromObject(data);
+    PyObject *packed = whole == NULL ? NULL
+                                     : PySequence_GetSlice(whole, (Py_ssize_t)bounds[LB_KEPT_PLAN],
+                                                           (Py_ssize_t)bounds[LB_KEPT_PLAN + 1]);
+    PyObject *result = packed == NULL ? NULL
+                                      : lb_prepared(bytes + bounds[LB_KEPT_RECORD],
+                                                    bounds[LB_KEPT_RECORD + 1] - bounds[LB_KEPT_RECORD], packed, makers);
+    Py_XDECREF(packed);
+    Py_XDECREF(whole);
+    return result;
+}
+
+static PyObject *recall_from(PyObject *module, const struct place *place, unsigned version, const struct lb_makers *makers)
 {
     struct asked asked = {PyBytes_AsString(place->question), (size_t)PyBytes_Size(place->question), version};
     struct lb_kept kept;
@@ -239,9 +269,9 @@ static PyObject *recall_from(PyObject *module, const struct place *place, unsign
     Py_BEGIN_ALLOW_THREADS
     is_answered = is_answer(&view, &asked, &kept);
     Py_END_ALLOW_THREADS
-    PyBuffer_Release(&view);
     if (is_answered)
-        result = split(data, &kept);
+        result = plan_of(data, view.buf, &kept, makers);
+    PyBuffer_Release(&view);
     Py_DECREF(data);
     return result;
 }
@@ -250,11 +280,12 @@ static PyObject *recall(PyObject *module, PyObject *args)
 {
     PyObject *folder, *question, *result = NULL;
     struct place place = {.folder = NULL};
+    struct lb_makers makers;
     unsigned version;
-    if (!PyArg_ParseTuple(args, "UUI:recall", &folder, &question, &version))
+    if (!PyArg_ParseTuple(args, "UUIO&:recall", &folder, &question, &version, lb_as_makers, &makers))
         return NULL;
     if (take_place(&place, folder, question))
-        result = recall_from(module, &place, version);
+        result = recall_from(module, &place, version, &makers);
     release_place(&place);
     if (result == NULL && !PyErr_Occurred())
         Py_RETURN_NONE;
@@ -281,10 +312,14 @@ static PyMethodDef functions[] = {
      "kept_parts(data, version, /)\n--\n\n"
      "The parts of an entry (kept.h): question, evidence to look at, evidence that is looked at later, record, plan.\n"
      "Raises ValueError, saying what is wrong."},
+    {"prepared", prepared, METH_VARARGS,
+     "prepared(record, packed, makers, /)\n--\n\n"
+     "The PreparedPlan that a record and a packed plan say.  makers: (PreparedPlan, PreparedObject, FileIdentity, roles),\n"
+     "what it is made of.  Raises ValueError, saying what is wrong with the record."},
     {"recall", recall, METH_VARARGS,
-     "recall(folder: str, question: str, version, /)\n--\n\n"
-     "The parts of the entry for a question, if there is one that is a private file and whole, and the evidence to look\n"
-     "at holds; else None.  Raises ValueError for a path that is too long."},
+     "recall(folder: str, question: str, version, makers, /)\n--\n\n"
+     "The plan of the entry for a question, if there is one that is a private file and whole, and the evidence to look\n"
+     "at holds; else None.  Raises ValueError for a path that is too long, and where the entry's record is damaged."},
     {"kept_path", kept_path, METH_VARARGS,
      "kept_path(folder: str, question: str, /)\n--\n\n"
      "Where the entry for a question lies.  Raises ValueError for a path that is too long."},

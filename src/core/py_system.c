@@ -296,27 +296,51 @@ static PyObject *cpu_features(PyObject *module, PyObject *unused)
     return PyBytes_FromStringAndSize((const char *)words, sizeof words);
 }
 
+#define MANY_BYTES 512 /* of values; more are asked for once more */
+
+/* Of each variable whose name, with a NUL behind it, is in `names`: `=` and its value if it is set, and a NUL.  Returns how
+ * many bytes that are, though no more than `room` are written. */
+static size_t take_values(const char *names, size_t size, char *values, size_t room)
+{
+    size_t used = 0;
+    for (const char *name = names; name < names + size; name += strlen(name) + 1) {
+        const char *value = getenv(name);
+        const size_t length = (value != NULL ? strlen(value) + 1 : 0) + 1;
+        if (used + length <= room) {
+            values[used] = '=';
+            memcpy(values + used + (value != NULL), value != NULL ? value : "", length - (value != NULL));
+        }
+        used += length;
+    }
+    return used;
+}
+
 static PyObject *environment(PyObject *module, PyObject *names)
 {
-    Py_ssize_t count = PyTuple_Check(names) ? PyTuple_Size(names) : (PyErr_BadArgument(), -1);
-    PyObject *found = count < 0 ? NULL : PyDict_New();
+    char few[MANY_BYTES], *text;
+    Py_ssize_t size;
     (void)module;
-    for (Py_ssize_t i = 0; found != NULL && i < count; i++) {
-        PyObject *name = PyTuple_GetItem(names, i), *bytes = PyUnicode_AsUTF8String(name);
-        const char *text = bytes != NULL ? getenv(PyBytes_AsString(bytes)) : NULL;
-        PyObject *value = text != NULL ? PyUnicode_DecodeFSDefault(text) : NULL;
-        if (bytes == NULL || (text != NULL && (value == NULL || PyDict_SetItem(found, name, value) < 0)))
-            Py_CLEAR(found);
-        Py_XDECREF(value);
-        Py_XDECREF(bytes);
+    if (PyBytes_AsStringAndSize(names, &text, &size) < 0)
+        return NULL;
+    if (size != 0 && text[size - 1] != '\0')
+        return PyErr_SetString(PyExc_ValueError, "a name needs a NUL behind it"), NULL;
+    size_t used = take_values(text, (size_t)size, few, sizeof few);
+    if (used <= sizeof few)
+        return PyBytes_FromStringAndSize(few, (Py_ssize_t)used);
+    for (;;) {
+        PyObject *values = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)used);
+        const size_t then = used;
+        if (values == NULL || (used = take_values(text, (size_t)size, PyBytes_AsString(values), then)) == then)
+            return values;
+        Py_DECREF(values); /* another thread, in C, has changed the environment meanwhile */
     }
-    return found;
 }
 
 static PyMethodDef functions[] = {
     {"environment", environment, METH_O,
-     "environment(names: tuple[str, ...]) -> dict[str, str]\n\n"
-     "The environment variables of these names that are set, as os.environ has them, without its detours."},
+     "environment(names: bytes, /)\n--\n\n"
+     "Of each environment variable whose name, with a NUL behind it, is in `names`: `=` and its value if it is set, and a\n"
+     "NUL.  Raises ValueError where the last NUL is missing."},
     {"cpu_features", cpu_features, METH_NOARGS,
      "cpu_features() -> bytes\n\nWhat this CPU can do, as far as the search for libraries could depend on it."},
     {"system_open", system_open, METH_VARARGS,

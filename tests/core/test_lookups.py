@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from latebind import _core
+from latebind.linkplan.record import MAKERS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,10 +37,18 @@ def test_the_environment_is_that_of_the_process(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setenv("LATEBIND_ONE", "\udcff and more")
     monkeypatch.setenv("LATEBIND_EMPTY", "")
     monkeypatch.delenv("LATEBIND_NONE", raising=False)
-    names = ("LATEBIND_ONE", "LATEBIND_EMPTY", "LATEBIND_NONE")
-    assert _core.environment(names) == {"LATEBIND_ONE": "\udcff and more", "LATEBIND_EMPTY": ""}
+    names = b"LATEBIND_ONE\0LATEBIND_EMPTY\0LATEBIND_NONE\0"
+    assert _core.environment(names) == b"=\xff and more\0=\0\0"
+    assert _core.environment(b"") == b""
+    monkeypatch.setenv("LATEBIND_EMPTY", "x" * 3000)
+    assert _core.environment(names) == b"=\xff and more\0=" + b"x" * 3000 + b"\0\0"
+    for size in range(490, 520):
+        monkeypatch.setenv("LATEBIND_ONE", "y" * size)
+        assert _core.environment(b"LATEBIND_ONE\0LATEBIND_NONE\0") == b"=" + b"y" * size + b"\0\0"
     with pytest.raises(TypeError):
         _core.environment(["LATEBIND_ONE"])  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="NUL"):
+        _core.environment(b"LATEBIND_ONE")
 
 
 def test_a_file_is_opened_and_mapped_in_one_call(tmp_path: Path) -> None:
@@ -92,7 +101,7 @@ def test_a_private_file_is_nobody_elses(tmp_path: Path) -> None:
 def test_an_entry_is_asked_for_by_a_path_that_fits() -> None:
     assert _core.kept_path("/folder", "a question").startswith("/folder/")
     assert _core.kept_path("/folder", "a question") != _core.kept_path("/folder", "another")
-    assert _core.recall("/nowhere", "a question", 1) is None
+    assert _core.recall("/nowhere", "a question", 1, MAKERS) is None
     with pytest.raises(ValueError, match="too long"):
         _core.kept_path("/" + "x" * 5000, "a question")
     with pytest.raises(ValueError, match="cut off"):

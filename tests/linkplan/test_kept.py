@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from latebind._core import first_change, identities
+from latebind._core import first_change, identities, prepared
 from latebind.linkplan import PreparedObject, PreparedPlan, Role
 from latebind.linkplan.kept import NOTHING, Damaged, Entry, Evidence, Store, decode, encode, record_of, store_for
+from latebind.linkplan.record import MAKERS, read_record, write_record
 
 QUESTION = "which library?\nin which surroundings?"
 
@@ -36,6 +37,10 @@ def entry(folder: Path, question: str = QUESTION) -> Entry:
     evidence = evidence_of(f"{folder}/nothing", str(folder), opened=here)
     plan = PreparedPlan(bytes(range(200)), (top, libc, late), (0, 1, 2), (1, 2, 0), 2)
     return Entry(question, evidence, plan)
+
+
+def with_root(plan: PreparedPlan, **changes: object) -> PreparedPlan:
+    return plan._replace(objects=(plan.objects[0]._replace(**changes), *plan.objects[1:]))  # type: ignore[arg-type]
 
 
 @pytest.fixture
@@ -128,12 +133,55 @@ def test_fields_that_contradict_each_other_are_damage_even_under_a_good_checksum
     good = entry(tmp_path)
     for broken in (
         good._replace(plan=good.plan._replace(scope=(0, 7))),
-        good._replace(plan=good.plan._replace(init_order=(-1,))),
+        good._replace(plan=good.plan._replace(init_order=(3,))),
+        good._replace(plan=with_root(good.plan, needs=(3,))),
+        good._replace(plan=with_root(good.plan, holds=(1, 9))),
+        good._replace(plan=with_root(good.plan, unique=((5, "x"),))),
         good._replace(plan=good.plan._replace(closure_size=4)),
         good._replace(plan=good.plan._replace(objects=())),
     ):
         with pytest.raises(Damaged, match="contradict"):
             decode(encode(broken))
+
+
+def test_a_plan_that_says_what_none_can_is_not_written(tmp_path: Path) -> None:
+    good = entry(tmp_path)
+    for broken in (good.plan._replace(scope=(-1,)), with_root(good.plan, needs=(1 << 32,))):
+        with pytest.raises(ValueError, match="no index"):
+            encode(good._replace(plan=broken))
+
+
+def test_a_record_that_is_cut_off_anywhere_is_damaged(tmp_path: Path) -> None:
+    plan = entry(tmp_path).plan
+    record = write_record(plan)
+    assert read_record(record, plan.packed) == plan
+    for size in range(len(record)):
+        with pytest.raises(ValueError, match=r"cut off|contradict"):
+            read_record(record[:size], plan.packed)
+
+
+def test_a_damaged_record_is_a_plan_or_an_error(tmp_path: Path) -> None:
+    plan = entry(tmp_path).plan
+    record = write_record(plan)
+    dice, errors = random.Random(11), 0
+    for _ in range(5000):
+        changed = bytearray(record)
+        for _ in range(dice.randrange(1, 4)):
+            changed[dice.randrange(len(record))] = dice.choice((0, 1, 0x7F, 0x80, 0xFF, dice.randrange(256)))
+        try:
+            read = read_record(bytes(changed), plan.packed)
+        except ValueError:
+            errors += 1
+        else:
+            assert all(0 <= i < len(read.objects) for i in (*read.scope, *read.init_order))
+    assert 0 < errors < 5000
+
+
+def test_what_a_record_is_made_into_must_be_tuples(tmp_path: Path) -> None:
+    plan = entry(tmp_path).plan
+    for makers in ((int, *MAKERS[1:]), (*MAKERS[:3], [*MAKERS[3]]), MAKERS[:2], "four", (*MAKERS[:3], ())):
+        with pytest.raises((ValueError, TypeError)):
+            prepared(write_record(plan), plan.packed, makers)  # type: ignore[arg-type]
 
 
 def test_a_damaged_entry_is_a_missing_one(store: Store, tmp_path: Path) -> None:

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 _entries: Final[dict[int, tuple[int, int | None]]] = {}
 """Load bias → the core's entry and the descriptor of a file without a name; under the linker's lock."""
-_asked: Final[list[None]] = [None] if os.environ.get("LATEBIND_GDB", "0") not in ("", "0") else []
+asked: Final[list[None]] = [None] if os.environ.get("LATEBIND_GDB", "0") not in ("", "0") else []
+"""Not empty where a debugger is wanted, whether one listens (the core's `debugger_listens`) or not."""
 
 
 def enable() -> None:
@@ -26,18 +27,13 @@ def enable() -> None:
     from latebind.linker.lifetime import live, lock
 
     with lock:
-        _asked[:] = [None]
+        asked[:] = [None]
         show(at for at, _ in live.values())
 
 
 def script() -> str:
     """The path of a gdb script with the command `latebind-symbols`, for a debugger that came after the loading."""
     return os.path.join(os.path.dirname(__file__), "latebind.gdb")
-
-
-def is_wanted() -> bool:
-    """Whether a debugger listens, or was asked for."""
-    return bool(_asked) or _core.debugger_listens()
 
 
 def show(objects: Iterable[LoadedObject]) -> None:

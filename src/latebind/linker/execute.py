@@ -6,7 +6,7 @@ What is opened here, and what comes into the process, is in the hands of the cal
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Final, NoReturn
 
 from latebind import _core
 from latebind.elf import read
@@ -41,7 +41,7 @@ def execute(
     loaded = dict(here)
     try:
         sources = [_source(item, loaded.get(index)) for index, item in enumerate(plan.objects)]
-        addresses = [*(hooks[name] for name in plan.hooks), *(hooks[found] for found in plan.redirects)]
+        addresses = [*map(hooks.__getitem__, plan.hooks), *map(hooks.__getitem__, plan.redirects)] if hooks else ()
         arrived = keep(arrivals.results, _core.execute, plan.packed, sources, addresses)
     except _core.ExecuteError as e:
         _translate(e, plan)
@@ -58,21 +58,21 @@ def execute(
 
 def _of_ours(item: PreparedObject, image: _core.Object) -> LoadedObject:
     base, names = RuntimeAddress(image.base), frozenset({item.name})
-    return LoadedObject(item.path, Role.OWN, base, item.identity, item.elf, None, image, names=names)
+    return LoadedObject(item.path, item.role, base, item.identity, item.elf, None, image, names=names)
 
 
 def _of_system(item: PreparedObject, handle: int, there: SystemObject | None) -> LoadedObject:
     """What the system's linker has loaded: the link map may have it under another path, if it was there before."""
     if there is None or (there.path != item.path and not os.path.samefile(there.path, item.path)):
         raise Unsupported(item.path, "the system's linker loaded it from another file", "check LD_LIBRARY_PATH")
-    return LoadedObject(there.path, Role.SYSTEM, there.base, system=there, system_handle=handle)
+    return LoadedObject(there.path, item.role, there.base, system=there, system_handle=handle)
 
 
 def _source(item: PreparedObject, there: LoadedObject | None) -> type_of_source:
     """Where the core takes `item` from: its place here, the system's linker (a path), the file (None), or bytes."""
     if there is not None:
-        return (int(there.base), *_tls_place(there)) if item.gives_tls else (int(there.base), 0, None)
-    if item.role is Role.SYSTEM:
+        return (there.base, *_tls_place(there)) if item.gives_tls else (there.base, 0, None)
+    if item.role is _SYSTEM:
         return os.path.abspath(item.path)
     if item.identity is not None:
         return None
@@ -81,6 +81,7 @@ def _source(item: PreparedObject, there: LoadedObject | None) -> type_of_source:
     return memoryview(item.elf.data)
 
 
+_SYSTEM: Final = Role.SYSTEM  # each look into an enumeration is a call
 type_of_source = memoryview | tuple[int, int, int | None] | str | None
 
 

@@ -45,9 +45,9 @@ _sweeping: Final[list[None]] = []  # not empty while a sweep runs; a list, so th
 
 def tell_tools() -> None:
     """Something was mapped: show it to a debugger and to perf, where they want to see it. Under the lock."""
-    if debugger.is_wanted():
+    if debugger.asked or _core.debugger_listens():
         debugger.show(at for at, _ in live.values())
-    if perfmap.is_wanted():
+    if perfmap.asked:
         perfmap.show(at for at, _ in live.values())
 
 

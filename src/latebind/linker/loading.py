@@ -13,7 +13,7 @@ from latebind.elf.header import ET_REL
 from latebind.errors import NotFound, Tried, Unsupported
 from latebind.linker.descriptor import read_descriptor
 from latebind.linker.interpose import Interposition, interpose, type_of_hook, type_of_wrap
-from latebind.linker.keeping import NOTHING_KEPT, keep_plan, question_for, settings_now
+from latebind.linker.keeping import keep_plan, question_for, settings_now
 from latebind.linker.library import Library
 from latebind.linker.lifetime import lock
 from latebind.linker.namespace import Namespace, check_complete, running_program, this_process
@@ -192,8 +192,9 @@ def _load_kept(
 ) -> Library:
     """Load `target`, by its kept plan where there is one that holds; else keep the plan that is made."""
     snapshot = where.snapshot()
-    variables, store = settings_now() if keep else NOTHING_KEPT
-    question = question_for(target, snapshot, variables, library_path, binding) if store is not None else None
+    settings = settings_now()
+    store = settings.store if keep else None
+    question = question_for(target, snapshot, settings, library_path, binding) if store is not None else None
     kept = store.find(question) if store is not None and question is not None else None
     if store is not None and question is not None and kept is not None:
         try:
@@ -215,7 +216,7 @@ def _load_kept(
         prepared = prepare(made)
     closure = where.open(prepared, None, undo, global_scope=is_global, there=snapshot.system)
     if store is not None and question is not None:
-        keep_plan(store, question, prepared, files, closure)
+        keep_plan(store, question, prepared, files, closure, snapshot)
     return Library(lambda: made, closure, where)
 
 

@@ -56,6 +56,13 @@ class Snapshot(NamedTuple):
             unique=(*unique, *(r for r in own if _may_have_unique(r.elf))),
         )
 
+    def named(self) -> frozenset[str]:
+        """The files of the C library family and the runtimes that its fingerprint tells from all others.
+
+        They are in the process and are shared, whatever has become of their files on disk.
+        """
+        return frozenset([o.path for o in self.system.shared if o.build_id and o.resident is not None])
+
     def _seen(self) -> tuple[SystemObject, ...]:
         """The system linker's objects that are seen here."""
         return self.system.objects if self.of_process else self.system.shared
@@ -65,10 +72,11 @@ class Snapshot(NamedTuple):
 
     def fingerprint(self) -> str | None:
         """What tells this moment from every other; None where something is there that is no file."""
+        system = self.system.fingerprint(shared=not self.of_process)
+        if not self.own:
+            return system
         own = [o.fingerprint() for o in self.own]
-        if None in own:
-            return None
-        return f"{self.of_process}\n{self.system.fingerprint(shared=not self.of_process)}{own}"
+        return None if None in own else f"{system}{own}"
 
 
 class Namespace:
@@ -111,7 +119,7 @@ class Namespace:
     def snapshot(self) -> Snapshot:
         """What is there now. Reads no file."""
         with lock:
-            own = tuple([o for o in self._own if o.image is not None])
+            own = tuple([o for o in self._own if o.image is not None]) if self._own else ()
             return Snapshot(_process.link_map(), own, self._of_process)
 
     def surroundings(self) -> Surroundings:
@@ -144,11 +152,12 @@ class Namespace:
             if hooks is not None:
                 hooks.attach(plan, loaded)
             self._register(plan, loaded)
-            closure = tuple([loaded[i] for i in range(plan.closure_size)])
-            promoted = [o for o in closure if global_scope and not o.global_scope]
-            undo.append(partial(_demote, promoted))
-            for o in promoted:
-                o.global_scope = True
+            closure = tuple(map(loaded.__getitem__, range(plan.closure_size)))
+            if global_scope:
+                promoted = [o for o in closure if not o.global_scope]
+                undo.append(partial(_demote, promoted))
+                for o in promoted:
+                    o.global_scope = True
             arrivals.root = closure[0]
             arrivals.root.opened += 1
             arrivals.settled = True
@@ -175,22 +184,21 @@ class Namespace:
 
     def _present(self, plan: PreparedPlan, there: LinkMap) -> dict[int, LoadedObject]:
         """The live object for each object of the plan that is there already."""
-        own = {o.path: o for o in self._own}
-        system = there.residents
+        system, own = there.residents, self._own_by_path() if self._own else {}
         found = {}
         for index, item in enumerate(plan.objects):
-            if not item.present:
-                continue
-            ours = self._same_file(own, item) if item.role is not Role.RESIDENT else None
-            if ours is not None:
-                found[index] = ours
-            elif item.path in system:
-                found[index] = system[item.path]
-            else:
-                raise Unsupported(
-                    item.path, "was in the process when the plan was made and is gone now", "make the plan again"
-                )
+            if item.present:
+                ours = self._same_file(own, item) if own and item.role is not _RESIDENT else None
+                at = system.get(item.path) if ours is None else ours
+                if at is None:
+                    raise Unsupported(
+                        item.path, "was in the process when the plan was made and is gone now", "make the plan again"
+                    )
+                found[index] = at
         return found
+
+    def _own_by_path(self) -> dict[str, LoadedObject]:
+        return {o.path: o for o in self._own}
 
     def _same_file(self, by_path: Mapping[str, LoadedObject], item: PreparedObject) -> LoadedObject | None:
         """The one of ours that `item` stands for: the very file; two that were loaded from memory may share a name."""
@@ -213,19 +221,21 @@ class Namespace:
             return known + [o for o in self._own if o.global_scope]
 
     def _register(self, plan: PreparedPlan, loaded: Mapping[int, LoadedObject]) -> None:
-        scope = tuple([loaded[i] for i in plan.scope])
+        of = loaded.__getitem__
+        scope = tuple(map(of, plan.scope))
         for index, item in enumerate(plan.objects):
-            if item.is_new:
+            if not item.present and item.role is _OWN:
                 at = loaded[index]
-                at.needs = [loaded[i] for i in item.needs]
-                at.holds = [loaded[i] for i in item.holds]
+                at.needs = [*map(of, item.needs)]
+                at.holds = [*map(of, item.holds)]
                 at.scope = scope
                 at.number = next(_numbers)
                 at.pinned = item.nodelete
-                at.unique = tuple([(loaded[owner], name) for owner, name in item.unique])
+                if item.unique:
+                    at.unique = tuple([(loaded[owner], name) for owner, name in item.unique])
                 live[at.base] = at, self
         for index in plan.init_order:
-            if not plan.objects[index].present and plan.objects[index].role is not Role.RESIDENT:
+            if not plan.objects[index].present and plan.objects[index].role is not _RESIDENT:
                 self._own.append(loaded[index])
 
     def retain(self, root: LoadedObject) -> None:
@@ -341,6 +351,8 @@ def _startup_scope(system: Sequence[SystemObject]) -> list[SystemObject]:
     return scope
 
 
+_OWN: Final = Role.OWN  # each look into an enumeration is a call
+_RESIDENT: Final = Role.RESIDENT
 _numbers: Final = count(1)
 _process: Final = Process()
 _own_namespace: Final = Namespace("process")

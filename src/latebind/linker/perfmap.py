@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
 _written: Final[dict[int, int]] = {}
 """Load bias → id() of the record of each object that was written; under the linker's lock."""
-_asked: Final[list[None]] = [None] if os.environ.get("LATEBIND_PERF_MAP", "0") not in ("", "0") else []
+asked: Final[list[None]] = [None] if os.environ.get("LATEBIND_PERF_MAP", "0") not in ("", "0") else []
+"""Not empty where the file is wanted."""
 
 
 def enable() -> None:
@@ -32,13 +33,8 @@ def enable() -> None:
     from latebind.linker.lifetime import live, lock
 
     with lock:
-        _asked[:] = [None]
+        asked[:] = [None]
         show(at for at, _ in live.values())
-
-
-def is_wanted() -> bool:
-    """Whether it was asked for."""
-    return bool(_asked)
 
 
 def map_path() -> str:

@@ -104,9 +104,9 @@ class LinkMap:
         known = self._fingerprints.get(shared)
         if known is None:
             known = self._fingerprints[shared] = self._with_build_id(shared=shared)
-        unsure = [o for o in self._seen(shared=shared) if not o.build_id] if self._unsure else ()
-        if not unsure:
+        if not self._unsure:
             return known
+        unsure = [o for o in self._seen(shared=shared) if not o.build_id]
         identities = _core.identities(tuple([o.path for o in unsure]))
         return f"{known}\0{identities}{[o.resident is not None for o in unsure]}"
 
@@ -114,7 +114,8 @@ class LinkMap:
         return (self.objects[0], *self.shared) if shared else self.objects
 
     def _with_build_id(self, *, shared: bool) -> str:
-        return "".join([f"{o.path}\0{o.build_id.hex()}\n" for o in self._seen(shared=shared)])
+        seen = [f"{o.path}\0{o.build_id.hex()}\n" for o in self._seen(shared=shared)]
+        return f"{'shared' if shared else 'all'}\n{''.join(seen)}"
 
 
 class Process:

@@ -9,42 +9,35 @@ One file an entry, in the user's cache folder: written beside and renamed, so th
 folder at once; with a checksum over the whole, so that a damaged entry is a missing one. Only the user may write there,
 else nothing is kept: a plan says which code is run.
 
-src/core/kept.h has the format. The record in it is everything but the packed plan, by marshal: no other reader of plain
-values is as quick.
+src/core/kept.h has the format.
 """
 
 from __future__ import annotations
 
-import marshal
 import os
 import struct
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from latebind._core import checksum, first_change, kept_parts, kept_path, private_file, recall
-from latebind.elf.file import FileIdentity
 from latebind.elf.mapping import Descriptor
 from latebind.linkplan.format import VERSION as PLAN_VERSION
-from latebind.linkplan.prepared import PreparedObject, PreparedPlan
-from latebind.linkplan.roles import Role
+from latebind.linkplan.record import MAKERS, read_record, write_record
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-    from typing import Any
 
     from latebind._core import FileMapping
+    from latebind.linkplan.prepared import PreparedPlan
 
 type_of_identity = tuple[int, int, int, int]
 
 MAGIC: Final = b"LBKEPT\r\n"
-VERSION: Final = 4 << 16 | PLAN_VERSION
+VERSION: Final = 5 << 16 | PLAN_VERSION
 SUFFIX: Final = ".plan"
 _HEADER: Final = struct.Struct("<8sII5QQ")
 _IDENTITY: Final = struct.Struct("<4q")
-_MARSHAL: Final = 2  # a version of its format that every Python has
 _MOST_ENTRIES: Final = 512
-_ROLES: Final = tuple(Role)
-_NUMBERS: Final = {role: number for number, role in enumerate(Role)}
 _IS_PRIVILEGED: Final = os.getuid() != os.geteuid() or os.getgid() != os.getegid()
 NOTHING: Final = (-1, -1, -1, -1)
 """The identity of nothing, as the core's `identities` has it, too."""
@@ -107,16 +100,10 @@ class Entry(NamedTuple):
 
 
 def encode(entry: Entry) -> bytes:
-    """`entry` as a file's bytes. Raises MemoryError."""
-    plan = entry.plan
-    objects = [(*o[:2], _NUMBERS[o.role], o.present, o.identity and tuple(o.identity), *o[5:-1]) for o in plan.objects]
-    try:
-        record = marshal.dumps((objects, plan.scope, plan.init_order, plan.closure_size), _MARSHAL)
-    except ValueError as e:  # of these plain values marshal says so where memory is short
-        raise MemoryError from e
-    parts = [entry.question.encode("utf-8", "surrogateescape"), *entry.evidence, record]
-    parts[-1] += b"\0" * (-(_HEADER.size + sum(map(len, parts))) % 8)  # marshal does not look at what follows a value
-    parts.append(bytes(plan.packed))
+    """`entry` as a file's bytes. Raises ValueError for a plan that says what no plan can."""
+    parts = [entry.question.encode("utf-8", "surrogateescape"), *entry.evidence, write_record(entry.plan)]
+    parts[-1] += b"\0" * (-(_HEADER.size + sum(map(len, parts))) % 8)  # nobody looks at what follows the last object
+    parts.append(bytes(entry.plan.packed))
     body = b"".join(parts)
 
     def header(total: int) -> bytes:
@@ -129,31 +116,10 @@ def decode(data: bytes | FileMapping) -> Entry:
     """The entry that `data` is. Raises `Damaged`, saying what is wrong."""
     try:
         question, watched, opened, record, packed = kept_parts(data, VERSION)
-        plan = _read(record, packed)
-    except (ValueError, TypeError, IndexError, EOFError) as e:
+        plan = read_record(record, packed)
+    except ValueError as e:
         raise Damaged(str(e)) from e
     return Entry(str(question, "utf-8", "surrogateescape"), Evidence(bytes(watched), bytes(opened)), plan)
-
-
-def _read(record: memoryview, packed: memoryview) -> PreparedPlan:
-    # Written by this user's latebind, as the checksum and the file's mode and owner say: no stranger's bytes come here.
-    rows, scope, order, closure_size = marshal.loads(record)  # noqa: S302
-    objects = tuple([_object(row) for row in rows])
-    used = [0, *scope, *order]
-    for o in objects:
-        used += o.needs
-        used += o.holds
-        if o.unique:
-            used += [owner for owner, _ in o.unique]
-    if not 1 <= closure_size <= len(objects) or min(used) < 0 or max(used) >= len(objects):
-        raise ValueError("has fields that contradict each other: an object that there is not")
-    return PreparedPlan(packed, objects, scope, order, closure_size)
-
-
-def _object(row: tuple[Any, ...]) -> PreparedObject:
-    name, path, role, present, identity, *rest = row
-    where = None if identity is None else FileIdentity._make(identity)
-    return PreparedObject(name, path, _ROLES[role], present, where, *rest)
 
 
 # ---- the folder ----------------------------------------------------------------------------------------------------
@@ -170,16 +136,19 @@ class Store:
 
         What became of the files that the core looks at when it opens them is not known yet: see `holds`.
         """
-        parts = recall(self.folder, question, VERSION)
         try:
-            return _read(parts[3], parts[4]) if parts is not None else None
-        except (ValueError, TypeError, IndexError, EOFError):  # what a damaged record is
+            return recall(self.folder, question, VERSION, MAKERS)
+        except ValueError:  # what a damaged record is
             return None
 
     def holds(self, question: str) -> bool:
         """Whether there is a kept plan for `question`, and everything that it rests on is as it was."""
-        parts = recall(self.folder, question, VERSION)
-        return parts is not None and first_change(parts[2]) is None
+        data = private_file(kept_path(self.folder, question))
+        try:
+            entry = decode(data) if data is not None else None
+        except Damaged:
+            return False
+        return entry is not None and entry.question == question and entry.stale() is None
 
     def keep(self, entry: Entry) -> bool:
         """Write `entry`, in the place of an older one for the same question. False where that cannot be done."""
