@@ -166,7 +166,9 @@ static int for_each_shared(struct lb_execution *run, int (*first)(struct lb_exec
     struct sharing s = {.runs = {*run, *run}, .errors = {*run->error, *run->error}, .first = first, .step = step};
     for (int half = 0; half < 2; half++)
         s.runs[half].error = &s.errors[half];
-    lb_in_halves(take_objects, &s);
+    if (!lb_in_halves(take_objects, &s))
+        return lb_fail(run->error, LB_UNSUPPORTED, LB_NONE, 0,
+                       "a constructor has forked while the plan was executed, and the child, which this is, cannot go on");
     if (!s.has_failed[0] && !s.has_failed[1])
         return 0;
     bool is_second = !s.has_failed[0] || (s.has_failed[1] && s.errors[1].object < s.errors[0].object);

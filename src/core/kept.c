@@ -8,7 +8,7 @@
 
 #include "checksum.h"
 
-const char *lb_kept_read(const uint8_t *data, size_t size, uint32_t version, struct lb_kept *kept)
+const char *lb_kept_read(const uint8_t *data, size_t size, uint32_t version, struct lb_entry *kept)
 {
     struct lb_kept_header header;
     if (size < sizeof header)

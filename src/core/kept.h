@@ -22,7 +22,7 @@ struct lb_kept_header { /* kept.py's _HEADER */
     uint64_t checksum; /* of what follows, seeded with that of this header, in which it is 0 */
 };
 
-struct lb_kept { /* where each part begins, and where the last one ends: offsets in the file */
+struct lb_entry { /* where each part begins, and where the last one ends: offsets in the file */
     uint64_t bounds[LB_KEPT_PARTS + 1];
 };
 
@@ -51,7 +51,7 @@ struct lb_record_object { /* PreparedObject of latebind/linkplan/prepared.py */
 };
 
 /* NULL, or what is wrong with the `size` bytes. */
-const char *lb_kept_read(const uint8_t *data, size_t size, uint32_t version, struct lb_kept *kept);
+const char *lb_kept_read(const uint8_t *data, size_t size, uint32_t version, struct lb_entry *kept);
 
 /* Where the entry for a question lies: `<folder>/<checksum of the question>.plan`.  Returns what snprintf does. */
 int lb_kept_path(char *path, size_t room, const char *folder, const char *question, size_t size);

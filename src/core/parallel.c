@@ -8,19 +8,22 @@
 #include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <unistd.h>
 
 struct second_half {
     void (*work)(void *data, int half);
     void *data;
+    bool is_done;
 };
 
 static __thread bool is_second; /* this thread is such a half itself: the first one has a processor, too */
 
 static void *run_second(void *argument)
 {
-    const struct second_half *half = argument;
+    struct second_half *half = argument;
     is_second = true;
     half->work(half->data, 1);
+    __atomic_store_n(&half->is_done, true, __ATOMIC_RELEASE);
     return NULL;
 }
 
@@ -47,14 +50,18 @@ static bool start(pthread_t *thread, struct second_half *half)
     return is_started;
 }
 
-void lb_in_halves(void (*work)(void *data, int half), void *data)
+bool lb_in_halves(void (*work)(void *data, int half), void *data)
 {
-    struct second_half second = {work, data};
+    struct second_half second = {work, data, false};
     pthread_t thread;
+    const pid_t process = getpid();
     bool is_started = has_processors() && start(&thread, &second);
     work(data, 0);
-    if (is_started)
-        pthread_join(thread, NULL);
-    else
+    if (!is_started)
         work(data, 1);
+    else if (getpid() != process)
+        return __atomic_load_n(&second.is_done, __ATOMIC_ACQUIRE);
+    else
+        pthread_join(thread, NULL);
+    return true;
 }

@@ -2,8 +2,11 @@
 #ifndef LATEBIND_PARALLEL_H
 #define LATEBIND_PARALLEL_H
 
-/* Calls work(data, 0) and work(data, 1), at once where possible, and returns when both have returned.  `work` calls
- * nothing that takes a lock or belongs to somebody else: it may run in a thread that no one knows of. */
-void lb_in_halves(void (*work)(void *data, int half), void *data);
+#include <stdbool.h>
+
+/* Calls work(data, 0) and work(data, 1), at once where possible, and returns true when both have returned.  work(data, 1)
+ * calls nothing that takes a lock or belongs to somebody else: it may run in a thread that no one knows of.
+ * False where work(data, 0) has forked and this is the child, and the other thread, which is not in it, was not done. */
+bool lb_in_halves(void (*work)(void *data, int half), void *data);
 
 #endif

@@ -138,7 +138,7 @@ static PyObject *private_file(PyObject *module, PyObject *path)
 }
 
 /* The parts of an entry as memoryviews. */
-static PyObject *split(PyObject *data, const struct lb_kept *kept)
+static PyObject *split(PyObject *data, const struct lb_entry *kept)
 {
     PyObject *whole = PyMemoryView_FromObject(data), *parts = whole == NULL ? NULL : PyTuple_New(LB_KEPT_PARTS);
     for (int part = 0; part < LB_KEPT_PARTS && parts != NULL; part++) {
@@ -155,7 +155,7 @@ static PyObject *kept_parts(PyObject *module, PyObject *args)
     PyObject *data;
     Py_buffer view;
     unsigned version;
-    struct lb_kept kept;
+    struct lb_entry kept;
     (void)module;
     if (!PyArg_ParseTuple(args, "OI:kept_parts", &data, &version) || PyObject_GetBuffer(data, &view, PyBUF_SIMPLE) < 0)
         return NULL;
@@ -173,7 +173,7 @@ struct asked {
 };
 
 /* Is it whole, the answer to that question, and is all as it was? */
-static bool is_answer(const Py_buffer *view, const struct asked *asked, struct lb_kept *kept)
+static bool is_answer(const Py_buffer *view, const struct asked *asked, struct lb_entry *kept)
 {
     const uint8_t *data = view->buf;
     if (lb_kept_read(data, (size_t)view->len, asked->version, kept) != NULL)
@@ -240,7 +240,7 @@ static PyObject *prepared(PyObject *module, PyObject *args)
 }
 
 /* The plan of an entry that is whole; a memoryview of the entry is what it is packed in. */
-static PyObject *plan_of(PyObject *data, const uint8_t *bytes, const struct lb_kept *kept, const struct lb_makers *makers)
+static PyObject *plan_of(PyObject *data, const uint8_t *bytes, const struct lb_entry *kept, const struct lb_makers *makers)
 {
     const uint64_t *bounds = kept->bounds;
     PyObject *whole = PyMemoryView_FromObject(data);
@@ -258,7 +258,7 @@ static PyObject *plan_of(PyObject *data, const uint8_t *bytes, const struct lb_k
 static PyObject *recall_from(PyObject *module, const struct place *place, unsigned version, const struct lb_makers *makers)
 {
     struct asked asked = {PyBytes_AsString(place->question), (size_t)PyBytes_Size(place->question), version};
-    struct lb_kept kept;
+    struct lb_entry kept;
     Py_buffer view;
     bool is_answered;
     PyObject *data = open_private(module, place->path), *result = NULL;

@@ -5,6 +5,9 @@ from __future__ import annotations
 import ctypes
 import itertools
 import os
+import shutil
+import subprocess
+import sys
 import random
 import threading
 from pathlib import Path
@@ -235,6 +238,44 @@ def test_a_forked_child_loads_while_the_parents_threads_do(cc: Compiler) -> None
         stop.set()
         thread.join()
     before.close()
+
+
+def test_a_child_that_a_constructor_forks_off_does_not_wait_for_threads_that_it_does_not_have(cc: Compiler) -> None:
+    """The system's linker runs that constructor, while a thread of ours maps the other objects."""
+    runtime = cc.shared(
+        """
+        #include <sys/wait.h>
+        #include <unistd.h>
+        __attribute__((constructor)) static void fork_off(void) {
+            pid_t child = fork();
+            if (child > 0) waitpid(child, 0, 0);
+        }
+        int from_runtime(void) { return 1; }
+        """,
+        name="libobjc.so.77",
+        flags=["-Wl,-soname,libobjc.so.77"],
+    )
+    one = cc.shared("static char many[1 << 20]; char *here(void) { return many; }", name="libone.so")
+    others = [str(shutil.copy(one, one.parent / f"lib{number}.so")) for number in range(80)]
+    path = cc.shared(
+        "extern int from_runtime(void); int both(void) { return from_runtime() + 1; }",
+        name="libtop.so",
+        flags=["-Wl,--no-as-needed", str(runtime), *others, "-Wl,-rpath,$ORIGIN"],
+    )
+    script = f"""
+import os, latebind as lb
+parent = os.getpid()
+try:
+    told = str(lb.load({str(path)!r}, namespace=lb.Namespace(), keep=False).function("int both(void)")())
+except lb.LatebindError as e:
+    told = f"{{type(e).__name__}}: {{e}}"
+os.write(1, f"{{'parent' if os.getpid() == parent else 'child'}} {{told}}\\n".encode())
+os._exit(0)
+"""
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60)
+    child, parent = run.stdout.splitlines()
+    assert parent == "parent 2"
+    assert child == "child 2" or ("Unsupported" in child and "forked" in child)  # as far as the thread had come
 
 
 # what stays ---------------------------------------------------------------------------------------------------------
