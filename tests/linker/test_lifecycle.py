@@ -5,10 +5,10 @@ from __future__ import annotations
 import ctypes
 import itertools
 import os
+import random
 import shutil
 import subprocess
 import sys
-import random
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
