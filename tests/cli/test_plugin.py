@@ -59,6 +59,27 @@ def test_show_says_what_the_imports_imply(tokenizer: Path) -> None:
     assert "capability 'environment' (implied by its import of getenv)" in refused.stderr
 
 
+def test_show_says_all_that_the_manifest_does(tmp_path: Path) -> None:
+    (tmp_path / "plugin.yaml").write_text(
+        "id: acme.all\nversion: 1.0.0\nentry: liball.so\nconcurrency: parallel\npriority: 7\nstate: {schema: 3}\n"
+        "limits: {memory: 2 MiB, call_time: 500 ms}\n"
+        "config: {type: object, required: [level], properties: {level: {type: integer}, name: {type: string, default: x}}}\n"
+    )
+    shown = latebind("plugin", "show", tmp_path).stdout
+    for line in (
+        "calls: by many threads at once",
+        "state: schema 3",
+        "priority: 7",
+        "limits: memory 2097152 bytes, call_time 0.5 s a call",
+        'configuration: level (integer, required), name (string, default "x")',
+    ):
+        assert f"  {line}\n" in shown
+    document = json.loads(latebind("plugin", "show", "--json", tmp_path).stdout)
+    assert document["limits"] == {"memory": 2 << 20, "call_time": 0.5, "cpu": None}
+    assert (document["parallel"], document["state_schema"], document["priority"]) == (True, 3, 7)
+    assert document["config"]["properties"]["name"] == {"type": "string", "default": "x"}
+
+
 def test_check_executes_nothing(tokenizer: Path) -> None:
     source = tokenizer / "tokenizer.c"
     first = '\n#include <stdio.h>\n__attribute__((constructor)) static void first(void) { puts("executed"); }\n'

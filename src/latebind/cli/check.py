@@ -16,6 +16,7 @@ import click
 from latebind.cli.boundary import FINDING, SUCCESS
 from latebind.cli.definitions import contract_class
 from latebind.cli.files import print_document, print_lines
+from latebind.cli.ids import plugins_around
 from latebind.cli.places import as_declared, contracts_beside, in_places, manifest_in
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ class Trial:
 
 
 @click.command()
-@click.argument("plugin", metavar="PLUGIN")
+@click.argument("plugin", metavar="PLUGIN", shell_complete=plugins_around)
 @click.argument("contracts", type=contract_place, nargs=-1, metavar="[FILE:CLASS...]")
 @in_places
 @click.option("--run", "run_it", is_flag=True, help="Then try it: start, stop, reload, and call its methods.")

@@ -7,6 +7,7 @@ import os
 import click
 
 from latebind.cli.files import print_lines
+from latebind.cli.ids import plugins_installed, plugins_offered
 
 _INDEX = click.option("--index", "place", metavar="PLACE", envvar="LATEBIND_INDEX", required=True,
                       help="The index: a URL, a folder or a file (default: $LATEBIND_INDEX).")  # fmt: skip
@@ -39,7 +40,7 @@ def search(words: tuple[str, ...], place: str) -> None:
 
 
 @click.command()
-@click.argument("plugin", metavar="ID")
+@click.argument("plugin", metavar="ID", shell_complete=plugins_offered)
 @_INDEX
 @_INTO
 @_VERSION
@@ -56,12 +57,12 @@ def install(plugin: str, place: str, folder: str | None, version: str, store: st
 
     trust = TrustStore.read(store) if store else None
     _check_range(version)
-    manifest = install_plugin(read_index(place), plugin, folder or _own_folder(), version=version, trust=trust)
+    manifest = install_plugin(read_index(place), plugin, folder or own_folder(), version=version, trust=trust)
     print_lines([f"{manifest}: {manifest.folder}"])
 
 
 @click.command()
-@click.argument("plugin", metavar="ID")
+@click.argument("plugin", metavar="ID", shell_complete=plugins_installed)
 @_INTO
 @_VERSION
 def remove(plugin: str, folder: str | None, version: str) -> None:
@@ -69,7 +70,7 @@ def remove(plugin: str, folder: str | None, version: str) -> None:
     from latebind.plugin import remove as remove_plugin
 
     _check_range(version)
-    print_lines([f"removed {gone}" for gone in remove_plugin(plugin, folder or _own_folder(), version=version)])
+    print_lines([f"removed {gone}" for gone in remove_plugin(plugin, folder or own_folder(), version=version)])
 
 
 def _check_range(version: str) -> None:
@@ -81,7 +82,8 @@ def _check_range(version: str) -> None:
         raise click.UsageError(str(error)) from error
 
 
-def _own_folder() -> str:
+def own_folder() -> str:
+    """Where plugins are installed unless something else is said."""
     # The XDG Base Directory Specification: an unset or relative $XDG_DATA_HOME means ~/.local/share.
     base = os.environ.get("XDG_DATA_HOME", "")
     return os.path.join(base if os.path.isabs(base) else os.path.expanduser("~/.local/share"), "latebind", "plugins")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 from typing import TYPE_CHECKING
 
@@ -105,10 +106,30 @@ def _description(manifest: Manifest) -> Iterator[str]:
         "signature": _signer(manifest),
         "calls": "by many threads at once" if manifest.parallel else "one at a time",
         "state": "" if manifest.state_schema is None else f"schema {manifest.state_schema}",
+        "priority": str(manifest.priority or ""),
+        "limits": _limits(manifest),
+        "configuration": ", ".join(_settings(manifest)),
     }
     yield from (f"  {name}: {value}" for name, value in facts.items() if value)
     if not manifest.is_python:
         yield from _compiled(manifest)
+
+
+def _limits(manifest: Manifest) -> str:
+    limits = manifest.limits
+    units = {"memory": "bytes", "call_time": "s a call", "cpu": "processors"}
+    given = {name: getattr(limits, name) for name in units}
+    return ", ".join(f"{name} {value} {units[name]}" for name, value in given.items() if value is not None)
+
+
+def _settings(manifest: Manifest) -> Iterator[str]:
+    """Each setting with its type and its default, as far as the manifest's schema says them."""
+    schema = manifest.config or {}
+    for name, one in schema.get("properties", {}).items():
+        facts = [str(one["type"])] if "type" in one else []
+        facts += ["required"] if name in schema.get("required", ()) else []
+        facts += [f"default {json.dumps(one['default'])}"] if "default" in one else []
+        yield f"{name} ({', '.join(facts)})" if facts else name
 
 
 def _signer(manifest: Manifest) -> str:
@@ -153,4 +174,9 @@ def _document(manifest: Manifest) -> dict[str, object]:
         "provides": [{"contract": p.contract, "version": str(p.version)} for p in manifest.provides],
         "requires": [{r.kind: r.id, "version": str(r.range), "optional": r.optional} for r in manifest.requires],
         "capabilities": [str(c) for c in manifest.capabilities],
+        "parallel": manifest.parallel,
+        "state_schema": manifest.state_schema,
+        "priority": manifest.priority,
+        "limits": {name: getattr(manifest.limits, name) for name in ("memory", "call_time", "cpu")},
+        "config": None if manifest.config is None else dict(manifest.config),
     }

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 import click
 
 from latebind.cli.definitions import contract_class
+from latebind.cli.ids import plugins_around
 from latebind.cli.places import as_declared, contracts_beside, in_places, manifest_in
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 # Without "-5" and "-x" being taken for options: they may be arguments.
 @click.command(context_settings={"ignore_unknown_options": True})
-@click.argument("plugin", metavar="PLUGIN")
+@click.argument("plugin", metavar="PLUGIN", shell_complete=plugins_around)
 @click.argument("words", nargs=-1, required=True, metavar="[FILE:CLASS] METHOD [ARG...]")
 @in_places
 @click.option("--arg", "-a", "named", multiple=True, metavar="NAME=VALUE", help="An argument by its name.")
