@@ -63,7 +63,8 @@ def test_show_says_all_that_the_manifest_does(tmp_path: Path) -> None:
     (tmp_path / "plugin.yaml").write_text(
         "id: acme.all\nversion: 1.0.0\nentry: liball.so\nconcurrency: parallel\npriority: 7\nstate: {schema: 3}\n"
         "limits: {memory: 2 MiB, call_time: 500 ms}\n"
-        "config: {type: object, required: [level], properties: {level: {type: integer}, name: {type: string, default: x}}}\n"
+        "config:\n  type: object\n  required: [level]\n"
+        "  properties: {level: {type: integer}, name: {type: string, default: x}}\n"
     )
     shown = latebind("plugin", "show", tmp_path).stdout
     for line in (
