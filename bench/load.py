@@ -3,8 +3,13 @@
 Each run is a process of its own that imports what it needs, then times one load: `ctypes.CDLL(name)` on one side, on
 the other `latebind.load(name, namespace=Namespace())`, once with its plan kept (the first run of all, which is not
 counted, makes it) and once without. Printed are medians and their ratios to the system's; absolute times vary between
-machines, ratios hold better. `--json` prints one object; `--cpu` counts the loading thread's processor time instead of
-the clock's, for a machine that does other things as well.
+machines, ratios hold better.
+
+Then names are looked up in the last library that is there, such as it has and such as it has not: by `Library.symbol`,
+and by `dlsym` through ctypes with an exception where the answer is NULL.
+
+`--json` prints one object; `--cpu` counts the loading thread's processor time instead of the clock's, for a machine
+that does other things as well.
 """
 
 from __future__ import annotations
@@ -37,18 +42,29 @@ TIMED = {
 }
 LOAD = "import sys, time\nclock = getattr(time, sys.argv[2])\nt = clock()\nload(sys.argv[1])\nprint(clock() - t)"
 LOOK_UP = """
-import ctypes, latebind, time
-system, ours = ctypes.CDLL("libz.so.1"), latebind.load("libz.so.1", namespace=latebind.Namespace())
+import ctypes, latebind, random, sys, time
+system, ours = ctypes.CDLL(sys.argv[1]), latebind.load(sys.argv[1], namespace=latebind.Namespace())
 dlsym = ctypes.CDLL(None).dlsym
 dlsym.argtypes, dlsym.restype = [ctypes.c_void_p, ctypes.c_char_p], ctypes.c_void_p
-names = [s.name for s in ours.plan.root.elf.symbols if s.exported and s.type == 2]
 def per_call(function, names):
     t = time.perf_counter()
-    for _ in range(200):
-        for name in names: function(name)
-    return (time.perf_counter() - t) / 200 / len(names)
-theirs = per_call(lambda n: dlsym(system._handle, n), [n.encode() for n in names])
-print(theirs, per_call(ours.symbol, names))
+    for name in names:
+        try: function(name)
+        except LookupError: pass
+        except latebind.UnresolvedSymbol: pass
+    return (time.perf_counter() - t) / len(names)
+def look_up(name, handle=system._handle):
+    address = dlsym(handle, name)
+    if address is None:
+        raise LookupError(name)
+    return address
+hits = [s.name for s in ours.plan.root.elf.symbols if s.exported and s.type == 2]
+hits = random.Random(1).sample(hits, min(2000, len(hits)))
+misses = [name + "?" for name in hits]
+per_call(look_up, [name.encode() for name in hits]), per_call(ours.symbol, hits)
+for names in hits, misses:
+    encoded = [name.encode() for name in names]
+    print(*map(min, zip(*[(per_call(look_up, encoded), per_call(ours.symbol, names)) for _ in range(5)])))
 """
 
 
@@ -78,6 +94,7 @@ def main() -> None:
     given = options.parse_args()
     clock = "thread_time" if given.cpu else "perf_counter"
     report: dict[str, dict[str, float]] = {}
+    last = "libc.so.6"
     with tempfile.TemporaryDirectory() as folder:
         os.environ["LATEBIND_CACHE"] = folder
         for name in given.library or LIBRARIES:
@@ -88,8 +105,10 @@ def main() -> None:
                 continue
             times = load_times(name, given.runs, clock)
             report[name] = {**times, **{f"{side}_ratio": times[side] / times["system"] for side in ("kept", "fresh")}}
-        theirs, ours = run(LOOK_UP)
-    report["symbol look-up"] = {"system": theirs, "latebind": ours, "ratio": ours / theirs}
+            last = name
+        found = run(LOOK_UP, last)
+    for what, (theirs, ours) in {"symbol, found": found[:2], "symbol, not found": found[2:]}.items():
+        report[what] = {"system": theirs, "latebind": ours, "ratio": ours / theirs}
     if given.json:
         print(json.dumps(report))
         return

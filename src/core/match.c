@@ -527,10 +527,15 @@ bool lb_want(const struct lb_symbols *referrer, uint32_t index, enum lb_class cl
     return true;
 }
 
+struct lb_wanted lb_wanted_by_name(struct lb_text name, const struct lb_version *version, uint64_t *budget)
+{
+    return make_wanted(name, version, LB_CLASS_PLT, version == NULL, budget);
+}
+
 struct lb_match lb_find(const struct lb_symbols *s, struct lb_text name, const struct lb_version *version)
 {
     uint64_t budget = UINT64_MAX; /* one chain is no longer than the file */
-    struct lb_wanted w = make_wanted(name, version, LB_CLASS_PLT, version == NULL, &budget);
+    struct lb_wanted w = lb_wanted_by_name(name, version, &budget);
     const struct lb_symbols *scope[] = {s};
     return search_scope(&w, scope, 1);
 }

@@ -108,6 +108,9 @@ struct lb_wanted { /* what is looked for in one object after the other */
 bool lb_want(const struct lb_symbols *referrer, uint32_t index, enum lb_class class, const struct lb_symbol *own,
              uint64_t *budget, struct lb_wanted *out);
 
+/* What dlsym, or with a version dlvsym, looks for. */
+struct lb_wanted lb_wanted_by_name(struct lb_text name, const struct lb_version *version, uint64_t *budget);
+
 /* Whether one object of a scope defines it; then `how` says why it counts, and `symbol` which it is. */
 bool lb_search(const struct lb_symbols *symbols, const struct lb_wanted *wanted, enum lb_how *how, uint32_t *symbol);
 

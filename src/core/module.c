@@ -11,18 +11,18 @@ PyObject *lb_attribute(PyObject *object, const char *name)
     return value;
 }
 
+static int (*const parts[])(PyObject *module) = {
+    lb_add_match, lb_add_bindings, lb_add_bind, lb_add_lookup, lb_add_layout, lb_add_file, lb_add_kept, lb_add_cache,
+    lb_add_image, lb_add_system, lb_add_token, lb_add_context, lb_add_callback, lb_add_stubs, lb_add_summary,
+    lb_add_lifetime, lb_add_memory, lb_add_function, lb_add_closure, lb_add_gate, lb_add_pool, lb_add_method, lb_add_entry,
+    lb_add_link,
+};
+
 static int execute_module(PyObject *module)
 {
-    if (lb_add_match(module) < 0 || lb_add_bindings(module) < 0 || lb_add_bind(module) < 0 || lb_add_layout(module) < 0 || lb_add_file(module) < 0 || lb_add_kept(module) < 0 || lb_add_cache(module) < 0 || lb_add_image(module) < 0 || lb_add_system(module) < 0)
-        return -1;
-    if (lb_add_token(module) < 0 || lb_add_context(module) < 0 || lb_add_callback(module) < 0 || lb_add_stubs(module) < 0 ||
-        lb_add_summary(module) < 0)
-        return -1;
-    if (lb_add_lifetime(module) < 0 || lb_add_memory(module) < 0 || lb_add_function(module) < 0 || lb_add_closure(module) < 0)
-        return -1;
-    if (lb_add_gate(module) < 0 || lb_add_pool(module) < 0 || lb_add_method(module) < 0 || lb_add_entry(module) < 0 ||
-        lb_add_link(module) < 0)
-        return -1;
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
+        if (parts[i](module) < 0)
+            return -1;
     return PyModule_AddStringConstant(module, "version", LB_VERSION);
 }
 

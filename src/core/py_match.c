@@ -16,6 +16,10 @@ PyObject *lb_text_to_python(struct lb_text text)
     return PyUnicode_DecodeUTF8(text.start, text.length, "surrogateescape");
 }
 
+static PyTypeObject *table_type; /* owned; the module is loaded once in a process */
+
+bool lb_is_table(PyObject *object) { return Py_TYPE(object) == table_type; }
+
 const struct lb_symbols *lb_symbols_of(PyObject *table) { return &((SymbolTable *)table)->symbols; }
 
 static struct lb_text text_from(const char *start, Py_ssize_t length)
@@ -215,10 +219,6 @@ static PyType_Spec spec = {
 
 int lb_add_match(PyObject *module)
 {
-    PyObject *type = PyType_FromModuleAndSpec(module, &spec, NULL);
-    if (!type)
-        return -1;
-    int status = PyModule_AddType(module, (PyTypeObject *)type);
-    Py_DECREF(type);
-    return status;
+    table_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &spec, NULL);
+    return table_type == NULL ? -1 : PyModule_AddType(module, table_type);
 }

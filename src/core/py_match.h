@@ -10,6 +10,8 @@
 /* The symbols of a `_core.SymbolTable`, which must stay alive as long as they are used. */
 const struct lb_symbols *lb_symbols_of(PyObject *table);
 
+bool lb_is_table(PyObject *object);
+
 PyObject *lb_text_to_python(struct lb_text text);
 
 /* A `_core.Bindings` of the SymbolTable `table`, which takes over `list`: what `references` are bound to. */
@@ -26,5 +28,6 @@ extern const char lb_bind_doc[];
 int lb_add_bindings(PyObject *module);
 int lb_add_bind(PyObject *module);
 int lb_add_layout(PyObject *module);
+int lb_add_lookup(PyObject *module);
 
 #endif

@@ -1,4 +1,4 @@
-/* The record of a kept plan (kept.h) as Python's PreparedPlan: latebind/linkplan/record.py writes what is read here. */
+/* The record of a kept plan (kept.h) as Python's PreparedPlan: latebind/linkplan/kept_record.py writes what is read here. */
 #include "py_record.h"
 
 #include <string.h>

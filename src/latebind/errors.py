@@ -9,6 +9,10 @@ from __future__ import annotations
 
 from latebind.value import Value, assign
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 
 class LatebindError(Exception):
     """The base of all of latebind's errors. Raised only through its subclasses."""
@@ -66,17 +70,51 @@ class NotFound(LatebindError):
 class UnresolvedSymbol(LatebindError):
     """A reference, or a name asked for, has no definition in the scope where it was looked up.
 
-    `version` is the symbol version that was asked for, `referrer` the object that refers to it and `near` the names
-    that come close. A *library* that is nowhere raises `NotFound`.
+    A *library* that is nowhere raises `NotFound`. `near` is what the field of that name gets, or a function that finds
+    it when it is asked for. Its arguments are its facts, without a constructor of its own: asking for a name that is
+    not there should cost no more than `dlsym` does.
     """
 
-    def __init__(
-        self, symbol: str, version: str | None = None, referrer: str | None = None, near: tuple[str, ...] = ()
-    ) -> None:
-        self.symbol = symbol
-        self.version = version
-        self.referrer = referrer
-        self.near = near
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            symbol: str,
+            version: str | None = None,
+            referrer: str | None = None,
+            near: tuple[str, ...] | Callable[[], tuple[str, ...]] = (),
+            /,
+        ) -> None: ...
+
+    @property
+    def symbol(self) -> str:
+        """The name."""
+        return str(self.args[0])
+
+    @property
+    def version(self) -> str | None:
+        """The symbol version that was asked for, if one was."""
+        return self.args[1] if len(self.args) > 1 else None
+
+    @property
+    def referrer(self) -> str | None:
+        """The object that refers to it, if one does."""
+        return self.args[2] if len(self.args) > 2 else None
+
+    @property
+    def near(self) -> tuple[str, ...]:
+        """The names that come close."""
+        near: tuple[str, ...] | Callable[[], tuple[str, ...]] = self.args[3] if len(self.args) > 3 else ()
+        if callable(near):
+            near = near()
+            self.args = (*self.args[:3], near)
+        return near
+
+    def __repr__(self) -> str:
+        return f"UnresolvedSymbol({self.symbol!r}, {self.version!r}, {self.referrer!r}, {self.near!r})"
+
+    def __reduce__(self) -> tuple[type[UnresolvedSymbol], tuple[object, ...]]:
+        return type(self), (self.symbol, self.version, self.referrer, self.near)
 
     def __str__(self) -> str:
         name = f"{self.symbol}@{self.version}" if self.version else self.symbol

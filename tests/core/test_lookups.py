@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from latebind import _core
-from latebind.linkplan.record import MAKERS
+from latebind.linkplan.kept_record import MAKERS
 
 if TYPE_CHECKING:
     from pathlib import Path

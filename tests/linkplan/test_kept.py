@@ -12,7 +12,7 @@ import pytest
 from latebind._core import first_change, identities, prepared
 from latebind.linkplan import PreparedObject, PreparedPlan, Role
 from latebind.linkplan.kept import NOTHING, Damaged, Entry, Evidence, Store, decode, encode, record_of, store_for
-from latebind.linkplan.record import MAKERS, read_record, write_record
+from latebind.linkplan.kept_record import MAKERS, read_record, write_record
 
 QUESTION = "which library?\nin which surroundings?"
 

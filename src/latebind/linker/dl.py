@@ -114,7 +114,8 @@ class SearchInfo:
 
 
 def _failed(error: Exception) -> None:
-    _last.error = str(error)
+    """Note what `dlerror` will say. What comes close to a name is looked for only when somebody asks."""
+    _last.error = error.with_traceback(None) if isinstance(error, UnresolvedSymbol) else str(error)
 
 
 def dlopen(file: str | None, mode: int) -> Library | None:
@@ -188,9 +189,9 @@ def dlclose(handle: Library) -> int:
 
 def dlerror() -> str | None:
     """What went wrong in this thread since the last call of `dlerror`, or None."""
-    text: str | None = getattr(_last, "error", None)
+    error: UnresolvedSymbol | str | None = getattr(_last, "error", None)
     _last.error = None
-    return text
+    return None if error is None else str(error)
 
 
 def dladdr(address: int) -> DlInfo | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 from latebind import _core
@@ -10,8 +10,9 @@ from latebind.closing import Closing
 from latebind.elf.symbol import STT_TLS
 from latebind.errors import ClosedLibrary, UnresolvedSymbol, Unsupported
 from latebind.linker.lifetime import lock, sweep_later
-from latebind.linker.lookup import address_of, find_symbol
+from latebind.linker.lookup import Place, address_of
 from latebind.linkplan.near import near_names
+from latebind.linkplan.table import symbol_table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -40,7 +41,7 @@ class Library(Closing):
         self._open = True
         self._lifetime: _core.Lifetime | None = None
         self._callbacks: list[_core.Callback] = []
-        self._addresses: dict[tuple[str, str | None], RuntimeAddress] = {}
+        self._lookup: _core.Lookup | None = None  # from the first question to the close
 
     def __repr__(self) -> str:
         return f"<Library {self.path} ({self.role}){' closed' if self.closed else ''}>"
@@ -92,26 +93,40 @@ class Library(Closing):
 
         Without `version` the default one is taken. Raises `UnresolvedSymbol` with near misses.
         """
-        self._check_open()
-        known = self._addresses.get((name, version))
-        if known is None:
-            known = self._addresses[name, version] = self._look_up(name, version)
-        return known
+        lookup = self._lookup
+        if lookup is None:
+            lookup = self._begin_lookup()
+        found = lookup.find(name, version)
+        while found is None:
+            if len(lookup) == len(self._closure):
+                root = self._closure[0]
+                raise UnresolvedSymbol(name, version, root.path, partial(_near, root, name))
+            self._look_into_next(lookup)
+            found = lookup.find(name, version)
+        return self._address_of(name, *found) if isinstance(found, tuple) else found
 
     def _check_open(self) -> None:
         if self.closed:
             raise ClosedLibrary(self.path)
 
-    def _look_up(self, name: str, version: str | None) -> RuntimeAddress:
-        place = find_symbol(self._closure, name, version)
-        if place is None:
-            exported = [s.name for s in self._closure[0].elf.symbols if s.exported]
-            raise UnresolvedSymbol(name, version, self.path, near_names(name, exported))
-        if place.type == STT_TLS:
+    def _begin_lookup(self) -> _core.Lookup:
+        self._check_open()
+        lookup = _core.Lookup()
+        self._look_into_next(lookup)
+        self._lookup = lookup
+        return lookup
+
+    def _look_into_next(self, lookup: _core.Lookup) -> None:
+        """The rest of the closure comes when what it begins with does not define a name: files are read for it."""
+        owner = self._closure[len(lookup)]
+        lookup.add(symbol_table(owner.elf), owner.base)
+
+    def _address_of(self, name: str, number: int, value: int, type_: int, section: int) -> RuntimeAddress:
+        if type_ == STT_TLS:
             raise Unsupported(
                 name, "is thread-local: it has an address in each thread", "call a function that returns it"
             )
-        return address_of(place)
+        return address_of(Place(self._closure[number], value, type_, section))
 
     def function(
         self,
@@ -192,6 +207,7 @@ class Library(Closing):
         From now on calls are refused. Where calls of this handle's functions are under way, in other threads or because
         a callback closes the library, it stays until the last of them has returned.
         """
+        self._lookup = None
         if self._lifetime is None or self._lifetime.end(self._release):
             self._release()
 
@@ -201,7 +217,11 @@ class Library(Closing):
                 return
             # One step, with no call in it: control-C comes before or after, and then the sweep is still made.
             self._open, self._closure[0].opened = False, self._closure[0].opened - 1
-            try:
-                self._addresses.clear()
-            finally:
-                sweep_later(self.namespace)
+            sweep_later(self.namespace)
+
+
+def _near(root: LoadedObject, name: str) -> tuple[str, ...]:
+    """What somebody may have meant who asked `root` for `name`: another version of it, or another name."""
+    exported = [s for s in root.elf.symbols if s.exported]
+    versions = sorted({f"{name}@{s.version}" for s in exported if s.name == name and s.version})
+    return tuple(versions) or near_names(name, [s.name for s in exported])

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from latebind._core import checksum, first_change, kept_parts, kept_path, private_file, recall
 from latebind.elf.mapping import Descriptor
 from latebind.linkplan.format import VERSION as PLAN_VERSION
-from latebind.linkplan.record import MAKERS, read_record, write_record
+from latebind.linkplan.kept_record import MAKERS, read_record, write_record
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
