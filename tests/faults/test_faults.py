@@ -49,7 +49,7 @@ def test_a_load_is_whole_or_leaves_nothing(cc: Compiler, case: str) -> None:
     assert sweep(cc, case, *SOME) > 20
 
 
-# How many places there are at least: a load by its kept plan has half as many as any other.
+# How many places there are at least: a load by its kept plan has a quarter of those of any other.
 
 
 @pytest.mark.slow
@@ -61,14 +61,14 @@ def test_each_step_of_each_kind_of_load_may_fail(cc: Compiler, case: str) -> Non
 @pytest.mark.slow
 @pytest.mark.parametrize("case", CASES)
 def test_a_load_may_be_interrupted_between_any_two_steps(cc: Compiler, case: str) -> None:
-    assert sweep(cc, case, "interrupt/3") > (200 if case != "kept" else 100)
+    assert sweep(cc, case, "interrupt/3") > (200 if case != "kept" else 40)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("case", [c for c in CASES if c != "constructor"])  # whose C code could not do without memory
 def test_any_allocation_of_a_load_may_fail(cc: Compiler, case: str) -> None:
     """The core's, Python's and the C library's own."""
-    assert sweep(cc, case, "anyone/13") > (50 if case != "kept" else 25)
+    assert sweep(cc, case, "anyone/13") > (50 if case != "kept" else 15)
 
 
 LIMITED = """
