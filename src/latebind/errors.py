@@ -12,13 +12,26 @@ from latebind.value import Value, assign
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any, Self
 
 
 class LatebindError(Exception):
     """The base of all of latebind's errors. Raised only through its subclasses."""
 
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What the error says, by the names of its fields."""
+        return {name: value for name, value in vars(self).items() if not name.startswith("__")}  # such as __notes__
+
+    @classmethod
+    def of_facts(cls, facts: dict[str, Any]) -> Self:
+        """The error with these `facts`: for one that comes from another process."""
+        made = cls.__new__(cls)
+        vars(made).update(facts)
+        return made
+
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in vars(self).items())})"
+        return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in self.facts.items())})"
 
 
 class MalformedElf(LatebindError):
@@ -110,11 +123,18 @@ class UnresolvedSymbol(LatebindError):
             self.args = (*self.args[:3], near)
         return near
 
-    def __repr__(self) -> str:
-        return f"UnresolvedSymbol({self.symbol!r}, {self.version!r}, {self.referrer!r}, {self.near!r})"
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What the error says, by the names of its fields."""
+        return {"symbol": self.symbol, "version": self.version, "referrer": self.referrer, "near": self.near}
+
+    @classmethod
+    def of_facts(cls, facts: dict[str, Any]) -> Self:
+        """The error with these `facts`."""
+        return cls(*(facts[name] for name in ("symbol", "version", "referrer", "near")))
 
     def __reduce__(self) -> tuple[type[UnresolvedSymbol], tuple[object, ...]]:
-        return type(self), (self.symbol, self.version, self.referrer, self.near)
+        return type(self), tuple(self.facts.values())
 
     def __str__(self) -> str:
         name = f"{self.symbol}@{self.version}" if self.version else self.symbol

@@ -18,6 +18,7 @@ from latebind import (
     PluginError,
     PluginTimeout,
     Policy,
+    UnresolvedSymbol,
     Unsupported,
     contract,
 )
@@ -94,6 +95,21 @@ def test_what_is_refused_before_it_runs_is_refused_with_the_same_error(
     with pytest.raises(ContractError, match="does not export test_counter_add") as caught:
         host.reload("test.counter", probation=True)
     assert (caught.value.contract, caught.value.method) == ("test.counter", "add")
+    assert counter.add(1) == 6
+
+
+def test_a_symbol_that_is_nowhere_is_told_with_all_its_facts(
+    host: Host, plugins: PluginFolder, counter: Counter
+) -> None:
+    text = COUNTER + '\nextern void strlem(void); __attribute__((visibility("default"))) void use(void) { strlem(); }'
+    plugins.add("test.counter", text, **MANIFEST)
+    with pytest.raises(UnresolvedSymbol) as caught:
+        host.reload("test.counter", probation=True)
+    error = caught.value
+    assert (error.symbol, error.version) == ("strlem", None)
+    assert error.referrer is not None
+    assert isinstance(error.near, tuple)
+    assert "undefined symbol strlem" in str(error)
     assert counter.add(1) == 6
 
 

@@ -180,10 +180,8 @@ def _death(manifest: Manifest, report: _Report, status: int, printed: str) -> La
 
 
 def _rebuilt(name: str, fields: dict[str, Any]) -> LatebindError:
-    kind = getattr(errors, name)
-    made: LatebindError = kind.__new__(kind)
-    vars(made).update({key: tuple(value) if isinstance(value, list) else value for key, value in fields.items()})
-    return made
+    kind: type[LatebindError] = getattr(errors, name)
+    return kind.of_facts({key: tuple(value) if isinstance(value, list) else value for key, value in fields.items()})
 
 
 def main() -> None:
@@ -224,5 +222,6 @@ def _live(task: dict[str, Any], tell: Any) -> None:
 
 
 def _plain_fields(error: LatebindError) -> dict[str, object]:
-    """An error's fields as JSON has them: what is no text, number or list of those is told by its text."""
-    return {k: v for k, v in json.loads(json.dumps(vars(error), default=str)).items() if k != "__notes__"}
+    """An error's facts as JSON has them: what is no text, number or list of those is told by its text."""
+    plain: dict[str, object] = json.loads(json.dumps(error.facts, default=str))
+    return plain
