@@ -12,6 +12,6 @@ core-asan: setup ## run the core's tests with the sanitizers
 	@LD_PRELOAD="$(SANITIZERS)" ASAN_OPTIONS=detect_leaks=0:handle_sigbus=0:allocator_may_return_null=1 \
 	    UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1 \
 	    PYTHONPATH=build/asan/site $(BIN)/python -m pytest -p no:cacheprovider -m "not slow" tests/core tests/ffi \
-	    tests/linkplan/test_kept.py tests/linkplan/test_many.py tests/linker/test_symbol.py tests/search/test_cache.py tests/contracts/test_context.py tests/contracts/test_calls.py tests/contracts/test_services.py \
+	    tests/linkplan/test_kept.py tests/linkplan/test_many.py tests/search/test_cache.py tests/contracts/test_context.py tests/contracts/test_calls.py tests/contracts/test_services.py \
 	    tests/contracts/test_bad_results.py tests/plugin/test_gate.py tests/plugin/test_statistics.py \
 	    tests/plugin/test_opened.py tests/plugin/test_services.py tests/plugin/test_direct.py

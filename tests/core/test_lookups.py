@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+import latebind
 from latebind import _core
 from latebind.linkplan.kept_record import MAKERS
+from latebind.linkplan.table import symbol_table
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -106,3 +108,35 @@ def test_an_entry_is_asked_for_by_a_path_that_fits() -> None:
         _core.kept_path("/" + "x" * 5000, "a question")
     with pytest.raises(ValueError, match="cut off"):
         _core.kept_parts(b"short", 1)
+
+
+def test_a_look_up_finds_names_in_the_tables_that_it_was_given(cc: Compiler) -> None:
+    text = '__thread int apart; int top; __asm__(".globl fixed\\n.set fixed, 0x1234");'
+    elf = latebind.read(cc.shared(text))
+    symbols = {s.name: s for s in elf.symbols if s.exported}
+    lookup = _core.Lookup()
+    assert (len(lookup), lookup.find("top")) == (0, None)
+    lookup.add(symbol_table(elf), 0x1000)
+    assert len(lookup) == 1
+    assert lookup.find("top") == symbols["top"].value + 0x1000
+    assert lookup.find("apart") == (0, symbols["apart"].value, symbols["apart"].type, symbols["apart"].section)
+    assert lookup.find("fixed") == (0, 0x1234, symbols["fixed"].type, 0xFFF1)
+    assert lookup.find("top", "V_1") is not None  # an object without versions has every one of them (dlvsym(3))
+    assert (lookup.find("nowhere"), lookup.find("\udcff")) == (None, None)
+
+
+def test_a_look_up_takes_tables_and_names_alone(cc: Compiler) -> None:
+    table = symbol_table(latebind.read(cc.shared("int top;")))
+    lookup = _core.Lookup()
+    with pytest.raises(TypeError):
+        lookup.add("a table", 0)  # type: ignore[arg-type]
+    with pytest.raises((TypeError, OverflowError, ValueError)):
+        lookup.add(table, -1)
+    for arguments in ((), ("top", None, None)):
+        with pytest.raises(TypeError, match="find takes"):
+            lookup.find(*arguments)
+    for wrong in (b"top", None, 3):
+        with pytest.raises(TypeError):
+            lookup.find(wrong)  # type: ignore[arg-type]
+    with pytest.raises(TypeError):
+        _core.Lookup(1)  # type: ignore[call-arg]

@@ -109,7 +109,8 @@ def test_what_comes_close_is_looked_for_when_somebody_wants_to_know(
     two.close()
     again = pickle.loads(pickle.dumps(error))  # noqa: S301 - it was made here
     assert (again.symbol, again.near, str(again)) == ("shered", ("shared",), str(error))
-    assert repr(error) == f"UnresolvedSymbol('shered', 'V_1', {two.path!r}, ('shared',))"
+    facts = f"symbol='shered', version='V_1', referrer={two.path!r}, near=('shared',)"
+    assert repr(error) == f"UnresolvedSymbol({facts})"
 
 
 def test_a_name_without_a_default_version_is_told_with_those_that_it_has(cc: Compiler, tmp_path: Path) -> None:
@@ -148,21 +149,3 @@ def test_what_is_no_name_is_refused(two: lb.Library) -> None:
             two.symbol(wrong)  # type: ignore[arg-type]
     with pytest.raises(TypeError):
         two.symbol("top", 1)  # type: ignore[arg-type]
-
-
-def test_the_cores_look_up_takes_tables_alone(two: lb.Library) -> None:
-    lookup = _core.Lookup()
-    assert (len(lookup), lookup.find("top")) == (0, None)
-    lookup.add(symbol_table(two.closure[0].elf), 0x1000)
-    assert len(lookup) == 1
-    assert lookup.find("top") == two.symbol("top") - two.base + 0x1000
-    assert lookup.find("apart") == (0, 0, 6, next(s.section for s in two.closure[0].elf.symbols if s.name == "apart"))
-    with pytest.raises(TypeError):
-        lookup.add("a table", 0)  # type: ignore[arg-type]
-    with pytest.raises((TypeError, OverflowError, ValueError)):
-        lookup.add(symbol_table(two.closure[0].elf), -1)
-    for arguments in ((), ("top", None, None)):
-        with pytest.raises(TypeError, match="find takes"):
-            lookup.find(*arguments)
-    with pytest.raises(TypeError):
-        _core.Lookup(1)  # type: ignore[call-arg]
