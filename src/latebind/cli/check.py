@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from latebind.cli.boundary import FINDING, SUCCESS
-from latebind.cli.definitions import contract_class
+from latebind.cli.definitions import contract_place
 from latebind.cli.files import print_document, print_lines
 from latebind.cli.ids import plugins_around
 from latebind.cli.places import as_declared, contracts_beside, in_places, manifest_in
@@ -29,14 +29,6 @@ if TYPE_CHECKING:
 STATIC: Final = "before running it"
 _START: Final = 60.0
 """Seconds within which Python has certainly started; the time of a trial begins then."""
-
-
-def contract_place(text: str) -> tuple[str, type]:
-    """`FILE:CLASS` as it was written, for another process, and its class."""
-    return text, contract_class(text)
-
-
-contract_place.__name__ = contract_class.__name__  # what click shows in usage and errors
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,6 +37,11 @@ def contract_class(text: str) -> type:
     return found
 
 
+def contract_place(text: str) -> tuple[str, type]:
+    """`FILE:CLASS` as it was written, and its class."""
+    return text, contract_class(text)
+
+
 def contract_classes(path: str) -> list[type]:
     """Every contract class that a Python file defines or imports, in its order. It is executed; raises as above."""
     from latebind.contracts.model import ATTRIBUTE
@@ -57,7 +62,7 @@ def _imported(place: str) -> ModuleType:
         raise click.BadParameter(f"{place} cannot be imported: {type(error).__name__}: {error}") from error
 
 
-contract_class.__name__ = "FILE:CLASS"  # what click shows in usage and errors
+contract_class.__name__ = contract_place.__name__ = "FILE:CLASS"  # what click shows in usage and errors
 
 
 class _Source(SourceFileLoader):

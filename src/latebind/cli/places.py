@@ -62,7 +62,7 @@ def contracts_beside(manifest: Manifest) -> list[type]:
     wanted = provided | {r.id for r in manifest.requires if r.kind == "contract"}
     folder = os.path.abspath(manifest.folder)
     for _ in range(_LEVELS):
-        for name in sorted(filter(_FILE.fullmatch, os.listdir(folder))):
+        for name in sorted(filter(names_contracts, os.listdir(folder))):
             path = os.path.join(folder, name)
             if _mentions(path, provided):
                 found = [cls for cls in contract_classes(path) if contract_of(cls).id in wanted]
@@ -70,6 +70,11 @@ def contracts_beside(manifest: Manifest) -> list[type]:
                     return found
         folder = os.path.dirname(folder)
     return []
+
+
+def names_contracts(file: str) -> bool:
+    """Whether a file's name says that contracts are in it: only such files are looked into."""
+    return _FILE.fullmatch(file) is not None
 
 
 def _mentions(path: str, ids: set[str]) -> bool:

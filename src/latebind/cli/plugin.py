@@ -10,6 +10,7 @@ import click
 
 from latebind.cli.boundary import FINDING, SUCCESS, complain
 from latebind.cli.check import check
+from latebind.cli.definitions import contract_place
 from latebind.cli.files import print_document, print_lines
 from latebind.cli.packages import install, pack, remove, search
 from latebind.cli.places import manifest_in
@@ -37,15 +38,33 @@ for _command in (check, run, keygen, sign, verify, pack, search, install, remove
 @click.argument("folder", metavar="DIR")
 @click.option("--id", "identifier", metavar="ID", help="The plugin's id (default: example.DIR).")
 @click.option("--language", "-l", type=click.Choice(["c", "c++", "rust", "python"]), default="c", show_default=True)
-def new(folder: str, identifier: str | None, language: str) -> None:
+@click.option("--contract", "contracts", type=contract_place, multiple=True, metavar="FILE:CLASS",
+              help="Begin to implement this contract, usually the host's. Can be repeated.")  # fmt: skip
+@click.option("--requires", "-r", type=contract_place, multiple=True, metavar="FILE:CLASS",
+              help="With --contract: a service that the plugin calls. Can be repeated.")  # fmt: skip
+def new(
+    folder: str,
+    identifier: str | None,
+    language: str,
+    contracts: tuple[tuple[str, type], ...],
+    requires: tuple[tuple[str, type], ...],
+) -> None:
     """Start a plugin in the new folder DIR: a contract, the source, a manifest, tests and a Makefile.
 
     It builds, passes its check and its tests, and answers a call as it is. Nothing that is there is overwritten.
+
+    With --contract the file of that contract is copied into DIR (an installed module is named only), and the source
+    has each of its methods, with their types: until you write it, a method fails and says that it is not implemented
+    yet, and its test expects that.
     """
+    from latebind.cli.given import given_contracts
     from latebind.cli.scaffold import default_id, write_plugin
 
-    made = write_plugin(folder, identifier or default_id(folder), language)
-    print_lines([*made, "", f"next: make -C {shlex.quote(folder)} check test run"])
+    if requires and not contracts:
+        raise click.UsageError("--requires goes with --contract")
+    given = given_contracts(contracts, requires) if contracts else None
+    made = write_plugin(folder, identifier or default_id(folder), language, given)
+    print_lines([*made, "", f"next: make -C {shlex.quote(folder)} check test{'' if contracts else ' run'}"])
 
 
 @command.command("list")

@@ -72,6 +72,23 @@ def namespace(contract: Contract) -> str:
     return "::".join(c_name(part) for part in contract.id.split("."))
 
 
+def method_parts(function: Function) -> tuple[str, str, list[str]]:
+    """What the declaration of a method of the interface is made of: its result, its name, its parameters."""
+    return _result(function), c_name(function.name), _parameters(function)
+
+
+def value_type(function: Function) -> str:
+    """The C++ type of what a function answers, or of an item for what pulls one from an iterator."""
+    assert not isinstance(function.result, Nothing | HandleTo | IteratorOf)
+    return _value(function.result, function.contract.prefix)
+
+
+def parameter_names(function: Function) -> list[str]:
+    """The C names of the parameters that the contract knows."""
+    found = [name for _, name in c_parameters(function)[2 if function.owner else 1 :]]
+    return found[: len(function.parameters)]
+
+
 def _interface(contract: Contract, *, handle: bool) -> Iterator[str]:
     name = "Handle" if handle else "Plugin"
     guard = f"{contract.prefix.upper()}_{name.upper()}_HPP"
@@ -85,8 +102,8 @@ def _interface(contract: Contract, *, handle: bool) -> Iterator[str]:
         function = contract.function(method, handle=handle)
         if method.doc:
             yield from (f"    {line}" for line in comment(method.doc).split("\n"))
-        head = f"{_result(function)} {c_name(method.name)}({', '.join(_parameters(function))})"
-        yield f"    virtual {head}{_default(function)}"
+        result, name, parameters = method_parts(function)
+        yield f"    virtual {result} {name}({', '.join(parameters)}){_default(function)}"
     yield from ("};", "")
     for method in contract.methods:
         if not (handle and method.name == CLOSE):
@@ -103,7 +120,7 @@ def _default(function: Function) -> str:
     """A method that a plugin may leave out is not there unless it is overridden; any other must be."""
     if not function.optional:
         return " = 0;"
-    unused = "".join(f"(void){name}; " for name in ("ctx", *_names(function)))
+    unused = "".join(f"(void){name}; " for name in ("ctx", *parameter_names(function)))
     return f' {{ {unused}throw latebind::NotProvided(""); }}'
 
 
@@ -160,15 +177,9 @@ def _c_signature(function: Function) -> str:
     return ", ".join(f"{kind}{'' if kind.endswith('*') else ' '}{name}" for kind, name in parameters)
 
 
-def _names(function: Function) -> list[str]:
-    """The C names of the parameters that the contract knows."""
-    found = [name for _, name in c_parameters(function)[2 if function.owner else 1 :]]
-    return found[: len(function.parameters)]
-
-
 def _parameters(function: Function) -> list[str]:
     prefix = function.contract.prefix
-    pairs = zip(function.parameters, _names(function), strict=True)
+    pairs = zip(function.parameters, parameter_names(function), strict=True)
     taken = ((_taken(p.kind, prefix), name) for p, name in pairs)
     return ["latebind::Context &ctx", *(f"{kind}{'' if kind[-1] in '&*' else ' '}{name}" for kind, name in taken)]
 
@@ -194,7 +205,7 @@ def _taken(kind: DataKind, prefix: str) -> str:  # noqa: PLR0911 - one case a ki
 def _converted(function: Function) -> list[str]:
     """The C arguments as C++ ones."""
     prefix = function.contract.prefix
-    pairs = zip(function.parameters, _names(function), strict=True)
+    pairs = zip(function.parameters, parameter_names(function), strict=True)
     return [_convert(p.kind, f"*{name}" if by_pointer(p.kind) else name, prefix) for p, name in pairs]
 
 

@@ -65,8 +65,20 @@ def rust_module(provides: Sequence[Contract], requires: Sequence[Contract] = ())
     return "\n".join(lines).rstrip() + "\n"
 
 
+def method_parts(function: Function) -> tuple[str, list[str], str]:
+    """What a method of a trait is made of as the crate's root writes it: name, parameters after `&self`, answer."""
+    path = f"{function.contract.prefix}::"
+    return _name(function.name), _parameters(function, path), _answer(function, path, "")
+
+
+def value_type(function: Function) -> str:
+    """What pulls an item from an iterator answers, as the crate's root writes it."""
+    assert not isinstance(function.result, Nothing | HandleTo | IteratorOf)
+    return _value(function.result, f"{function.contract.prefix}::")
+
+
 def _module(contract: Contract, inside: Iterator[str]) -> Iterator[str]:
-    yield from _documented(contract.doc, "")
+    yield from documented(contract.doc, "")
     yield "#[allow(non_camel_case_types, non_upper_case_globals, dead_code, unused, clippy::all)]"
     yield f"pub mod {contract.prefix} {{"
     yield "    use super::latebind::*;"
@@ -95,10 +107,10 @@ def _trait(contract: Contract, *, handle: bool) -> Iterator[str]:
         if handle and method.name == CLOSE:
             continue
         function = contract.function(method, handle=handle)
-        yield from _documented(method.doc, "    ")
+        yield from documented(method.doc, "    ")
         default = " { Err(Error::NotProvided) }" if function.optional else ";"
-        parameters = ["&self", "ctx: &mut Context", *(f"{name}: {_taken(p.kind)}" for p, name in _named(function))]
-        yield f"    fn {_name(method.name)}({', '.join(parameters)}) -> {_answer(function)}{default}"
+        parameters = ", ".join(["&self", *_parameters(function)])
+        yield f"    fn {_name(method.name)}({parameters}) -> {_answer(function)}{default}"
     yield "}"
 
 
@@ -178,7 +190,7 @@ def _required(contract: Contract) -> Iterator[str]:
 
 
 def _call(function: Function) -> Iterator[str]:
-    yield from _documented(function.doc, "")
+    yield from documented(function.doc, "")
     kind = function.result
     parameters = ["ctx: &mut Context", *(f"{name}: {_given(p.kind)}" for p, name in _named(function))]
     answer = "()" if isinstance(kind, Nothing) else _c_result(function)
@@ -196,7 +208,7 @@ def _call(function: Function) -> Iterator[str]:
 
 def _types(contract: Contract) -> Iterator[str]:
     for kind in contract.types():
-        yield from _documented(kind.doc, "")
+        yield from documented(kind.doc, "")
         if isinstance(kind, Enumeration):
             yield from ("#[repr(transparent)]", "#[derive(Clone, Copy, PartialEq, Eq, Debug)]")
             yield f"pub struct {kind.title}(pub i32);"
@@ -216,18 +228,18 @@ def _note(contract: Contract, kind: int) -> Iterator[str]:
     yield f'static NOTE: Note<{{ note_size("{contract.id}", TEXT) }}> = note({kind}, "{contract.id}", TEXT);'
 
 
-def _c(kind: DataKind) -> str:
-    """The type as it lies in memory."""
+def _c(kind: DataKind, path: str = "") -> str:
+    """The type as it lies in memory. `path` stands before the names of the contract's own types."""
     if isinstance(kind, Scalar):
         return _SCALARS[kind.name]
     if isinstance(kind, Text | Bytes):
         return kind.c
     if isinstance(kind, ListOf):
-        return f"lb_list<{_c(kind.element)}>"
+        return f"lb_list<{_c(kind.element, path)}>"
     if isinstance(kind, OptionalOf):
         assert not isinstance(kind.element, HandleTo)
-        return f"lb_optional<{_c(kind.element)}>"
-    return kind.title
+        return f"lb_optional<{_c(kind.element, path)}>"
+    return f"{path}{kind.title}"
 
 
 def _c_result(function: Function) -> str:
@@ -238,20 +250,25 @@ def _c_result(function: Function) -> str:
     return _c(kind)
 
 
-def _taken(kind: DataKind) -> str:
+def _parameters(function: Function, path: str = "") -> list[str]:
+    """The parameters of a trait's method after `&self`."""
+    return ["ctx: &mut Context", *(f"{name}: {_taken(p.kind, path)}" for p, name in _named(function))]
+
+
+def _taken(kind: DataKind, path: str = "") -> str:
     """The type of a parameter of a trait's method."""
     if isinstance(kind, Text):
         return "&str"
     if isinstance(kind, Bytes):
         return "&[u8]"
     if isinstance(kind, ListOf):
-        return f"&[{_c(kind.element)}]"
+        return f"&[{_c(kind.element, path)}]"
     if isinstance(kind, Record):
-        return f"&{kind.title}"
+        return f"&{path}{kind.title}"
     if isinstance(kind, OptionalOf):
         assert not isinstance(kind.element, HandleTo)
-        return f"Option<{_taken(kind.element)}>"
-    return _c(kind)
+        return f"Option<{_taken(kind.element, path)}>"
+    return _c(kind, path)
 
 
 def _converted(kind: DataKind, name: str) -> str:
@@ -283,37 +300,37 @@ def _lowered(kind: DataKind, name: str) -> str:
     return name
 
 
-def _answer(function: Function) -> str:
-    """What a trait's method answers."""
+def _answer(function: Function, path: str = "", root: str = "super::") -> str:
+    """What a trait's method answers. `root` is the path to the modules of handles."""
     kind = function.result
     handle = handle_in(kind)
     if handle is not None:
-        boxed = f"Box<dyn super::{handle.contract.prefix}::Handle>"
+        boxed = f"Box<dyn {root}{handle.contract.prefix}::Handle>"
         return f"Result<Option<{boxed}>>" if isinstance(kind, OptionalOf) else f"Result<{boxed}>"
     if isinstance(kind, IteratorOf):
-        return f"Result<Box<{_items(kind.item)}>>"
+        return f"Result<Box<{_items(kind.item, path)}>>"
     if isinstance(kind, Nothing):
         return "Result<()>"
     assert not isinstance(kind, HandleTo)
-    return f"Result<{_value(kind)}>"
+    return f"Result<{_value(kind, path)}>"
 
 
-def _items(kind: DataKind) -> str:
-    return f"dyn Items<Item = {_value(kind)}>"
+def _items(kind: DataKind, path: str = "") -> str:
+    return f"dyn Items<Item = {_value(kind, path)}>"
 
 
-def _value(kind: DataKind) -> str:
+def _value(kind: DataKind, path: str = "") -> str:
     """A result or an item as Rust has it."""
     if isinstance(kind, Text):
         return "String"
     if isinstance(kind, Bytes):
         return "Vec<u8>"
     if isinstance(kind, ListOf):
-        return f"Vec<{_value(kind.element)}>"
+        return f"Vec<{_value(kind.element, path)}>"
     if isinstance(kind, OptionalOf):
         assert not isinstance(kind.element, HandleTo)
-        return f"Option<{_value(kind.element)}>"
-    return _c(kind)
+        return f"Option<{_value(kind.element, path)}>"
+    return _c(kind, path)
 
 
 def rust_value(kind: DataKind) -> tuple[str, str]:
@@ -329,6 +346,7 @@ def _name(name: str) -> str:
     return f"{name}_" if name in _TAKEN else name
 
 
-def _documented(doc: str, indent: str) -> Iterator[str]:
+def documented(doc: str, indent: str) -> Iterator[str]:
+    """The lines of a documenting comment; none without documentation."""
     if doc:
         yield from (f"{indent}/// {line}".rstrip() for line in harmless(doc).split("\n"))
