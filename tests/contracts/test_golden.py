@@ -18,8 +18,10 @@ import pytest
 from latebind.contracts import contract_of, cxx_header, header, preamble, rust_module
 from latebind.contracts.cxx import cxx_preamble
 from latebind.contracts.page import markdown
+from latebind.contracts.pystubs import python_stubs
 from latebind.contracts.rust import rust_preamble
 from latebind.contracts.schema import contract_schema
+from latebind.contracts.stubs import c_stubs, cxx_stubs, rust_stubs
 
 GOLDEN = Path(__file__).parent / "golden"
 EXAMPLE = Path(__file__).parents[2] / "examples" / "languages" / "contract.py"
@@ -42,6 +44,10 @@ WRITTEN = {
     "acme_text.hpp": cxx_header(TEXT).replace(cxx_preamble().rstrip(), "/* [latebind.hpp] */"),
     "bindings.rs": rust_module([TEXT], [LOGGER]).replace(rust_preamble().rstrip(), "// [latebind.rs]"),
     "acme_text.md": markdown(TEXT),
+    "stubs.c": c_stubs([TEXT]) + "\n",
+    "stubs.cpp": "\n".join(cxx_stubs([TEXT])) + "\n",
+    "stubs.rs": rust_stubs([TEXT]) + "\n",
+    "stubs.py.txt": "{0.imports}\n\n{0.classes}{0.methods}\n".format(python_stubs([MODULE.Text], [MODULE.Logger])),
     "acme_text.json": json.dumps(contract_schema(TEXT), indent=2, ensure_ascii=False) + "\n",
 }
 
@@ -51,4 +57,4 @@ def test_what_is_written_is_what_it_was(name: str) -> None:
     if os.environ.get("UPDATE_GOLDEN") == "1":
         (GOLDEN / name).write_text(WRITTEN[name], encoding="utf-8")
     assert WRITTEN[name] == (GOLDEN / name).read_text(encoding="utf-8")
-    assert "[latebind." in WRITTEN[name] or name.endswith((".md", ".json"))
+    assert "[latebind." in WRITTEN[name] or name.startswith("stubs.") or name.endswith((".md", ".json"))

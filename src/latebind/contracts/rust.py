@@ -131,8 +131,9 @@ def _export(function: Function) -> Iterator[str]:
 def _body(function: Function) -> Iterator[str]:
     kind = function.result
     arguments = ["ctx", *(_converted(p.kind, name) for p, name in _named(function))]
-    if function.name.endswith(CLOSE) and isinstance(kind, Nothing) and function.owner:
-        held = "dyn Handle" if function.owner == function.contract.prefix else _items(_owner_item(function))
+    of_handle = function.owner == function.contract.prefix
+    if function.owner and (function.name == CLOSE if of_handle else function.name.endswith(f"_{CLOSE}")):
+        held = "dyn Handle" if of_handle else _items(_owner_item(function))
         yield f"drop(Box::from_raw(this as *mut Box<{held}>));"
     elif function.end:
         assert not isinstance(kind, Nothing | HandleTo | IteratorOf)
