@@ -138,7 +138,7 @@ class Kinds(Protocol):
 
     def first(self, text: str, order: Order = Order.AS_FOUND) -> Token | None:
         """A plugin may leave this out."""
-        return Token(text, order.value == "length")
+        return Token(text, int(order is Order.BY_LENGTH))
 
     def more(self, text: str) -> Iterator[str]:
         """And this."""

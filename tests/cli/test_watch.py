@@ -145,3 +145,127 @@ def test_what_cannot_be_watched_is_an_error(tmp_path: Path, arguments: list[str]
     run = latebind("plugin", "watch", *arguments, folder=tmp_path)
     assert run.returncode == status
     assert what in run.stderr
+
+
+CONTRACT = """
+from collections.abc import Iterator
+from typing import Protocol
+import latebind
+
+@latebind.contract("acme.words", version="1.0.0")
+class Words(Protocol):
+    def shout(self, text: str, times: int = 1) -> str: ...
+    def forget(self) -> None: ...
+    def count(self) -> Iterator[int]: ...
+    def wait(self) -> None: ...
+    def half(self, number: int) -> float:
+        return 1 / number
+"""
+SPEAKING = """
+import itertools
+import time
+from latebind import Deadline
+from contract import Words as Contract
+
+class Words:
+    def __init__(self, context): pass
+    def shout(self, text, times=1): {shout}
+    def forget(self): pass
+    def count(self):
+        for number in itertools.count():
+            yield {number} + number
+            time.sleep(0.01)
+    def wait(self):
+        deadline = Deadline.current()
+        while not deadline.over:
+            time.sleep(0.01)
+        deadline.check()
+"""
+
+
+@pytest.fixture
+def speaking(folder: Path) -> Path:
+    """A plugin with a contract that it imports."""
+    provides = [{"contract": "acme.words", "version": "1.0.0"}]
+    document = {"id": "acme.words", "version": "1.0.0", "entry": "work:Words", "provides": provides}
+    (folder / "plugin.json").write_text(json.dumps(document))
+    (folder / "contract.py").write_text(CONTRACT)
+    speak(folder, "raise RuntimeError('hoarse')")
+    return folder
+
+
+def speak(folder: Path, shout: str, number: int = 0) -> None:
+    (folder / "work.py.new").write_text(SPEAKING.format(shout=shout, number=number))
+    (folder / "work.py.new").replace(folder / "work.py")
+
+
+def test_each_generation_is_called_once_and_a_failure_ends_nothing(speaking: Path, started: list[Running]) -> None:
+    started.append(watch := Running(speaking, "shout", "hey", "--arg", "times=-2"))
+    watch.expect("acme.words 1.0.0: serves")
+    watch.expect("latebind: plugin acme.words 1.0.0, acme.words.shout: RuntimeError: hoarse\n")
+    speak(speaking, "return f'{text} {times}'")
+    watch.expect("generation 2 serves")
+    watch.expect("hey -2\n")
+    speak(speaking, "return f'{text.upper()} {times}'")
+    watch.expect("generation 3 serves")
+    watch.expect("HEY -2\n")
+    assert watch.end() == 0
+    watch.close()
+    assert watch.said == ""
+
+
+def test_the_contract_may_be_told_and_the_result_be_json(speaking: Path, started: list[Running]) -> None:
+    speak(speaking, "return text")
+    told = [f"{speaking / 'contract.py'}:Words", "shout", "ho\n", "--json"]
+    started.append(watch := Running(speaking, "--no-probation", *told))
+    watch.expect('"ho\\n"\n')
+    assert watch.end() == 0
+
+
+def test_a_method_without_a_result_is_told_to_be_done(speaking: Path, started: list[Running]) -> None:
+    started.append(watch := Running(speaking, "--no-probation", "forget"))
+    watch.expect("forget: done\n")
+    assert watch.end() == 0
+
+
+def test_a_default_body_that_fails_is_told(speaking: Path, started: list[Running]) -> None:
+    started.append(watch := Running(speaking, "--no-probation", "half", "0"))
+    watch.expect("latebind: ZeroDivisionError: division by zero\n")
+    speak(speaking, "pass")
+    watch.expect("generation 2 serves")
+    assert watch.end() == 0
+
+
+def test_an_endless_result_gives_way_to_the_next_generation(speaking: Path, started: list[Running]) -> None:
+    started.append(watch := Running(speaking, "--no-probation", "count"))
+    watch.expect("\n0\n1\n2\n")
+    speak(speaking, "pass", number=1_000_000)
+    watch.expect("generation 2 serves")
+    watch.expect("\n1000000\n1000001\n")
+    assert watch.end() == 0
+
+
+def test_a_call_that_asks_ends_when_the_next_generation_comes(speaking: Path, started: list[Running]) -> None:
+    started.append(watch := Running(speaking, "--no-probation", "wait"))
+    watch.expect("serves")
+    speak(speaking, "pass")
+    watch.expect("generation 2 serves")
+    assert watch.end() == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "what"),
+    [
+        (["whisper"], "acme.words has no method whisper; it has shout, forget"),
+        (["shout"], "acme.words.shout needs text"),
+        (["shout", "hey", "many"], "times: expected an integer"),
+        (["--json"], "--arg, --args and --json go with METHOD"),
+        (["--arg", "text=hey"], "--arg, --args and --json go with METHOD"),
+    ],
+)
+def test_a_call_that_does_not_fit_the_contract_is_an_error_at_once(
+    speaking: Path, arguments: list[str], what: str
+) -> None:
+    run = latebind("plugin", "watch", speaking, *arguments)
+    assert run.returncode == 2
+    assert what in run.stderr

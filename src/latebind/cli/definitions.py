@@ -84,6 +84,8 @@ def _module(place: str) -> ModuleType:
     if not os.path.isfile(place):
         raise FileNotFoundError("there is no such file")
     name = os.path.basename(place).removesuffix(".py")
+    if name in sys.stdlib_module_names:  # others would get the contract's when they import Python's
+        raise ImportError("Python has a module of that name; call it contract.py")
     known = sys.modules.get(name)
     if known is not None and known.__spec__ is not None and known.__spec__.origin == place:
         return known  # two classes of one file are of one module
