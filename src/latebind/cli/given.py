@@ -51,6 +51,9 @@ class Given:
 
     def check(self, language: str) -> None:
         """Raise Unsupported for contracts that one plugin in this language cannot provide together."""
+        for contract in map(contract_of, self.classes):
+            if not contract.methods:
+                raise _refused(contract, "it has no methods", "name the contract that the host calls")
         known: dict[str, str] = {}
         for owner, handle in owners(map(contract_of, (*self.classes, *self.services))):
             if owner.id in known:

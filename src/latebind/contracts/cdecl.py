@@ -38,7 +38,7 @@ _TAKEN: Final = frozenset(
     noexcept not not_eq nullptr operator or or_eq private protected public register reinterpret_cast requires restrict
     return short signed sizeof static static_assert static_cast struct switch template this thread_local throw true
     try typedef typeid typename union unsigned using virtual void volatile wchar_t while xor xor_eq concept
-    linux unix errno NULL EOF ctx raw self result item""".split()
+    linux unix errno NULL EOF ctx raw self result item Class""".split()
 )
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from latebind.contracts.cdecl import by_pointer, c_name, c_type
 from latebind.contracts.clayout import POINTER, field_places, optional_place, size_of
+from latebind.contracts.rust import type_name
 from latebind.contracts.types import (
     INT32,
     UINT32,
@@ -101,7 +102,7 @@ class _RustWords(_CWords):
             outer = "lb_list" if isinstance(kind, ListOf) else "lb_optional"
             return f"{outer}<{self._plain(kind.element, prefix)}>"
         if isinstance(kind, Record | Enumeration):
-            return kind.title
+            return type_name(kind)
         return kind.c if isinstance(kind, Text | Bytes) else _RUST[kind.name]
 
 

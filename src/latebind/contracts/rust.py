@@ -41,7 +41,12 @@ _SCALARS: Final = {
 _TAKEN: Final = frozenset(
     """as break const continue crate dyn else enum extern false fn for if impl in let loop match mod move mut pub ref
     return self Self static struct super trait true type unsafe use where while async await abstract become box do
-    final macro override priv typeof unsized virtual yield try gen raw ctx result item""".split()
+    final macro override priv typeof unsized virtual yield try gen raw ctx result item this""".split()
+)
+# Types that the generated code uses by these names: those of the module `latebind`, and of Rust's prelude.
+_TYPES: Final = frozenset(
+    """Context Error Handle Items Note Provides Result State ToC lb_bytes lb_context lb_list lb_optional lb_str NOTE
+    TEXT Box Copy Clone Debug Eq Err None Ok Option PartialEq Some String Vec""".split()
 )
 
 
@@ -212,12 +217,12 @@ def _types(contract: Contract) -> Iterator[str]:
         yield from documented(kind.doc, "")
         if isinstance(kind, Enumeration):
             yield from ("#[repr(transparent)]", "#[derive(Clone, Copy, PartialEq, Eq, Debug)]")
-            yield f"pub struct {kind.title}(pub i32);"
-            yield f"impl {kind.title} {{"
+            yield f"pub struct {type_name(kind)}(pub i32);"
+            yield f"impl {type_name(kind)} {{"
             yield from (f"    pub const {_name(name)}: Self = Self({number});" for name, number in kind.members)
             yield "}"
             continue
-        yield from ("#[repr(C)]", "#[derive(Clone, Copy)]", f"pub struct {kind.title} {{")
+        yield from ("#[repr(C)]", "#[derive(Clone, Copy)]", f"pub struct {type_name(kind)} {{")
         yield from (f"    pub {_name(f.name)}: {_c(f.kind)}," for f in kind.fields)
         yield "}"
 
@@ -240,7 +245,12 @@ def _c(kind: DataKind, path: str = "") -> str:
     if isinstance(kind, OptionalOf):
         assert not isinstance(kind.element, HandleTo)
         return f"lb_optional<{_c(kind.element, path)}>"
-    return f"{path}{kind.title}"
+    return f"{path}{type_name(kind)}"
+
+
+def type_name(kind: Record | Enumeration) -> str:
+    """The name of a type of the contract's. One that is taken gets an underscore behind; names are not ABI."""
+    return f"{kind.title}_" if kind.title in _TYPES | _TAKEN else kind.title
 
 
 def _c_result(function: Function) -> str:
@@ -265,7 +275,7 @@ def _taken(kind: DataKind, path: str = "") -> str:
     if isinstance(kind, ListOf):
         return f"&[{_c(kind.element, path)}]"
     if isinstance(kind, Record):
-        return f"&{path}{kind.title}"
+        return f"&{_c(kind, path)}"
     if isinstance(kind, OptionalOf):
         assert not isinstance(kind.element, HandleTo)
         return f"Option<{_taken(kind.element, path)}>"
