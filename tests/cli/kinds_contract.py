@@ -51,6 +51,14 @@ class Everything:
     flags: list[bool] = field(default_factory=list)
 
 
+@dataclass
+class Context:
+    """Has the name of a type that plugins in C++ and Rust know as another one, and keywords for its fields."""
+
+    match: int
+    delete: bool
+
+
 @latebind.contract("test.cursor", version="0.2.0")
 class Cursor(latebind.Handle, Protocol):
     """A handle that a handle answers."""
@@ -124,6 +132,8 @@ class Kinds(Protocol):
         numbers: list[Float32] | None = None,
     ) -> Token | None: ...
 
+    def context(self, this: Context, crate: list[Context] | None = None) -> Context: ...
+
     def counter(self, start: int = 0) -> Counter: ...
 
     def cursor(self) -> Cursor | None: ...
@@ -173,6 +183,11 @@ class HostLog(Protocol):
     """A service."""
 
     def info(self, text: str, token: Token | None = None) -> None: ...
+
+
+@latebind.contract("test.empty", version="1.0.0")
+class Empty(Protocol):
+    """Has no method."""
 
 
 class NoContract:

@@ -168,7 +168,7 @@ def test_a_plugin_of_contracts_of_every_kind_passes_its_check_and_its_own_tests(
     assert run.stdout.startswith("acme.all 0.1.0 is fine:\n  provides test.kinds 1.2.0")
     assert "  provides test.other 1.0.0" in run.stdout
     assert "  test.kinds.nothing: 1 calls, 1 refused\n" in run.stdout
-    assert "17 passed" in run.stdout
+    assert "18 passed" in run.stdout
 
 
 def test_the_contracts_file_is_copied_as_it_is(tmp_path: Path) -> None:
@@ -233,7 +233,7 @@ def test_arguments_that_a_class_refuses_are_left_to_the_author(tmp_path: Path) -
     (tmp_path / "contract.py").write_text(
         "from dataclasses import dataclass\nfrom typing import Protocol\nimport latebind\n"
         "@dataclass\nclass Even:\n    n: int\n    def __post_init__(self):\n"
-        "        if self.n % 2: raise ValueError('odd')\n"
+        "        raise ValueError('odd')\n"
         "@latebind.contract('acme.even', version='1.0.0')\nclass Half(Protocol):\n"
         "    def halve(self, even: Even) -> int: ...\n"
     )
@@ -241,6 +241,9 @@ def test_arguments_that_a_class_refuses_are_left_to_the_author(tmp_path: Path) -
     tests = (tmp_path / "new" / "test_plugin.py").read_text(encoding="utf-8")
     assert "# halve: to be tested with other values, since Even refuses its fields: ValueError: odd" in tests
     assert "PluginError" not in tests
+    run = make(tmp_path / "new", "check")
+    assert run.returncode == 0, run.stdout
+    assert "acme.even.halve: halve has no arguments: Even refuses its fields: ValueError: odd, 0 calls" in run.stdout
 
 
 @pytest.mark.parametrize(
@@ -251,6 +254,7 @@ def test_arguments_that_a_class_refuses_are_left_to_the_author(tmp_path: Path) -
         ([f"--contract={KINDS}:Kind"], 2, "has no class Kind"),
         (["--contract=types.py:Kinds"], 2, "types.py cannot be imported: Python has a module of that name"),
         ([f"--contract={KINDS}:NoContract"], 2, "is not a contract"),
+        ([f"--contract={KINDS}:Empty"], 1, "test.empty: it has no methods"),
         ([f"--requires={KINDS}:HostLog"], 2, "--requires goes with --contract"),
         ([f"--contract={KINDS}:Kinds", "--id=kinds"], 1, "an id is lower-case words"),
         ([f"--contract={KINDS}:Kinds", f"--contract={KINDS}:Kinds"], 1, "test.kinds: it is named twice"),

@@ -253,6 +253,17 @@ def test_a_call_that_asks_ends_when_the_next_generation_comes(speaking: Path, st
     assert watch.end() == 0
 
 
+def test_a_second_signal_ends_it_whatever_the_call_does(speaking: Path, started: list[Running]) -> None:
+    speak(speaking, "print('begun', flush=True)\n        while True: pass")
+    started.append(watch := Running(speaking, "--no-probation", "shout", "hey"))
+    watch.expect("begun\n")
+    watch.process.send_signal(signal.SIGINT)
+    while watch.process.poll() is None:  # it may not have come to know of the first one yet
+        time.sleep(0.1)
+        watch.process.send_signal(signal.SIGINT)
+    assert watch.process.returncode == -signal.SIGINT
+
+
 @pytest.mark.parametrize(
     ("arguments", "what"),
     [

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 
 from latebind.contracts import Contract, Method, Version, cxx_header, header, rust_module
+from latebind.contracts.annotation import kind_of
 from latebind.contracts.pystubs import literal
 from latebind.contracts.stubs import ClassNames, c_stubs, cxx_stubs, folded, packed, rust_stubs
 from latebind.contracts.types import INT64, HandleTo, IteratorOf, Nothing, OptionalOf
@@ -84,7 +85,7 @@ def test_a_value_is_written_as_the_source_of_itself(kind: Any) -> None:
 
 
 def test_what_python_has_no_literal_for_is_written_too() -> None:
-    written = [literal(kinds.kind_of(float), value, str) for value in (float("inf"), float("-inf"), float("nan"))]
+    written = [literal(kind_of(float), value, str) for value in (float("inf"), float("-inf"), float("nan"))]
     assert written == ['float("inf")', 'float("-inf")', 'float("nan")']
     assert literal(OptionalOf(INT64), None, str) == "None"
 
@@ -93,7 +94,7 @@ def test_a_text_that_is_an_enumerations_member_is_a_text() -> None:
     class Word(enum.StrEnum):
         FIRST = "first"
 
-    assert literal(kinds.kind_of(str), Word.FIRST, str) == '"first"'
+    assert literal(kind_of(str), Word.FIRST, str) == '"first"'
 
 
 def test_class_names_are_no_two_alike() -> None:

@@ -11,6 +11,7 @@ import os
 import re
 import shlex
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -249,7 +250,8 @@ def _value(kind: DataKind) -> object:
         assert not isinstance(kind.element, HandleTo), "such a kind is a result only"
         return _value(kind.element)
     if isinstance(kind, Record):
-        return kind.make([_value(f.kind) if f.required else f.default for f in kind.fields])
+        with suppress(ValueError):  # it may take another value
+            return kind.make([_value(f.kind) if f.required else f.default for f in kind.fields])
     return edge_values(kind)[0]
 
 

@@ -25,7 +25,10 @@ _MANY: Final = 1000
 
 
 def edge_arguments(method: Method) -> Iterator[list[object]]:
-    """Lists of arguments, one a parameter: first the usual, then each parameter's edges in turn, then all empty."""
+    """Lists of arguments, one a parameter: first the usual, then each parameter's edges in turn, then all empty.
+
+    Raises ValueError for a dataclass that takes none of the values.
+    """
     values = [edge_values(p.kind) for p in method.parameters]
     usual = [one[0] for one in values]
     yield usual
@@ -37,7 +40,7 @@ def edge_arguments(method: Method) -> Iterator[list[object]]:
 
 
 def edge_values(kind: DataKind) -> list[object]:  # noqa: PLR0911 - one case a kind
-    """Values of a kind; the first is a usual one, the second, where there is one, the emptiest."""
+    """Values of a kind; the first is a usual one, the second, where there is one, the emptiest. ValueError as above."""
     if isinstance(kind, Scalar):
         return list(_numbers(kind))
     if isinstance(kind, Text):
@@ -70,11 +73,15 @@ def _records(kind: Record) -> list[object]:
     """Records whose class takes the fields: it may refuse some in its `__post_init__`."""
     values = [edge_values(field.kind) for field in kind.fields]
     usual = [one[0] for one in values]
-    made = [kind.make(usual)]
+    every = [usual]
     for place, candidates in enumerate(values):
-        for value in candidates[1:]:
-            try:
-                made.append(kind.make([*usual[:place], value, *usual[place + 1 :]]))
-            except ValueError:
-                continue
+        every += [[*usual[:place], value, *usual[place + 1 :]] for value in candidates[1:]]
+    made, refusals = [], []
+    for fields in every:
+        try:
+            made.append(kind.make(fields))
+        except ValueError as e:
+            refusals.append(e)
+    if not made:
+        raise refusals[0]
     return made

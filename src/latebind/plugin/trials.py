@@ -134,7 +134,7 @@ class Tryout:
     def _calls(self, target: object, method: Method, depth: int = 0) -> tuple[int, int]:
         """(calls, how many of them the plugin refused). `depth` is the number of handles on the way to the target."""
         calls = refused = 0
-        for arguments in edge_arguments(method):
+        for arguments in self._arguments(method):
             positional, named = method.spread(arguments)
             shown = ", ".join(map(_short, arguments))
             self.report.step(f"in {method.name}({shown})")
@@ -148,6 +148,14 @@ class Tryout:
                     self._found(e.method, "a result as the contract says, or a failure", f"({shown}): {e.message}")
                     break
         return calls, refused
+
+    def _arguments(self, method: Method) -> list[list[object]]:
+        """The arguments to try; none where a class of the contract's takes nothing that we know of."""
+        try:
+            return list(edge_arguments(method))
+        except ValueError as e:
+            self.report.note(f"{method.name} has no arguments: {e}")
+            return []
 
     def _use(self, answer: Any, method: Method, depth: int) -> None:
         """What was opened: items are taken, a handle's methods are called in their order, and it is closed."""
@@ -168,12 +176,13 @@ class Tryout:
         provided = {c.id for c in _provided(self.manifest, self.contracts)}
         classes = [cls for cls in self.contracts if contract_of(cls).id in provided]
         proxies = {cls: host.get(cast("Any", cls), plugin=self.manifest.id) for cls in classes}
-        pairs = [(proxies[cls], method) for cls in classes for method in contract_of(cls).methods]
+        methods = [(proxies[cls], method) for cls in classes for method in contract_of(cls).methods]
+        pairs = [(proxy, method, every[0]) for proxy, method in methods if (every := self._arguments(method))]
         errors: list[LatebindError] = []
 
         def call() -> None:
-            for proxy, method in pairs * _ROUNDS:
-                positional, named = method.spread(next(edge_arguments(method)))
+            for proxy, method, arguments in pairs * _ROUNDS:
+                positional, named = method.spread(arguments)
                 try:
                     self._use(getattr(proxy, method.name)(*positional, **named), method, _DEPTH)
                 except LatebindError as e:
