@@ -254,7 +254,7 @@ def test_a_call_that_asks_ends_when_the_next_generation_comes(speaking: Path, st
 
 
 def test_a_second_signal_ends_it_whatever_the_call_does(speaking: Path, started: list[Running]) -> None:
-    speak(speaking, "print('begun', flush=True)\n        while True: pass")
+    speak(speaking, "print('begun', flush=True); exec('while True: pass')")
     started.append(watch := Running(speaking, "--no-probation", "shout", "hey"))
     watch.expect("begun\n")
     watch.process.send_signal(signal.SIGINT)
