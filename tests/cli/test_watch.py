@@ -264,6 +264,12 @@ def test_a_second_signal_ends_it_whatever_the_call_does(speaking: Path, started:
     assert watch.process.returncode == -signal.SIGINT
 
 
+def test_it_ends_where_nobody_reads_its_results(speaking: Path) -> None:
+    command = f"'{PROGRAM}' plugin watch '{speaking}' --no-probation count | head -2"
+    run = subprocess.run(["sh", "-c", command], capture_output=True, text=True, timeout=PATIENCE, check=False)
+    assert (run.stdout, run.stderr.count("\n")) == ("0\n1\n", 1)  # the one line says that it serves
+
+
 @pytest.mark.parametrize(
     ("arguments", "what"),
     [

@@ -116,7 +116,7 @@ class Session:
         self._ended = threading.Event()
         self._news: SimpleQueue[None] = SimpleQueue()  # a generation to call, or the end
         self._deadline: Deadline | None = None  # of the call that is under way
-        self._failure: OSError | None = None  # of writing results
+        self._failure: BrokenPipeError | None = None
         self._broken = False
 
     def end(self) -> None:
@@ -161,7 +161,7 @@ class Session:
                     if not call.answer(host, self._manifest.id, as_json=self._as_json, go_on=self._going_on):
                         _say(f"{call.method.name}: done")
                     sys.stdout.flush()
-            except OSError as error:
+            except BrokenPipeError as error:  # there is nobody left to print for
                 self._failure = error
                 self.end()
             except Exception as error:  # noqa: BLE001 - a default body of the contract can raise anything
