@@ -1,5 +1,6 @@
 /* Binding all references of an object; bindings.h says what for.  What counts as a definition is match.c's. */
 #include "bindings.h"
+#include "many.h"
 
 #include <elf.h>
 #include <errno.h>
@@ -43,6 +44,57 @@ static bool is_watched(const struct lb_names *names, uint32_t hash)
     return false;
 }
 
+/* ---- rows ---------------------------------------------------------------------------------------------------------- */
+
+static uint8_t class_of(const struct lb_request *r, uint32_t type)
+{
+    for (uint32_t i = 0; i < r->plt_type_count; i++)
+        if (r->plt_types[i] == type)
+            return LB_CLASS_PLT;
+    return type != 0 && type == r->copy_type ? LB_CLASS_COPY : LB_CLASS_ADDRESS;
+}
+
+/* The bits of the list's types that are of `class`. */
+static uint64_t types_of_class(const struct lb_request *r, const struct lb_reference_list *list, uint8_t class)
+{
+    uint64_t bits = 0;
+    for (uint32_t i = 0; i < list->type_count; i++)
+        if (class_of(r, list->types[i]) == class)
+            bits |= UINT64_C(1) << i;
+    return bits;
+}
+
+/* One row for each symbol that references of `class` name; their bits in `seen` go with it. */
+static void collect(const struct lb_request *r, struct lb_reference_list *list, uint8_t class, struct lb_bound_list *out)
+{
+    uint64_t types = types_of_class(r, list, class);
+    for (uint64_t i = 0; types != 0 && i < list->count; i++) {
+        struct lb_reference item = list->items[i];
+        uint64_t bits = list->seen[item.symbol] & types;
+        if (bits == 0 || class_of(r, item.type) != class)
+            continue;
+        list->seen[item.symbol] &= ~types;
+        out->rows[out->count++] = (struct lb_bound){.symbol = item.symbol, .class = class, .types = bits};
+    }
+}
+
+int lb_bound_begin(const struct lb_request *r, struct lb_reference_list *list, struct lb_bound_list *out)
+{
+    static const uint8_t classes[] = {LB_CLASS_ADDRESS, LB_CLASS_PLT, LB_CLASS_COPY};
+    out->rows = list->count < LB_SELF ? malloc((list->count + 1) * sizeof *out->rows) : NULL;
+    if (!out->rows)
+        return errno = ENOMEM, -1;
+    memcpy(out->types, list->types, sizeof out->types);
+    out->type_count = list->type_count;
+    if (list->seen_count) {
+        out->own_types = list->seen[STN_UNDEF];
+        list->seen[STN_UNDEF] = 0;
+    }
+    for (uint32_t i = 0; i < sizeof classes; i++)
+        collect(r, list, classes[i], out);
+    return 0;
+}
+
 /* ---- binding ------------------------------------------------------------------------------------------------------- */
 
 static const uint8_t kind_of_type[16] = {
@@ -77,9 +129,18 @@ static void bind_to_itself(struct lb_bound *row, const struct lb_symbol *own, en
 
 struct pending { /* a row that looks for its definition */
     struct lb_wanted wanted;
-    uint32_t row;
+    struct lb_bound *row;
     bool is_protected; /* it is bound to itself unless the first definition is its own anyway */
 };
+
+enum { BLOCK = 512 }; /* rows: all that is kept of them stays in a processor's second cache */
+
+struct lb_scratch {
+    struct pending pending[BLOCK];
+    struct lb_asked left[BLOCK], maybe[BLOCK]; /* by their numbers in `pending` */
+};
+
+struct lb_scratch *lb_scratch_make(void) { return malloc(sizeof(struct lb_scratch)); }
 
 /* Fills in what the reference itself says.  Returns 1 where its definition is to be looked for in the scope, 0 where it
  * is bound already, or -1 where the symbol is not in the file. */
@@ -101,109 +162,80 @@ static int begin_row(const struct lb_request *r, struct lb_bound *row, uint64_t 
     return is_wanted;
 }
 
-static void end_row(const struct lb_request *r, struct lb_bound *row, const struct pending *p, uint32_t place,
-                    enum lb_how how, uint32_t symbol)
+static void end_row(const struct lb_request *r, const struct pending *p, uint32_t place, const struct lb_found *found)
 {
-    struct lb_symbol found = {0};
+    struct lb_bound *row = p->row;
     if (p->is_protected && r->scope[place] != r->referrer) {
-        lb_symbol_fields(r->referrer, row->symbol, &found);
-        bind_to_itself(row, &found, LB_HOW_PROTECTED);
+        struct lb_symbol own = {0};
+        lb_symbol_fields(r->referrer, row->symbol, &own);
+        bind_to_itself(row, &own, LB_HOW_PROTECTED);
         return;
     }
-    lb_symbol_fields(r->scope[place], symbol, &found);
-    row->how = (uint8_t)how;
+    row->how = (uint8_t)found->how;
     row->scope = place;
-    row->target_symbol = symbol;
-    take_definition(row, &found);
+    row->target_symbol = found->symbol;
+    take_definition(row, &found->fields);
 }
 
-/* Looks for all of `pending` in the scope, object by object: so each object's filter and tables stay in the cache, which
- * a search for one symbol after the other would wander through again and again. */
-static void search_scope(const struct lb_request *r, struct lb_bound *rows, struct pending *pending, uint32_t count,
-                         const uint64_t *budget)
+/* Looks for those of `maybe` in one object of the scope, which its filter lets pass; the others go back to `left`, whose
+ * new number is returned. */
+static uint32_t search_one(const struct lb_request *r, uint32_t place, struct lb_scratch *s, uint32_t left, uint32_t count)
+{
+    const struct lb_symbols *object = r->scope[place];
+    struct lb_start starts[LB_GROUP];
+    for (uint32_t i = 0; i < count; i++) {
+        const struct pending *one = &s->pending[s->maybe[i].number];
+        const struct lb_start *start = &starts[i % LB_GROUP];
+        bool is_passed_over = one->row->class == LB_CLASS_COPY && place == r->copy_skips; /* the program's own symbol */
+        struct lb_found found;
+        if (i % LB_GROUP == 0)
+            lb_approach(object, &s->maybe[i], count - i < LB_GROUP ? count - i : LB_GROUP, starts);
+        if (!is_passed_over && !start->is_vain &&
+            lb_search_from(object, &one->wanted, start->symbol, start->passed, &found))
+            end_row(r, one, place, &found);
+        else
+            s->left[left++] = s->maybe[i];
+    }
+    return left;
+}
+
+/* Object by object: so each object's filter and tables stay in the cache, which a search for one symbol after the other
+ * would wander through again and again.  The file that a reference names for its version is not asked first, and need not
+ * be the one: since glibc 2.34 `dlsym` of libdl.so.2's version GLIBC_2.2.5 is found in libc.so.6. */
+static void search_scope(const struct lb_request *r, struct lb_scratch *s, uint32_t count, const uint64_t *budget)
 {
     for (uint32_t place = 0; place < r->scope_count && count != 0 && *budget != 0; place++) {
-        uint32_t left = 0;
-        for (uint32_t i = 0; i < count; i++) {
-            struct lb_bound *row = &rows[pending[i].row];
-            bool is_passed_over = row->class == LB_CLASS_COPY && place == r->copy_skips; /* the program's own symbol */
-            enum lb_how how;
-            uint32_t symbol;
-            if (!is_passed_over && lb_search(r->scope[place], &pending[i].wanted, &how, &symbol))
-                end_row(r, row, &pending[i], place, how, symbol);
-            else if (left++ != i)
-                pending[left - 1] = pending[i];
+        uint32_t passed = lb_sift(r->scope[place], s->left, count, s->maybe);
+        count = search_one(r, place, s, count - passed, passed);
+    }
+}
+
+uint32_t lb_bound_blocks(const struct lb_bound_list *list)
+{
+    return list->count / BLOCK + (list->count % BLOCK != 0);
+}
+
+int lb_bound_block(const struct lb_request *r, const struct lb_bound_list *list, uint32_t block, struct lb_scratch *s,
+                   uint64_t *budget, uint32_t *bad_row)
+{
+    uint32_t left = 0, first = block * BLOCK, end = list->count - first < BLOCK ? list->count : first + BLOCK;
+    for (uint32_t i = first; i < end; i++) {
+        if (i + 2 * LB_GROUP < end)
+            lb_draw_symbol(r->referrer, list->rows[i + 2 * LB_GROUP].symbol);
+        if (i + LB_GROUP < end)
+            lb_draw_name(r->referrer, list->rows[i + LB_GROUP].symbol);
+        struct pending *one = &s->pending[left];
+        one->row = &list->rows[i];
+        int is_pending = begin_row(r, one->row, budget, one);
+        if (is_pending < 0)
+            return *bad_row = i, -1;
+        if (is_pending) {
+            s->left[left] = (struct lb_asked){one->wanted.gnu_hash, left};
+            left++;
         }
-        count = left;
     }
-}
-
-static uint8_t class_of(const struct lb_request *r, uint32_t type)
-{
-    for (uint32_t i = 0; i < r->plt_type_count; i++)
-        if (r->plt_types[i] == type)
-            return LB_CLASS_PLT;
-    return type != 0 && type == r->copy_type ? LB_CLASS_COPY : LB_CLASS_ADDRESS;
-}
-
-static int bit_of(const struct lb_reference_list *list, uint32_t type)
-{
-    for (uint32_t i = 0; i < list->type_count; i++)
-        if (list->types[i] == type)
-            return (int)i;
-    return 0; /* every type of an item is in the list */
-}
-
-/* One row for each symbol that references of `class` name; `known` holds per symbol its row + 1. */
-static void collect(const struct lb_request *r, const struct lb_reference_list *list, uint8_t class, uint32_t *known,
-                    struct lb_bound_list *out)
-{
-    uint8_t classes[64];
-    for (uint32_t i = 0; i < list->type_count; i++)
-        classes[i] = class_of(r, list->types[i]);
-    for (uint64_t i = 0; i < list->count; i++) {
-        int bit = bit_of(list, list->items[i].type);
-        uint32_t symbol = list->items[i].symbol;
-        if (classes[bit] != class || symbol == STN_UNDEF)
-            continue;
-        if (!known[symbol]) {
-            out->rows[out->count] = (struct lb_bound){.symbol = symbol, .class = class};
-            known[symbol] = ++out->count;
-        }
-        out->rows[known[symbol] - 1].types |= UINT64_C(1) << bit;
-    }
-}
-
-int lb_bind_references(const struct lb_request *request, const struct lb_reference_list *references,
-                       struct lb_bound_list *out, uint64_t *budget, uint32_t *bad_symbol)
-{
-    static const uint8_t classes[] = {LB_CLASS_ADDRESS, LB_CLASS_PLT, LB_CLASS_COPY};
-    uint64_t symbols = references->seen_count, room = references->count;
-    uint32_t *known = calloc(symbols + 1, sizeof *known);
-    struct pending *pending = calloc(room + 1, sizeof *pending);
-    out->rows = calloc(room + 1, sizeof *out->rows);
-    int result = known && pending && out->rows && room < LB_SELF ? 0 : (errno = ENOMEM, -1);
-    for (uint32_t c = 0; c < sizeof classes && result == 0; c++) {
-        collect(request, references, classes[c], known, out);
-        memset(known, 0, symbols * sizeof *known);
-    }
-    uint32_t count = 0;
-    for (uint32_t i = 0; i < out->count && result == 0; i++) {
-        int is_pending = begin_row(request, &out->rows[i], budget, &pending[count]);
-        *bad_symbol = out->rows[i].symbol;
-        result = is_pending < 0 ? (errno = EINVAL, -1) : 0;
-        pending[count].row = i;
-        count += is_pending > 0;
-    }
-    if (result == 0)
-        search_scope(request, out->rows, pending, count, budget);
-    if (references->seen_count)
-        out->own_types = references->seen[STN_UNDEF];
-    free(known);
-    free(pending);
-    if (result < 0)
-        lb_bound_release(out);
-    return result;
+    search_scope(r, s, left, budget);
+    return 0;
 }
 
 void lb_bound_release(struct lb_bound_list *list)

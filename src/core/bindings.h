@@ -48,14 +48,25 @@ struct lb_request { /* what to bind, and where */
 struct lb_bound_list {
     struct lb_bound *rows;
     uint32_t count;
+    uint32_t types[64]; /* the relocation types that the bits stand for */
+    uint32_t type_count;
     uint64_t own_types; /* types of the references without a symbol, which are to the object itself */
 };
 
-/* Binds all of `references`, grouped by class (enum lb_class), in order of first appearance.  Steps along hash chains
- * are paid for out of `budget`; where it becomes 0, the answer does not count.
- * Returns 0, or -1 with errno ENOMEM, or EINVAL with *bad_symbol where a symbol is not in the file. */
-int lb_bind_references(const struct lb_request *request, const struct lb_reference_list *references,
-                       struct lb_bound_list *out, uint64_t *budget, uint32_t *bad_symbol);
+/* Makes the rows of all of `references`, grouped by class (enum lb_class), in order of first appearance, without what they
+ * are bound to; what is seen in the list is used up.  Returns 0, or -1 with errno ENOMEM. */
+int lb_bound_begin(const struct lb_request *request, struct lb_reference_list *references, struct lb_bound_list *out);
+
+/* Room for what a thread notes while it binds a block; NULL where there is no memory.  free() gives it back. */
+struct lb_scratch *lb_scratch_make(void);
+
+/* Binds rows: those of a block, of which the list has so many.  Blocks do not depend on one another.  Steps along hash
+ * chains are paid for out of `budget`; where it becomes 0, the answer does not count.
+ * Returns 0, or -1 where the symbol of the row *bad_row is not in the file. */
+uint32_t lb_bound_blocks(const struct lb_bound_list *list);
+int lb_bound_block(const struct lb_request *request, const struct lb_bound_list *list, uint32_t block,
+                   struct lb_scratch *scratch, uint64_t *budget, uint32_t *bad_row);
+
 void lb_bound_release(struct lb_bound_list *list);
 
 /* Makes the set of `count` hashes.  Returns 0, or -1 with errno ENOMEM. */

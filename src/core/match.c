@@ -12,52 +12,6 @@
 #define VERSION_HIDDEN 0x8000u
 #define VERSIONS_MAX 0x8000u
 
-static bool in_bounds(const struct lb_view *view, uint64_t offset, uint64_t size)
-{
-    return offset <= view->size && size <= view->size - offset;
-}
-
-bool lb_read16(const struct lb_view *view, uint64_t offset, uint16_t *out)
-{
-    if (!in_bounds(view, offset, sizeof *out))
-        return false;
-    memcpy(out, view->data + offset, sizeof *out);
-    if (view->swap)
-        *out = __builtin_bswap16(*out);
-    return true;
-}
-
-bool lb_read32(const struct lb_view *view, uint64_t offset, uint32_t *out)
-{
-    if (!in_bounds(view, offset, sizeof *out))
-        return false;
-    memcpy(out, view->data + offset, sizeof *out);
-    if (view->swap)
-        *out = __builtin_bswap32(*out);
-    return true;
-}
-
-bool lb_read64(const struct lb_view *view, uint64_t offset, uint64_t *out)
-{
-    if (!in_bounds(view, offset, sizeof *out))
-        return false;
-    memcpy(out, view->data + offset, sizeof *out);
-    if (view->swap)
-        *out = __builtin_bswap64(*out);
-    return true;
-}
-
-bool lb_read_word(const struct lb_view *view, uint64_t offset, uint64_t *out)
-{
-    uint32_t narrow = 0;
-    if (view->is64)
-        return lb_read64(view, offset, out);
-    if (!lb_read32(view, offset, &narrow))
-        return false;
-    *out = narrow;
-    return true;
-}
-
 #define IDENT_DATA 5 /* e_ident[EI_DATA] */
 
 uint16_t lb_machine(const struct lb_view *view)
@@ -78,7 +32,7 @@ static struct lb_text text_at(const struct lb_symbols *s, uint64_t index)
     if (s->at.strtab == LB_ABSENT || index >= s->at.strtab_size)
         return none;
     uint64_t room = s->at.strtab_size - index;
-    if (!in_bounds(&s->view, s->at.strtab, s->at.strtab_size))
+    if (!lb_in_view(&s->view, s->at.strtab, s->at.strtab_size))
         return none;
     const char *start = (const char *)s->view.data + s->at.strtab + index;
     const char *end = memchr(start, 0, room);
@@ -93,7 +47,7 @@ static bool name_is(const struct lb_symbols *s, uint64_t index, struct lb_text n
 {
     if (s->at.strtab == LB_ABSENT || index >= s->at.strtab_size || name.length >= s->at.strtab_size - index)
         return false;
-    if (!in_bounds(&s->view, s->at.strtab, s->at.strtab_size))
+    if (!lb_in_view(&s->view, s->at.strtab, s->at.strtab_size))
         return false;
     const char *start = (const char *)s->view.data + s->at.strtab + index;
     return memcmp(start, name.start, name.length) == 0 && start[name.length] == 0;
@@ -116,12 +70,15 @@ uint32_t lb_sysv_hash(struct lb_text name)
     return h;
 }
 
-/* Bernstein's hash, as DT_GNU_HASH uses it. */
+/* Bernstein's hash, as DT_GNU_HASH uses it.  Four bytes at a time: each step waits for the one before. */
 uint32_t lb_gnu_hash(struct lb_text name)
 {
-    uint32_t h = 5381;
-    for (uint32_t i = 0; i < name.length; i++)
-        h = h * 33 + (uint8_t)name.start[i];
+    const uint8_t *c = (const uint8_t *)name.start;
+    uint32_t h = 5381, left = name.length;
+    for (; left >= 4; left -= 4, c += 4)
+        h = h * (33 * 33 * 33 * 33) + c[0] * UINT32_C(33 * 33 * 33) + c[1] * UINT32_C(33 * 33) + c[2] * UINT32_C(33) + c[3];
+    for (; left != 0; left--, c++)
+        h = h * 33 + *c;
     return h;
 }
 
@@ -144,10 +101,10 @@ static void swap_narrow_symbol(Elf32_Sym *row)
 /* Everything but the name; `name_index` gets st_name. */
 static inline bool symbol_fields(const struct lb_symbols *s, uint32_t index, struct lb_symbol *out, uint32_t *name_index)
 {
-    uint64_t entry = s->view.is64 ? sizeof(Elf64_Sym) : sizeof(Elf32_Sym);
+    uint64_t entry = lb_symbol_size(&s->view);
     uint64_t offset;
     if (s->at.symtab == LB_ABSENT || __builtin_add_overflow(s->at.symtab, index * entry, &offset) ||
-        !in_bounds(&s->view, offset, entry))
+        !lb_in_view(&s->view, offset, entry))
         return false;
     if (s->view.is64) {
         Elf64_Sym row;
@@ -276,7 +233,7 @@ static void read_gnu_hash(struct lb_symbols *s)
         !lb_read32(v, at + 8, &g.bloom_words) || !lb_read32(v, at + 12, &g.bloom_shift) || !g.bloom_words)
         return;
     filter = (uint64_t)g.bloom_words * (v->is64 ? 8 : 4);
-    if (!in_bounds(v, at + 16, filter))
+    if (!lb_in_view(v, at + 16, filter))
         return;
     g.bloom = at + 16;
     g.buckets = g.bloom + filter;
@@ -322,8 +279,7 @@ const struct lb_version *lb_version_of(const struct lb_symbols *s, uint32_t inde
 /* One object ------------------------------------------------------------------------------------------------ */
 
 struct candidate { /* what one object's hash chain has given so far */
-    enum lb_how how;
-    uint32_t symbol;
+    struct lb_found found;
     uint32_t versioned;       /* an unversioned reference met this versioned definition … */
     uint32_t versioned_count; /* … and so many in all; exactly one will do */
 };
@@ -353,10 +309,10 @@ static enum lb_how version_matches(const struct lb_symbols *s, uint32_t index, c
     return LB_HOW_BASE;
 }
 
-/* Pays for one step along a chain and for the comparison that may come with it; false where nothing is left. */
-static bool spend(const struct lb_wanted *w)
+/* Pays for steps along a chain and for the comparisons that may come with them; false where nothing is left. */
+static bool spend(const struct lb_wanted *w, uint32_t steps)
 {
-    uint64_t price = 1 + w->name.length / 64;
+    uint64_t price = steps * (uint64_t)(1 + w->name.length / 64);
     if (*w->budget < price) {
         *w->budget = 0;
         return false;
@@ -384,14 +340,13 @@ static bool check(const struct lb_symbols *s, uint32_t index, const struct lb_wa
     enum lb_how how = version_matches(s, index, w, c);
     if (how == LB_HOW_NONE)
         return false;
-    c->how = how;
-    c->symbol = index;
+    c->found = (struct lb_found){how, index, sym};
     return true;
 }
 
 /* The bloom filter of DT_GNU_HASH: false where the object cannot define a symbol of this hash.  Most questions end here,
  * hence no bounds check: read_gnu_hash has checked the filter as a whole. */
-static inline bool may_define(const struct lb_symbols *s, uint32_t hash)
+static inline bool may_pass(const struct lb_symbols *s, uint32_t hash)
 {
     const struct lb_gnu_hash *g = &s->gnu;
     uint32_t bits = s->view.is64 ? 64 : 32, at = hash / bits;
@@ -410,18 +365,24 @@ static inline bool may_define(const struct lb_symbols *s, uint32_t hash)
     return word >> (hash % bits) & word >> (second % bits) & 1;
 }
 
-/* DT_GNU_HASH behind its filter: buckets, and chains whose last entry has bit 0 set. */
-static void walk_gnu(const struct lb_symbols *s, const struct lb_wanted *w, struct candidate *c)
+bool lb_may_define(const struct lb_symbols *s, uint32_t hash)
 {
-    const struct lb_view *v = &s->view;
-    const struct lb_gnu_hash *g = &s->gnu;
-    uint32_t hash = w->gnu_hash, index = 0;
-    if (!g->bucket_count || !may_define(s, hash))
-        return;
-    if (!lb_read32(v, g->buckets + 4 * (uint64_t)(hash % g->bucket_count), &index) || index < g->first_symbol)
-        return;
-    for (uint32_t link = 0; lb_read32(v, g->chains + 4 * (uint64_t)(index - g->first_symbol), &link); index++) {
-        if (!spend(w))
+    if (s->at.gnu_hash != LB_ABSENT)
+        return s->gnu.bucket_count && may_pass(s, hash);
+    return s->at.sysv_hash != LB_ABSENT;
+}
+
+bool lb_chain_begins(const struct lb_symbols *s, uint32_t hash, uint32_t *symbol)
+{
+    return lb_read32(&s->view, lb_gnu_bucket(&s->gnu, hash), symbol) && *symbol >= s->gnu.first_symbol;
+}
+
+/* The rest of a chain of DT_GNU_HASH, whose last entry has bit 0 set. */
+static void walk_chain(const struct lb_symbols *s, const struct lb_wanted *w, uint32_t index, struct candidate *c)
+{
+    uint32_t hash = w->gnu_hash;
+    for (uint32_t link = 0; lb_read32(&s->view, lb_gnu_chain(&s->gnu, index), &link); index++) {
+        if (!spend(w, 1))
             return;
         if ((link ^ hash) >> 1 == 0 && check(s, index, w, c))
             return;
@@ -457,59 +418,54 @@ static void walk_sysv(const struct lb_symbols *s, const struct lb_wanted *w, str
     if (nchain > v->size / entry)
         nchain = (uint32_t)(v->size / entry);
     for (uint32_t steps = 0; index != STN_UNDEF && steps < nchain; steps++) {
-        if (!spend(w) || check(s, index, w, c))
+        if (!spend(w, 1) || check(s, index, w, c))
             return;
         if (!read_hash_entry(v, at, entry, 2 + (uint64_t)nbucket + index, &index))
             return;
     }
 }
 
-/* One object's turn in do_lookup_x: found, or not, in `c`. */
-static bool search_object(const struct lb_symbols *s, const struct lb_wanted *w, struct candidate *c)
+/* What the chain has given, as do_lookup_x takes it. */
+static bool is_definition(const struct lb_symbols *s, const struct lb_wanted *w, struct candidate *c)
 {
-    *c = (struct candidate){.how = LB_HOW_NONE};
-    if (s->at.gnu_hash != LB_ABSENT)
-        walk_gnu(s, w, c);
-    else if (s->at.sysv_hash != LB_ABSENT)
-        walk_sysv(s, w, c);
-    if (c->how == LB_HOW_NONE && c->versioned_count == 1) {
-        c->how = w->newest ? LB_HOW_DEFAULT : LB_HOW_ONLY;
-        c->symbol = c->versioned;
+    struct lb_found *found = &c->found;
+    if (found->how == LB_HOW_NONE && c->versioned_count == 1) {
+        *found = (struct lb_found){.how = w->newest ? LB_HOW_DEFAULT : LB_HOW_ONLY, .symbol = c->versioned};
+        if (!lb_symbol_fields(s, found->symbol, &found->fields))
+            return false;
     }
-    if (c->how == LB_HOW_NONE)
+    if (found->how == LB_HOW_NONE)
         return false;
-    struct lb_symbol sym;
-    if (!lb_symbol_fields(s, c->symbol, &sym))
-        return false;
-    uint8_t visibility = ELF64_ST_VISIBILITY(sym.other), binding = ELF64_ST_BIND(sym.info);
+    uint8_t visibility = ELF64_ST_VISIBILITY(found->fields.other), binding = ELF64_ST_BIND(found->fields.info);
     if (visibility == STV_HIDDEN || visibility == STV_INTERNAL)
         return false;
     return binding == STB_GLOBAL || binding == STB_WEAK || binding == STB_GNU_UNIQUE;
 }
 
-/* The scope ------------------------------------------------------------------------------------------------- */
-
-bool lb_search(const struct lb_symbols *s, const struct lb_wanted *w, enum lb_how *how, uint32_t *symbol)
+bool lb_search_from(const struct lb_symbols *s, const struct lb_wanted *w, uint32_t start, uint32_t passed,
+                    struct lb_found *out)
 {
-    struct candidate c;
-    if ((s->gnu.bucket_count && !may_define(s, w->gnu_hash)) || !search_object(s, w, &c))
+    struct candidate c = {.found.how = LB_HOW_NONE};
+    if (s->at.gnu_hash == LB_ABSENT)
+        walk_sysv(s, w, &c);
+    else if (spend(w, passed))
+        walk_chain(s, w, start, &c);
+    if (!is_definition(s, w, &c))
         return false;
-    *how = c.how;
-    *symbol = c.symbol;
+    *out = c.found;
     return true;
 }
 
-static struct lb_match search_scope(const struct lb_wanted *w, const struct lb_symbols *const *scope, uint32_t count)
+/* One object's turn in do_lookup_x. */
+bool lb_search(const struct lb_symbols *s, const struct lb_wanted *w, struct lb_found *out)
 {
-    for (uint32_t i = 0; i < count; i++) {
-        struct candidate c;
-        if (search_object(scope[i], w, &c))
-            return (struct lb_match){c.how, i, c.symbol};
-        /* The file that the reference names for its version is not asked first, and need not be the one: since
-         * glibc 2.34 `dlsym` of libdl.so.2's version GLIBC_2.2.5 is found in libc.so.6. */
-    }
-    return (struct lb_match){LB_HOW_NONE, UINT32_MAX, 0};
+    uint32_t start = 0;
+    if (!lb_may_define(s, w->gnu_hash) || (s->at.gnu_hash != LB_ABSENT && !lb_chain_begins(s, w->gnu_hash, &start)))
+        return false;
+    return lb_search_from(s, w, start, 0, out);
 }
+
+/* What is looked for ---------------------------------------------------------------------------------------- */
 
 static struct lb_wanted make_wanted(struct lb_text name, const struct lb_version *version, enum lb_class class,
                                     bool newest, uint64_t *budget)
@@ -536,6 +492,8 @@ struct lb_match lb_find(const struct lb_symbols *s, struct lb_text name, const s
 {
     uint64_t budget = UINT64_MAX; /* one chain is no longer than the file */
     struct lb_wanted w = lb_wanted_by_name(name, version, &budget);
-    const struct lb_symbols *scope[] = {s};
-    return search_scope(&w, scope, 1);
+    struct lb_found found;
+    if (!lb_search(s, &w, &found))
+        return (struct lb_match){LB_HOW_NONE, UINT32_MAX, 0};
+    return (struct lb_match){found.how, 0, found.symbol};
 }

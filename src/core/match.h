@@ -9,16 +9,13 @@
 #ifndef LATEBIND_MATCH_H
 #define LATEBIND_MATCH_H
 
+#include "view.h"
+
+#include <elf.h>
 #include <stdbool.h>
 #include <stdint.h>
 
 #define LB_ABSENT UINT64_MAX /* a table that the file does not have */
-
-struct lb_view { /* a file's bytes and how to read them */
-    const uint8_t *data;
-    uint64_t size;
-    bool is64, swap;
-};
 
 struct lb_text { /* a string inside a view; not NUL-terminated for the reader */
     const char *start;
@@ -41,6 +38,17 @@ struct lb_gnu_hash { /* the header of DT_GNU_HASH, checked: its filter lies in t
     uint64_t bloom, buckets, chains; /* file offsets */
     uint32_t bucket_count, first_symbol, bloom_words, bloom_shift;
 };
+
+/* File offsets in it; whether they are in the file, the read has to say. */
+static inline uint64_t lb_gnu_bucket(const struct lb_gnu_hash *g, uint32_t hash)
+{
+    return g->buckets + 4 * (uint64_t)(hash % g->bucket_count);
+}
+
+static inline uint64_t lb_gnu_chain(const struct lb_gnu_hash *g, uint32_t symbol)
+{
+    return g->chains + 4 * (uint64_t)(symbol - g->first_symbol);
+}
 
 struct lb_symbols { /* one object, ready to be searched */
     struct lb_view view;
@@ -85,6 +93,9 @@ struct lb_match {
 int lb_symbols_prepare(struct lb_symbols *symbols, uint64_t *bad_offset);
 void lb_symbols_release(struct lb_symbols *symbols);
 
+/* Bytes of one symbol of the file's class. */
+static inline uint64_t lb_symbol_size(const struct lb_view *view) { return view->is64 ? sizeof(Elf64_Sym) : sizeof(Elf32_Sym); }
+
 /* Symbol `index` of the table; false where it is not in the file. */
 bool lb_symbol_at(const struct lb_symbols *symbols, uint32_t index, struct lb_symbol *out);
 
@@ -111,8 +122,27 @@ bool lb_want(const struct lb_symbols *referrer, uint32_t index, enum lb_class cl
 /* What dlsym, or with a version dlvsym, looks for. */
 struct lb_wanted lb_wanted_by_name(struct lb_text name, const struct lb_version *version, uint64_t *budget);
 
-/* Whether one object of a scope defines it; then `how` says why it counts, and `symbol` which it is. */
-bool lb_search(const struct lb_symbols *symbols, const struct lb_wanted *wanted, enum lb_how *how, uint32_t *symbol);
+struct lb_found { /* a definition in one object */
+    enum lb_how how; /* why it counts */
+    uint32_t symbol;
+    struct lb_symbol fields; /* but for its name */
+};
+
+/* Whether one object of a scope defines it. */
+bool lb_search(const struct lb_symbols *symbols, const struct lb_wanted *wanted, struct lb_found *out);
+
+/* The same in steps.  False where the object has no symbol of this GNU hash: by the filter of its DT_GNU_HASH; a DT_HASH
+ * has none. */
+bool lb_may_define(const struct lb_symbols *symbols, uint32_t gnu_hash);
+
+/* The first symbol of the chain of DT_GNU_HASH that a name of this hash is in, in an object that may define it; false
+ * where there is none. */
+bool lb_chain_begins(const struct lb_symbols *symbols, uint32_t gnu_hash, uint32_t *symbol);
+
+/* Where the object has a DT_GNU_HASH, its chain is searched from symbol `start` on, which stands behind `passed` others
+ * that are known to have other hashes. */
+bool lb_search_from(const struct lb_symbols *symbols, const struct lb_wanted *wanted, uint32_t start, uint32_t passed,
+                    struct lb_found *out);
 
 /* `name` (with `version`, or NULL for the default one) in one object, as dlsym and dlvsym look it up. */
 struct lb_match lb_find(const struct lb_symbols *symbols, struct lb_text name, const struct lb_version *version);
@@ -122,11 +152,5 @@ uint32_t lb_gnu_hash(struct lb_text name);
 
 uint16_t lb_machine(const struct lb_view *view); /* e_machine; EM_NONE where the header is cut off */
 bool lb_is_little(const struct lb_view *view);   /* by e_ident */
-
-/* Bounds-checked reads; false where the bytes are not all in the file. */
-bool lb_read16(const struct lb_view *view, uint64_t offset, uint16_t *out);
-bool lb_read32(const struct lb_view *view, uint64_t offset, uint32_t *out);
-bool lb_read64(const struct lb_view *view, uint64_t offset, uint64_t *out);
-bool lb_read_word(const struct lb_view *view, uint64_t offset, uint64_t *out); /* 4 or 8 bytes, by class */
 
 #endif

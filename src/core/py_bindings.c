@@ -10,8 +10,6 @@ typedef struct {
     PyObject_HEAD
     PyObject *table; /* the referrer: names are read from it when they are asked for */
     struct lb_bound_list list;
-    uint32_t types[64]; /* what the bits of `lb_bound.types` stand for */
-    uint32_t type_count;
     uint32_t scope_count;
     uint64_t text_budget; /* bytes of names that may still become Python strings */
 } Bindings;
@@ -36,8 +34,7 @@ uint32_t *lb_numbers_of(PyObject *tuple, uint32_t *count)
     return numbers;
 }
 
-PyObject *lb_bindings_make(PyObject *type, PyObject *table, struct lb_bound_list *list,
-                           const struct lb_reference_list *references, uint32_t scope_count)
+PyObject *lb_bindings_make(PyObject *type, PyObject *table, struct lb_bound_list *list, uint32_t scope_count)
 {
     const struct lb_symbols *s = lb_symbols_of(table);
     allocfunc alloc = (allocfunc)PyType_GetSlot((PyTypeObject *)type, Py_tp_alloc);
@@ -48,8 +45,6 @@ PyObject *lb_bindings_make(PyObject *type, PyObject *table, struct lb_bound_list
     self->table = Py_NewRef(table);
     self->list = *list;
     *list = (struct lb_bound_list){0};
-    memcpy(self->types, references->types, sizeof self->types);
-    self->type_count = references->type_count;
     self->scope_count = scope_count;
     self->text_budget = (UINT64_C(1) << 16) + (uint64_t)self->list.count * 64 + strings * 16;
     return (PyObject *)self;
@@ -71,7 +66,7 @@ static PyObject *types_of(const Bindings *self, uint64_t bits)
 {
     PyObject *tuple = PyTuple_New(__builtin_popcountll(bits));
     for (Py_ssize_t i = 0; tuple && bits; bits &= bits - 1, i++) {
-        PyObject *number = PyLong_FromUnsignedLong(self->types[__builtin_ctzll(bits)]);
+        PyObject *number = PyLong_FromUnsignedLong(self->list.types[__builtin_ctzll(bits)]);
         if (!number)
             Py_CLEAR(tuple);
         else
@@ -171,9 +166,9 @@ static PyObject *bindings_places(PyObject *object, PyObject *types)
     uint32_t *wanted = PyTuple_Check(types) ? lb_numbers_of(types, &count) : (PyErr_BadArgument(), NULL);
     if (!wanted)
         return NULL;
-    for (uint32_t i = 0; i < self->type_count; i++)
+    for (uint32_t i = 0; i < self->list.type_count; i++)
         for (uint32_t w = 0; w < count; w++)
-            if (self->types[i] == wanted[w])
+            if (self->list.types[i] == wanted[w])
                 bits |= UINT64_C(1) << i;
     free(wanted);
     PyObject *set = PySet_New(NULL);

@@ -76,14 +76,12 @@ static bool take_text(PyObject *value, struct lb_text *text, PyObject **owner)
     return true;
 }
 
-static PyObject *found_at(const struct place *place, Py_ssize_t number, uint32_t symbol)
+static PyObject *found_at(const struct place *place, Py_ssize_t number, const struct lb_symbol *found)
 {
-    struct lb_symbol found = {0};
-    lb_symbol_fields(lb_symbols_of(place->table), symbol, &found);
-    const unsigned type = ELF64_ST_TYPE(found.info);
-    if (type == STT_TLS || type == STT_GNU_IFUNC || found.section == SHN_ABS)
-        return Py_BuildValue("(nKII)", number, (unsigned long long)found.value, type, (unsigned)found.section);
-    return PyLong_FromUnsignedLongLong(place->base + found.value);
+    const unsigned type = ELF64_ST_TYPE(found->info);
+    if (type == STT_TLS || type == STT_GNU_IFUNC || found->section == SHN_ABS)
+        return Py_BuildValue("(nKII)", number, (unsigned long long)found->value, type, (unsigned)found->section);
+    return PyLong_FromUnsignedLongLong(place->base + found->value);
 }
 
 static PyObject *search(const Lookup *self, struct lb_text name, const struct lb_version *version)
@@ -91,10 +89,9 @@ static PyObject *search(const Lookup *self, struct lb_text name, const struct lb
     uint64_t budget = UINT64_MAX; /* one chain is no longer than the file */
     const struct lb_wanted wanted = lb_wanted_by_name(name, version, &budget);
     for (Py_ssize_t i = 0; i < self->count; i++) {
-        enum lb_how how;
-        uint32_t symbol;
-        if (lb_search(lb_symbols_of(self->places[i].table), &wanted, &how, &symbol))
-            return found_at(&self->places[i], i, symbol);
+        struct lb_found found;
+        if (lb_search(lb_symbols_of(self->places[i].table), &wanted, &found))
+            return found_at(&self->places[i], i, &found.fields);
     }
     Py_RETURN_NONE;
 }

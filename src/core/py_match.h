@@ -14,9 +14,8 @@ bool lb_is_table(PyObject *object);
 
 PyObject *lb_text_to_python(struct lb_text text);
 
-/* A `_core.Bindings` of the SymbolTable `table`, which takes over `list`: what `references` are bound to. */
-PyObject *lb_bindings_make(PyObject *type, PyObject *table, struct lb_bound_list *list,
-                           const struct lb_reference_list *references, uint32_t scope_count);
+/* A `_core.Bindings` of the SymbolTable `table`, which takes over `list`. */
+PyObject *lb_bindings_make(PyObject *type, PyObject *table, struct lb_bound_list *list, uint32_t scope_count);
 
 /* The numbers of a tuple, or NULL with an exception. */
 uint32_t *lb_numbers_of(PyObject *tuple, uint32_t *count);

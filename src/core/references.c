@@ -73,7 +73,7 @@ int lb_references_add(struct lb_reference_list *list, const struct lb_view *view
     if (table->offset > view->size || table->size > view->size - table->offset)
         return errno = EINVAL, -1;
     /* A symbol index beyond what the file can hold is broken; the bound also bounds `seen`. */
-    uint64_t most_symbols = view->size / (view->is64 ? sizeof(Elf64_Sym) : sizeof(Elf32_Sym));
+    uint64_t most_symbols = view->size / lb_symbol_size(view);
     bool mips = lb_machine(view) == EM_MIPS, little = lb_is_little(view);
     for (uint64_t at = table->offset, end = at + table->size / entry * entry; at < end; at += entry) {
         uint64_t info = 0;
@@ -93,9 +93,17 @@ int lb_references_add(struct lb_reference_list *list, const struct lb_view *view
 
 int lb_references_note(struct lb_reference_list *list, const struct lb_view *view, uint32_t symbol, uint32_t type)
 {
-    if (symbol >= view->size / (view->is64 ? sizeof(Elf64_Sym) : sizeof(Elf32_Sym)))
+    if (symbol >= view->size / lb_symbol_size(view))
         return errno = EINVAL, -1;
     return add(list, symbol, type);
+}
+
+void lb_references_clear(struct lb_reference_list *list)
+{
+    for (uint64_t i = 0; i < list->count; i++)
+        list->seen[list->items[i].symbol] = 0;
+    list->count = 0;
+    list->type_count = 0;
 }
 
 void lb_references_release(struct lb_reference_list *list)

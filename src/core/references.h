@@ -29,6 +29,8 @@ int lb_references_add(struct lb_reference_list *list, const struct lb_view *view
                       const struct lb_relocation_table *table, uint32_t relative);
 /* Adds one reference that stands elsewhere. Returns 0, or -1 with errno ENOMEM, EINVAL or E2BIG as above. */
 int lb_references_note(struct lb_reference_list *list, const struct lb_view *view, uint32_t symbol, uint32_t type);
+/* Makes it an empty list again that keeps its room. */
+void lb_references_clear(struct lb_reference_list *list);
 void lb_references_release(struct lb_reference_list *list);
 
 #endif

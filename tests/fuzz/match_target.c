@@ -1,4 +1,4 @@
-/* Fuzz the core's symbol matching (match.c, references.c): any bytes, no undefined behaviour, no read outside, no
+/* Fuzz the core's symbol matching (match.c, many.c, references.c, bindings.c): any bytes, no undefined behaviour, no read outside, no
  * hang.  An input is a header that says where the tables are (tests/fuzz/seeds.py writes it) and the file's bytes, which
  * stand in a block of their own so that AddressSanitizer sees each read beyond them. */
 #include "bindings.h"
@@ -17,7 +17,18 @@ struct head {
 
 enum { MOST_FOUND = 8 };
 
-static void bind_all(const struct lb_symbols *symbols, const struct lb_reference_list *list)
+static int bind_rows(const struct lb_request *request, struct lb_reference_list *list, struct lb_bound_list *bound, uint64_t *budget)
+{
+    struct lb_scratch *scratch = lb_scratch_make();
+    uint32_t bad_row;
+    int result = scratch ? lb_bound_begin(request, list, bound) : -1;
+    for (uint32_t i = 0; result == 0 && i < lb_bound_blocks(bound); i++)
+        result = lb_bound_block(request, bound, i, scratch, budget, &bad_row);
+    free(scratch);
+    return result;
+}
+
+static void bind_all(const struct lb_symbols *symbols, struct lb_reference_list *list)
 {
     const struct lb_symbols *scope[] = {symbols, symbols};
     const uint32_t plt_types[] = {7}, objects[] = {1, 2};
@@ -27,9 +38,10 @@ static void bind_all(const struct lb_symbols *symbols, const struct lb_reference
     };
     struct lb_bound_list bound = {0};
     uint64_t budget = 1 << 20;
-    uint32_t bad;
-    if (lb_bind_references(&request, list, &bound, &budget, &bad) < 0)
+    if (bind_rows(&request, list, &bound, &budget) < 0) {
+        lb_bound_release(&bound);
         return;
+    }
     for (uint32_t i = 0; i < bound.count && budget; i++) {
         const struct lb_bound *row = &bound.rows[i];
         struct lb_symbol symbol, own;

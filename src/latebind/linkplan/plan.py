@@ -15,7 +15,15 @@ from latebind.elf import dynamic as dyn
 from latebind.elf.symbol import STB_GNU_UNIQUE
 from latebind.linkplan.binding import Binding, Definition, How, Kind, why
 from latebind.linkplan.machines import MACHINES, UNKNOWN
-from latebind.linkplan.resolve import BoundReferences, Place, Wanted, bind_all_references, bind_references, references
+from latebind.linkplan.resolve import (
+    BoundReferences,
+    Scope,
+    Wanted,
+    bind_all_references,
+    bind_references,
+    references,
+    scope_of,
+)
 from latebind.linkplan.roles import Role, is_shared
 from latebind.linkplan.services import SERVICES
 from latebind.linkplan.table import symbol_table
@@ -136,19 +144,23 @@ class LinkPlan:
                 self._bound[index] = bound
 
     def _wanted(self, index: int) -> Wanted:
-        item, scope = self.objects[index], self._places
-        own = Place(index, symbol_table(item.elf))
+        item = self.objects[index]
+        own, scope = symbol_table(item.elf), self._scope
         if item.elf.summary.flags & dyn.DF_SYMBOLIC and index != 0:
-            scope = (own, *scope)
+            scope = scope_of((index, *scope.numbers), (own, *scope.symbols), self._first)
         if index not in self.scope:
-            scope = (*scope, own)
-        first = self.executable if self.executable is not None else 0
-        return Wanted(item.elf, index, scope, first, self._watched)
+            scope = scope_of((*scope.numbers, index), (*scope.symbols, own), self._first)
+        return Wanted(item.elf, index, own, scope, self._watched)
 
     @cached_property
-    def _places(self) -> tuple[Place, ...]:
+    def _scope(self) -> Scope:
         """The scope with each object's symbols."""
-        return tuple([Place(i, symbol_table(self.objects[i].elf)) for i in self.scope])
+        return scope_of(self.scope, tuple([symbol_table(self.objects[i].elf) for i in self.scope]), self._first)
+
+    @property
+    def _first(self) -> int:
+        """The object that copy relocations pass over."""
+        return self.executable if self.executable is not None else 0
 
     def changes(self, index: int) -> dict[int, Binding]:
         """The rows of `bound(index)` that are bound otherwise: unique symbols, services, copies, hooks."""

@@ -7,6 +7,7 @@ relocation passes the program over (glibc's `elf_machine_type_class`).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from latebind import _core
@@ -73,11 +74,20 @@ def _packed_references(elf: Elf, machine: MachineRelocations) -> tuple[tuple[int
     return tuple(dict.fromkeys((r.symbol, r.type) for r in packed if r.type != machine.relative)) if packed else ()
 
 
-class Place(NamedTuple):
-    """One object of a scope: its index in the plan, and its symbols."""
+class Scope(NamedTuple):
+    """The objects that are searched, in that order: each one's index in the plan, and its symbols.
 
-    number: int
-    symbols: _core.SymbolTable
+    `copy_skips` is the place in it that copy relocations pass over, -1 for none.
+    """
+
+    numbers: tuple[int, ...]
+    symbols: tuple[_core.SymbolTable, ...]
+    copy_skips: int
+
+
+def scope_of(numbers: tuple[int, ...], symbols: tuple[_core.SymbolTable, ...], executable: int | None) -> Scope:
+    """The scope of these objects; copy relocations pass over `executable`, where it is one of them."""
+    return Scope(numbers, symbols, numbers.index(executable) if executable in numbers else -1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,16 +134,15 @@ def _patch(b: Binding) -> tuple[int, int, int]:
 
 
 class Wanted(NamedTuple):
-    """What to bind: every symbol that `elf`, object `referrer` of the plan, refers to.
+    """What to bind: every symbol that `elf`, object `referrer` of the plan, refers to; `symbols` are its own.
 
-    `scope` is in search order; `executable` is the object that copy relocations pass over. The rows of `watched` names
-    and those bound to unique definitions are told apart (`rows.watched`).
+    The rows of `watched` names and those bound to unique definitions are told apart (`rows.watched`).
     """
 
     elf: Elf
     referrer: int
-    scope: tuple[Place, ...]
-    executable: int | None
+    symbols: _core.SymbolTable
+    scope: Scope
     watched: tuple[str, ...] = ()
 
 
@@ -144,22 +153,22 @@ def bind_references(wanted: Wanted) -> BoundReferences:
 
 def bind_all_references(wanted: Sequence[Wanted]) -> list[BoundReferences | None]:
     """The same for many objects at once, by two threads; None for those that `bind_references` raises for."""
-    rows = _core.bind_all(tuple([(symbol_table(one.elf), _question(one)) for one in wanted]))
+    rows = _core.bind_all(tuple([(one.symbols, _question(one)) for one in wanted]))
     return [_bound(one, found) if found is not None else None for one, found in zip(wanted, rows, strict=True)]
 
 
 def bind_call(elf: Elf, index: int, symbol: int, scope: Sequence[tuple[int, Elf]]) -> Binding:
     """What a call of `elf`'s symbol number `symbol` binds to in `scope`, as in `bind_references`."""
+    scoped = scope_of(tuple([i for i, _ in scope]), tuple([symbol_table(e) for _, e in scope]), None)
+    wanted = Wanted(elf, index, symbol_table(elf), scoped)
     machine = MACHINES.get(elf.summary.machine, UNKNOWN)
-    places = tuple([Place(i, symbol_table(e)) for i, e in scope])
-    wanted = Wanted(elf, index, places, None)
     return _bind(wanted, _question_of(wanted, (), ((symbol, machine.jump_slot),))).binding(0)
 
 
 def _bind(wanted: Wanted, question: type_of_question) -> BoundReferences:
     elf = wanted.elf
     try:
-        return _bound(wanted, symbol_table(elf).bind(*question))
+        return _bound(wanted, wanted.symbols.bind(*question))
     except IndexError as e:
         raise MalformedElf(elf.path, None, f"a relocation refers to {e}, which is not in the file") from e
     except ValueError as e:  # a table lies outside the file, or a budget ran out
@@ -168,6 +177,9 @@ def _bind(wanted: Wanted, question: type_of_question) -> BoundReferences:
 
 def _question(wanted: Wanted) -> type_of_question:
     """The arguments of the core's `SymbolTable.bind` for all references of the file."""
+    plain = layout_of(wanted.elf)
+    if plain is not None:
+        return _question_of(wanted, plain.relocations, ())
     machine = MACHINES.get(wanted.elf.summary.machine, UNKNOWN)
     return _question_of(wanted, _plain_tables(wanted.elf), _packed_references(wanted.elf, machine))
 
@@ -176,12 +188,16 @@ def _question_of(
     wanted: Wanted, tables: tuple[tuple[int, int, bool], ...], others: tuple[tuple[int, int], ...]
 ) -> type_of_question:
     """The same for these references."""
-    machine = MACHINES.get(wanted.elf.summary.machine, UNKNOWN)
-    numbers = [place.number for place in wanted.scope]
-    copy_skips = numbers.index(wanted.executable) if wanted.executable in numbers else -1
-    symbols = tuple([place.symbols for place in wanted.scope])
-    return tables, others, (machine.relative, tuple(machine.plt), machine.copy), symbols, copy_skips, wanted.watched
+    scope = wanted.scope
+    return tables, others, _numbers_of(wanted.elf.summary.machine), scope.symbols, scope.copy_skips, wanted.watched
+
+
+@cache
+def _numbers_of(machine: int) -> tuple[int, tuple[int, ...], int]:
+    """What the core is told of a machine: RELATIVE, the types for which only a real definition counts, COPY."""
+    found = MACHINES.get(machine, UNKNOWN)
+    return found.relative, tuple(found.plt), found.copy
 
 
 def _bound(wanted: Wanted, rows: _core.Bindings) -> BoundReferences:
-    return BoundReferences(wanted.referrer, tuple([place.number for place in wanted.scope]), rows, wanted.elf.path)
+    return BoundReferences(wanted.referrer, wanted.scope.numbers, rows, wanted.elf.path)
