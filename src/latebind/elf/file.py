@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from latebind.elf import dynamic as dyn
 from latebind.elf.bytesource import ByteSource, FileOffset, StringTable, type_of_bytes
 from latebind.elf.dynamic import Dynamic, read_dynamic
-from latebind.elf.header import EM_MIPS, ET_CORE, Header, read_header
+from latebind.elf.header import ELFCLASS64, ELFDATA2LSB, EM_MIPS, ET_CORE, Header, is_sound, read_header
 from latebind.elf.note import NT_FDO_DLOPEN, NT_GNU_BUILD_ID, Note, read_notes, read_section_notes
 from latebind.elf.relocation import (
     RELATIVE_TYPES,
@@ -59,19 +59,19 @@ class FileIdentity(NamedTuple):
 class Elf:
     """What one ELF file says. Made by `read`; immutable; every property raises `MalformedElf` on broken tables."""
 
-    def __init__(
-        self, path: str, data: type_of_bytes, identity: FileIdentity | None, source: ByteSource | None = None
-    ) -> None:
+    layout: Any = None
+    """What `latebind.linkplan.table` has read of it: where its tables are."""
+    symbols_in_core: Any = None
+    """The same, its symbols: ready to be searched by the core."""
+
+    def __init__(self, path: str, data: type_of_bytes, identity: FileIdentity | None) -> None:
         self.path = path
         """Where it was read from; ``"<memory>"`` for bytes."""
         self.data = data
         self.identity = identity
         """The file's identity when it was opened; None for bytes."""
-        self.source: ByteSource
-        if source is not None:  # of a file whose header was found to be sound before
-            self.source = source
-        else:
-            self.__dict__["header"], self.source = read_header(path, data)
+        if not is_sound(data):
+            read_header(path, data)  # says what is wrong with it
 
     def __repr__(self) -> str:
         h = self.header
@@ -81,6 +81,12 @@ class Elf:
     def header(self) -> Header:
         """The ELF header."""
         return read_header(self.path, self.data)[0]
+
+    @cached_property
+    def source(self) -> ByteSource:
+        """The file's bytes, read in its class and byte order."""
+        elf_class, order = self.data[4], self.data[5]
+        return ByteSource(self.path, self.data, is64=elf_class == ELFCLASS64, little=order == ELFDATA2LSB)
 
     @cached_property
     def summary(self) -> Summary:

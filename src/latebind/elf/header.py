@@ -56,6 +56,14 @@ class Header:
         return 64 if self.elf_class == ELFCLASS64 else 32
 
 
+def is_sound(data: type_of_bytes) -> bool:
+    """Whether `read_header` reads `data`: it is an ELF file, and not cut off inside the header."""
+    start = bytes(data[:64])
+    if start[:4] != b"\x7fELF" or len(start) < 52 or start[5] not in (ELFDATA2LSB, ELFDATA2MSB):
+        return False
+    return len(start) == 64 if start[4] == ELFCLASS64 else start[4] == ELFCLASS32
+
+
 def read_header(name: str, data: type_of_bytes) -> tuple[Header, ByteSource]:
     """The header of `data` and a source that reads in its class and byte order.
 

@@ -10,7 +10,7 @@ import os
 import stat
 
 from latebind._core import look_ahead_into, read_ahead, summarize, summarize_bytes, take_ahead
-from latebind.elf.numbers import ELFCLASS64, ELFDATA2LSB
+from latebind.elf.numbers import ELFCLASS64
 from latebind.errors import MalformedElf, NotFound
 
 TYPE_CHECKING = False
@@ -94,16 +94,10 @@ class Summary:
         return self._elf
 
     def _open(self, place: str) -> Elf:
-        """The file, whose header need not be read again while it is the one that the core has summed up."""
-        from latebind.elf.bytesource import ByteSource
         from latebind.elf.file import Elf
         from latebind.elf.reading import map_file
 
-        data, identity = map_file(place)
-        if identity != self.identity:
-            return Elf(self.path, data, identity)
-        is64, little = self.elf_class == ELFCLASS64, self.data == ELFDATA2LSB
-        return Elf(self.path, data, identity, ByteSource(self.path, data, is64=is64, little=little))
+        return Elf(self.path, *map_file(place))
 
     @property
     def bits(self) -> int:

@@ -307,15 +307,16 @@ def _may_have_unique(elf: Elf) -> bool:
 
 def _check_loadable(elf: Elf) -> None:
     """What dlopen(3) refuses too: another machine's file, a program, an object that forbids it, an executable stack."""
-    ours, header = running_program().header, elf.header
-    if (header.machine, header.elf_class, header.data) != (ours.machine, ours.elf_class, ours.data):
+    ours, file = running_program().summary, elf.summary
+    if file.machine != ours.machine or file.elf_class != ours.elf_class or file.data != ours.data:
+        header, own = elf.header, running_program().header
         raise Unsupported(
             elf.path,
-            f"is for {header.machine_name} ({header.bits}-bit), this process is {ours.machine_name} ({ours.bits}-bit)",
+            f"is for {header.machine_name} ({header.bits}-bit), this process is {own.machine_name} ({own.bits}-bit)",
             "use the library's build for this machine",
         )
-    flags = elf.summary.flags_1
-    if header.type == ET_EXEC or flags & DF_1_PIE:
+    flags = file.flags_1
+    if file.type == ET_EXEC or flags & DF_1_PIE:
         raise Unsupported(elf.path, "is a program, not a shared object", "run it, or build it with -shared")
     if flags & DF_1_NOOPEN:
         raise Unsupported(elf.path, "was linked with -z nodlopen (DF_1_NOOPEN)", "link it without")

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from typing import NamedTuple
-from weakref import WeakKeyDictionary
 
 from latebind._core import SymbolTable, layout
 from latebind.elf import Elf
 from latebind.elf import dynamic as dyn
+from latebind.elf.numbers import ELFCLASS64, ELFDATA2LSB
 from latebind.errors import MalformedElf
 from latebind.linkplan.machines import MACHINES, UNKNOWN
-
-_tables: WeakKeyDictionary[Elf, SymbolTable] = WeakKeyDictionary()
 
 
 class Layout(NamedTuple):
@@ -27,33 +25,38 @@ class Layout(NamedTuple):
     """The flags of PT_GNU_STACK; -1 without one."""
 
 
-_layouts: WeakKeyDictionary[Elf, Layout | None] = WeakKeyDictionary()
-
-
 def layout_of(elf: Elf) -> Layout | None:
     """The layout of `elf`, read once; None where the file is not plain, and `elf` itself has to be asked."""
-    if elf not in _layouts:
-        largest_page = MACHINES.get(elf.summary.machine, UNKNOWN).largest_page
-        found = layout(elf.data, elf.source.is64, elf.source.little, largest_page)
-        _layouts[elf] = None if found is None else Layout(*found)
-    return _layouts[elf]
+    known = elf.layout
+    if known is None:
+        known = elf.layout = _read_layout(elf)
+    return known or None
+
+
+def _read_layout(elf: Elf) -> Layout | tuple[()]:
+    """The same; empty for None."""
+    summary = elf.summary
+    largest_page = MACHINES.get(summary.machine, UNKNOWN).largest_page
+    is64, little = summary.elf_class == ELFCLASS64, summary.data == ELFDATA2LSB
+    found = layout(elf.data, is64, little, largest_page)
+    return () if found is None else Layout(*found)
 
 
 def symbol_table(elf: Elf) -> SymbolTable:
     """The core's view of `elf`'s dynamic symbols, made once; `MalformedElf` for broken version records."""
-    known = _tables.get(elf)
+    known: SymbolTable | None = elf.symbols_in_core
     if known is None:
-        known = _tables[elf] = _make(elf)
+        known = elf.symbols_in_core = _make(elf)
     return known
 
 
 def _make(elf: Elf) -> SymbolTable:
-    plain = layout_of(elf)
-    found, size = plain.tables if plain is not None else _places(elf), elf.source.size
+    plain, summary = layout_of(elf), elf.summary
+    found, size = plain.tables if plain is not None else _places(elf), len(elf.data)
     # DT_STRSZ, DT_VERDEFNUM, DT_VERNEEDNUM: damaged ones may be more than the core takes.
     tables = (*found[:2], min(found[2], size), *found[3:7], min(found[7], size), found[8], min(found[9], size))
     try:
-        return SymbolTable(elf.data, elf.source.is64, elf.source.little, tables)
+        return SymbolTable(elf.data, summary.elf_class == ELFCLASS64, summary.data == ELFDATA2LSB, tables)
     except ValueError as e:
         raise MalformedElf(elf.path, int(e.args[0]), "a version record reaches beyond the file") from e
 
