@@ -1,6 +1,9 @@
-/* `_core.cache_rows`: the entries of ld.so.cache for one name.  Reading all of them into Python objects takes longer than
+/* `_core.folder_row`: folders.c for Python.
+ *
+ * `_core.cache_rows`: the entries of ld.so.cache for one name.  Reading all of them into Python objects takes longer than
  * the search for everything that a library needs; latebind/search/cache.py has the format, and does that for many names.
  * The file is the system's, but it may be damaged: every offset is checked. */
+#include "folders.h"
 #include "module.h"
 
 #include <stdbool.h>
@@ -51,11 +54,28 @@ static PyObject *cache_rows(PyObject *module, PyObject *args)
     return result;
 }
 
+static PyObject *folder_row(PyObject *module, PyObject *data)
+{
+    Py_buffer view;
+    uint64_t start;
+    (void)module;
+    if (PyObject_GetBuffer(data, &view, PyBUF_SIMPLE) < 0)
+        return NULL;
+    uint64_t size = lb_folder_row(view.buf, (uint64_t)view.len, &start);
+    PyObject *result = PyBytes_FromStringAndSize((const char *)view.buf + start, (Py_ssize_t)size);
+    PyBuffer_Release(&view);
+    return result;
+}
+
 static PyMethodDef functions[] = {
     {"cache_rows", cache_rows, METH_VARARGS,
      "cache_rows(data, start, count, base, text, /)\n--\n\n"
      "The numbers of the entries with the key `text` (which ends with a NUL) in the new format of ld.so.cache: `count`\n"
      "of them begin at `start`, and keys are offsets from `base`.  Raises ValueError where they lie outside `data`."},
+    {"folder_row", folder_row, METH_O,
+     "folder_row(data, /)\n--\n\n"
+     "The longest row of consecutive strings in `data` that all look like folders of libraries, with the NULs between them;\n"
+     "b'' where no two stand side by side."},
     {NULL, NULL, 0, NULL},
 };
 

@@ -84,6 +84,21 @@ def test_rows_of_the_loader_cache_lie_inside_it() -> None:
             _core.cache_rows(data, start, count, 0, b"liba.so\0")
 
 
+@pytest.mark.parametrize(
+    ("data", "row"),
+    [
+        (b"", b""), (b"/lib/\0", b""), (b"/lib/\0/x", b""), (b"/lib/\0/usr/lib/", b""),
+        (b"xx\0/lib/\0/usr/lib/\0/etc/\0", b"/lib/\0/usr/lib/"),
+        (b"\xff/a/lib/\0/lib/\0", b"/a/lib/\0/lib/"), (b"prefix/lib/\0/lib64/\0", b"/lib/\0/lib64/"),
+        (b"/lib/\0/lib64/\0/x/\0/lib/\0/lib32/\0/usr/lib/\0", b"/lib/\0/lib32/\0/usr/lib/"),
+        (b"/x/\0/y/\0/lib/\0/lib64/\0", b"/lib/\0/lib64/"), (b"/\0/\0/\0/", b""),
+        (b"/lib/\0/lib with space/\0", b""), (b"/lib/\0/lib64/\0", b"/lib/\0/lib64/"),
+    ],
+)  # fmt: skip
+def test_the_longest_row_of_folders_counts(data: bytes, row: bytes) -> None:
+    assert _core.folder_row(data) == row
+
+
 def test_a_private_file_is_nobody_elses(tmp_path: Path) -> None:
     small, large, open_to_all = tmp_path / "small", tmp_path / "large", tmp_path / "open"
     for file, size in ((small, 100), (large, 100_000), (open_to_all, 10)):

@@ -1,8 +1,9 @@
-/* Fuzz the core's summary of a file (summary.c): any bytes, no undefined behaviour, no read outside, no hang.
+/* Fuzz the core's summary of a file (summary.c) and its look for folders (folders.c): any bytes, no undefined behaviour, no read outside, no hang.
  *
  * The bytes are read in memory, where they stand in a block of their own so that AddressSanitizer sees each read beyond
  * them, and through a descriptor; both must say the same. */
 #define _GNU_SOURCE
+#include "folders.h"
 #include "summary.h"
 
 #include <stdlib.h>
@@ -39,6 +40,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     memcpy(file, data, size);
     source = (struct lb_source){.data = file, .fd = -1, .size = size};
     bool plain = lb_summarize(&source, &in_memory);
+    uint64_t start, length = lb_folder_row(file, size, &start);
+    if (length && (start > size || length > size - start || file[start] != '/' || file[start + length - 1] != '/'))
+        abort();
     free(file);
     if (plain) {
         check(&in_memory, &in_memory.interpreter);

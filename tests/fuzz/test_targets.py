@@ -88,7 +88,7 @@ def test_mutated_files_are_shown_by_every_tool_and_planned(seed: int) -> None:
 
 CORE_TARGETS = {
     "match": ("match", ["match.c", "many.c", "references.c", "bindings.c", "layout.c"]),
-    "summary": ("elf", ["summary.c"]),
+    "summary": ("elf", ["summary.c", "folders.c"]),
 }
 """Target → the corpus that it starts from, and the core's files that it reads with."""
 

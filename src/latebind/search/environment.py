@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 
+from latebind._core import folder_row, map_path
 from latebind.elf.summary import Summary, summary_of
 from latebind.errors import LatebindError
 from latebind.search.cache import CACHE_FLAGS, LoaderCache
@@ -69,7 +70,6 @@ _LEVELS: Final = (
 )
 _HASWELL: Final = frozenset("avx2 bmi1 bmi2 abm movbe popcnt fma".split())  # glibc 2.36's AT_PLATFORM override
 
-_IN_FOLDERS: Final = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_./+-"
 _NO_CACHE: Final = LoaderCache(None)
 
 
@@ -227,33 +227,11 @@ def _folders_inside(files: Files, linker: str) -> tuple[str, ...]:
     """The longest row of folders in the bytes of `linker`; none where there is no such linker."""
     try:
         files.summary(linker)
-    except LatebindError:
+        data = map_path(files.real(linker))[0]
+    except (LatebindError, OSError):
         return ()  # then the ABI's usual folders stand in for it
-    data = files.setting(linker) or b""
-    best: list[bytes] = []
-    at = data.find(b"/\0/")
-    while at >= 0:
-        row = [_tail(data[data.rfind(b"\0", 0, at) + 1 : at + 1])]
-        at += 2
-        while _is_folder(row[-1]):
-            end = data.find(b"\0", at)
-            row.append(data[at : max(end, at)])
-            at = end + 1 if end >= 0 else len(data)
-        row.pop()
-        if len(row) > 1 and sum(map(len, row)) + len(row) > sum(map(len, best)) + len(best):
-            best = row
-        at = data.find(b"/\0/", max(at - 2, 0))
-    return tuple([folder.decode().rstrip("/") for folder in best])
-
-
-def _is_folder(text: bytes) -> bool:
-    return text[:1] == text[-1:] == b"/" and b"lib" in text and not text.translate(None, _IN_FOLDERS)
-
-
-def _tail(text: bytes) -> bytes:
-    """What may be a folder's name at the end of `text`, which need not begin with it."""
-    name = text[len(text.rstrip(_IN_FOLDERS)) :]
-    return name[max(name.find(b"/"), 0) :]
+    row = folder_row(data) if data is not None else b""
+    return tuple([folder.decode().rstrip("/") for folder in row.split(b"\0")]) if row else ()
 
 
 _cpu_levels: list[tuple[tuple[str, ...], bool]] = []  # of this CPU, asked once
