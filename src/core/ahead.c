@@ -3,22 +3,28 @@
  *
  * The table of paths is written by one thread at a time (whoever starts, then the thread) and read without a lock. A file
  * is claimed by its state. The lock is for the table by inode, for `folders` and for waiting. */
+#define _GNU_SOURCE /* MADV_POPULATE_READ */
 #include "ahead.h"
+#include "parallel.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
+
+#ifndef MADV_POPULATE_READ
+#define MADV_POPULATE_READ 22 /* since Linux 5.14; an older one refuses, and the pages come when they are read */
+#endif
 
 enum state { TO_READ, BEING_READ, READ };
 
 struct lb_ahead_file {
     _Atomic(enum state) state;
-    const struct lb_reading *found; /* `own`, or that of the same file under another path */
+    struct lb_reading *found; /* `own`, or that of the same file under another path */
     struct lb_reading own;
     struct lb_ahead_file *same_inode_hash;
     struct lb_ahead_file *next; /* of those to be read soon */
@@ -27,7 +33,8 @@ struct lb_ahead_file {
 
 struct lb_ahead {
     pthread_t thread;
-    bool has_thread;
+    bool has_thread, is_whole;
+    struct lb_whole whole;
     atomic_bool stop, is_awaited;
     pthread_mutex_t lock;
     pthread_cond_t change;
@@ -141,24 +148,69 @@ static struct lb_ahead_file *same_file(struct lb_ahead *ahead, struct lb_ahead_f
     return other;
 }
 
-/* `room` is to read into; what was found is copied, since most of it is empty. */
-static void summarize(int fd, struct lb_summary *room, struct lb_reading *reading)
+static bool map_whole(struct lb_reading *reading, int fd)
+{
+    uint64_t size = reading->identity.size;
+    void *start = size == 0 || size > PTRDIFF_MAX ? MAP_FAILED : mmap(NULL, size, PROT_READ, MAP_PRIVATE, fd, 0);
+    if (start == MAP_FAILED)
+        return false;
+    reading->data = start;
+    reading->map = (struct lb_guarded){NULL, (uint64_t)(uintptr_t)start, size};
+    lb_guard(&reading->map);
+    return true;
+}
+
+static void unmap_whole(struct lb_reading *reading)
+{
+    if (reading->map.size == 0)
+        return;
+    lb_unguard(&reading->map); /* first: another mapping may take its place at once */
+    munmap((void *)(uintptr_t)reading->map.start, reading->map.size);
+    reading->map.size = 0;
+}
+
+/* The layout of the file, whose summary is in `room`. */
+static void lay_out(struct lb_reading *reading, const struct lb_whole *whole, const struct lb_summary *room)
+{
+    struct lb_view view = {reading->data, reading->identity.size, room->is64, room->swap};
+    if (room->machine != whole->machine || !(reading->layout = malloc(sizeof *reading->layout)))
+        return;
+    if (!lb_layout_read(&view, whole->largest_page, reading->layout)) {
+        free(reading->layout);
+        reading->layout = NULL;
+    }
+}
+
+void lb_reading_fill(struct lb_reading *reading, int fd, const struct lb_whole *whole, struct lb_summary *room)
 {
     struct lb_source source;
     lb_source_open(&source, fd, reading->identity.size);
     size_t fixed = 0;
-    if (lb_summarize(&source, room)) {
+    if (whole && map_whole(reading, fd))
+        source.data = reading->data;
+    if ((!whole || source.data) && lb_summarize(&source, room)) {
         fixed = offsetof(struct lb_summary, needed) + room->needed_count * sizeof room->needed[0];
         reading->summary = malloc(fixed + room->text_size);
     }
     if (!reading->summary) {
         reading->outcome = LB_FILE_ODD;
+        unmap_whole(reading);
         return;
     }
+    reading->outcome = LB_FILE_PLAIN;
+    if (whole)
+        lay_out(reading, whole, room);
     char *text = (char *)reading->summary + fixed;
     memcpy(reading->summary, room, fixed);
     memcpy(text, room->text, room->text_size);
     reading->text = text;
+}
+
+void lb_reading_release(struct lb_reading *reading)
+{
+    free(reading->summary);
+    free(reading->layout);
+    unmap_whole(reading);
 }
 
 /* Reads the file where nobody else has claimed it. */
@@ -174,7 +226,7 @@ static void read_file(struct lb_ahead *ahead, struct lb_ahead_file *file, struct
         await(ahead, same);
         file->found = &same->own;
     } else if (fd >= 0) {
-        summarize(fd, room, &file->own);
+        lb_reading_fill(&file->own, fd, lb_ahead_whole(ahead), room);
     }
     if (fd >= 0)
         close(fd);
@@ -186,11 +238,11 @@ static void read_file(struct lb_ahead *ahead, struct lb_ahead_file *file, struct
     }
 }
 
-const struct lb_reading *lb_ahead_peek(const struct lb_ahead_file *file) { return is_read(file) ? file->found : NULL; }
+struct lb_reading *lb_ahead_peek(const struct lb_ahead_file *file) { return is_read(file) ? file->found : NULL; }
 
-const struct lb_reading *lb_ahead_take(struct lb_ahead *ahead, struct lb_ahead_file *file)
+struct lb_reading *lb_ahead_take(struct lb_ahead *ahead, struct lb_ahead_file *file)
 {
-    static const struct lb_reading odd = {.outcome = LB_FILE_ODD};
+    static struct lb_reading odd = {.outcome = LB_FILE_ODD};
     if (atomic_load(&file->state) == TO_READ) {
         struct lb_summary *room = malloc(sizeof *room);
         if (!room)
@@ -234,14 +286,55 @@ static void lead_on(struct lb_ahead *ahead, const struct lb_ahead_file *file)
     }
 }
 
+/* Reads the file, or sees to it that whoever is at it has, and then those that it leads to are known. */
+static void follow(struct lb_ahead *ahead, struct lb_ahead_file *file, struct lb_summary *room)
+{
+    read_file(ahead, file, room);
+    await(ahead, file);
+    lead_on(ahead, file);
+}
+
 static void read_soon(struct lb_ahead *ahead, struct lb_summary *room)
 {
     while (ahead->soon && !atomic_load(&ahead->stop)) {
         struct lb_ahead_file *file = ahead->soon;
         if (!(ahead->soon = file->next))
             ahead->soon_end = &ahead->soon;
-        read_file(ahead, file, room);
-        lead_on(ahead, file);
+        follow(ahead, file, room);
+    }
+}
+
+static void extend(uint64_t range[2], uint64_t offset, uint64_t size)
+{
+    if (offset == LB_ABSENT)
+        return;
+    range[0] = offset < range[0] ? offset : range[0];
+    range[1] = offset + size > range[1] ? offset + size : range[1];
+}
+
+/* The pages of the tables that binding looks into: link editors put those side by side.  The mapping is somebody else's by
+ * now, and may have gone: then nothing is read, or pages of another one that are not needed. */
+static void populate(const struct lb_reading *reading)
+{
+    const struct lb_layout *l = reading->layout;
+    uint64_t range[2] = {UINT64_MAX, 0}, symbols = l->record.symtab.size / 24;
+    extend(range, l->tables.symtab, l->record.symtab.size);
+    extend(range, l->tables.strtab, l->tables.strtab_size);
+    extend(range, l->tables.gnu_hash, 0);
+    extend(range, l->tables.versym, symbols * 2);
+    for (uint32_t i = 0; i < l->relocation_count; i++)
+        extend(range, l->relocations[i].offset, l->relocations[i].size);
+    range[0] &= ~UINT64_C(4095);
+    if (range[0] < range[1] && range[1] <= reading->identity.size)
+        madvise((void *)(uintptr_t)(reading->data + range[0]), range[1] - range[0], MADV_POPULATE_READ);
+}
+
+static void populate_all(struct lb_ahead *ahead)
+{
+    for (size_t i = 0; i < ahead->used && !atomic_load(&ahead->stop); i++) {
+        const struct lb_reading *reading = lb_ahead_peek(ahead->files[i]);
+        if (reading && reading == &ahead->files[i]->own && reading->outcome == LB_FILE_PLAIN && reading->layout)
+            populate(reading);
     }
 }
 
@@ -251,8 +344,7 @@ static void *read_all(void *argument)
     struct lb_summary *room = malloc(sizeof *room);
     size_t folders = 0;
     for (size_t i = 0; room && i < ahead->count && !atomic_load(&ahead->stop); i++) {
-        read_file(ahead, ahead->files[i], room);
-        lead_on(ahead, ahead->files[i]);
+        follow(ahead, ahead->files[i], room);
         if (folders < atomic_load(&ahead->folder_count)) {
             folders = atomic_load(&ahead->folder_count);
             for (size_t done = 0; done < ahead->used; done++) /* those read before the folder was known */
@@ -261,6 +353,8 @@ static void *read_all(void *argument)
         read_soon(ahead, room);
     }
     free(room);
+    if (ahead->is_whole)
+        populate_all(ahead);
     return NULL;
 }
 
@@ -287,22 +381,23 @@ static struct lb_ahead *make_tables(size_t count)
     return NULL;
 }
 
-struct lb_ahead *lb_ahead_start(const char *const *paths, size_t count)
+struct lb_ahead *lb_ahead_start(const char *const *paths, size_t count, const struct lb_whole *whole)
 {
     struct lb_ahead *ahead = make_tables(count);
     if (!ahead)
         return NULL;
+    ahead->is_whole = whole != NULL;
+    if (whole)
+        ahead->whole = *whole;
     for (size_t i = 0; i < count; i++)
         add(ahead, paths[i]); /* one that is given twice, or finds no memory, is read when it is asked for */
     ahead->count = ahead->used;
-    sigset_t all, before; /* signals are for the threads that the process knows of */
-    sigfillset(&all);
-    pthread_sigmask(SIG_BLOCK, &all, &before);
     /* Where no thread can be had, each file is read when it is asked for. */
-    ahead->has_thread = pthread_create(&ahead->thread, NULL, read_all, ahead) == 0;
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    ahead->has_thread = lb_thread_start(&ahead->thread, read_all, ahead);
     return ahead;
 }
+
+const struct lb_whole *lb_ahead_whole(const struct lb_ahead *ahead) { return ahead->is_whole ? &ahead->whole : NULL; }
 
 void lb_ahead_look_into(struct lb_ahead *ahead, const char *folder)
 {
@@ -319,7 +414,7 @@ void lb_ahead_end(struct lb_ahead *ahead)
     if (ahead->has_thread)
         pthread_join(ahead->thread, NULL);
     for (size_t i = 0; i < ahead->used; i++) {
-        free(ahead->files[i]->own.summary);
+        lb_reading_release(&ahead->files[i]->own);
         free(ahead->files[i]);
     }
     for (size_t i = 0; i < LB_AHEAD_FOLDERS; i++)

@@ -3,10 +3,8 @@
 #define _GNU_SOURCE
 #include "parallel.h"
 
-#include <pthread.h>
 #include <sched.h>
 #include <signal.h>
-#include <stdbool.h>
 #include <stddef.h>
 #include <unistd.h>
 
@@ -34,9 +32,7 @@ static bool has_processors(void)
     return sched_getaffinity(0, sizeof set, &set) == 0 && CPU_COUNT(&set) > (is_second ? 2 : 1);
 }
 
-/* The process's signal handlers are not for this thread, but for those of its own faults: a file that is read may become
- * shorter (shrunk.h). */
-static bool start(pthread_t *thread, struct second_half *half)
+bool lb_thread_start(pthread_t *thread, void *(*run)(void *), void *argument)
 {
     static const int faults[] = {SIGBUS, SIGSEGV, SIGFPE, SIGILL, SIGTRAP};
     sigset_t all, before;
@@ -45,7 +41,7 @@ static bool start(pthread_t *thread, struct second_half *half)
         sigdelset(&all, faults[i]);
     if (pthread_sigmask(SIG_SETMASK, &all, &before) != 0)
         return false;
-    bool is_started = pthread_create(thread, NULL, run_second, half) == 0;
+    bool is_started = pthread_create(thread, NULL, run, argument) == 0;
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     return is_started;
 }
@@ -55,7 +51,7 @@ bool lb_in_halves(void (*work)(void *data, int half), void *data)
     struct second_half second = {work, data, false};
     pthread_t thread;
     const pid_t process = getpid();
-    bool is_started = has_processors() && start(&thread, &second);
+    bool is_started = has_processors() && lb_thread_start(&thread, run_second, &second);
     work(data, 0);
     if (!is_started)
         work(data, 1);

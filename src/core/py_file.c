@@ -27,22 +27,38 @@ PyDoc_STRVAR(mapping_doc,
     "The bytes of the open regular file `fd`, which may be closed afterwards. Supports the buffer protocol.\n"
     "Raises OSError where the file is empty (EINVAL) or cannot be mapped.");
 
+static PyObject *make(PyTypeObject *type, void *start, size_t size)
+{
+    allocfunc alloc = (allocfunc)PyType_GetSlot(type, Py_tp_alloc);
+    FileMapping *self = (FileMapping *)alloc(type, 0);
+    if (!self)
+        return NULL;
+    self->start = start;
+    self->size = (Py_ssize_t)size;
+    self->guarded = (struct lb_guarded){NULL, (uint64_t)(uintptr_t)start, size};
+    lb_guard(&self->guarded);
+    return (PyObject *)self;
+}
+
 PyObject *lb_map_file(PyTypeObject *type, int fd, off_t size, int flags)
 {
     void *start = mmap(NULL, (size_t)size, PROT_READ, MAP_PRIVATE | flags, fd, 0);
     if (start == MAP_FAILED)
         return PyErr_SetFromErrno(PyExc_OSError);
-    allocfunc alloc = (allocfunc)PyType_GetSlot(type, Py_tp_alloc);
-    FileMapping *self = (FileMapping *)alloc(type, 0);
-    if (!self) {
+    PyObject *self = make(type, start, (size_t)size);
+    if (!self)
         lb_unmap((uint64_t)(uintptr_t)start, (uint64_t)size);
-        return NULL;
+    return self;
+}
+
+PyObject *lb_adopt_map(PyTypeObject *type, struct lb_guarded *map)
+{
+    PyObject *self = make(type, (void *)(uintptr_t)map->start, map->size);
+    if (self) {
+        lb_unguard(map);
+        map->size = 0;
     }
-    self->start = start;
-    self->size = (Py_ssize_t)size;
-    self->guarded = (struct lb_guarded){NULL, (uint64_t)(uintptr_t)start, (uint64_t)size};
-    lb_guard(&self->guarded);
-    return (PyObject *)self;
+    return self;
 }
 
 static PyObject *mapping_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)

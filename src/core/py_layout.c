@@ -1,5 +1,6 @@
 /* The Python face of layout.c. */
 #include "layout.h"
+#include "py_layout.h"
 #include "py_match.h"
 
 #include <stdlib.h>
@@ -32,7 +33,7 @@ static PyObject *relocations_of(const struct lb_layout *l)
     return tuple;
 }
 
-static PyObject *layout_to_python(const struct lb_layout *l)
+PyObject *lb_layout_to_python(const struct lb_layout *l)
 {
     const char *segments = (const char *)l->segments;
     return Py_BuildValue("(NNy#y#y#i)", tables_of(&l->tables), relocations_of(l), (const char *)&l->record,
@@ -60,7 +61,7 @@ static PyObject *layout(PyObject *module, PyObject *args)
     if (!found)
         PyErr_NoMemory();
     else if (lb_layout_read(&view, largest_page, found))
-        result = layout_to_python(found);
+        result = lb_layout_to_python(found);
     else
         result = Py_NewRef(Py_None);
     free(found);

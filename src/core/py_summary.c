@@ -1,6 +1,8 @@
 /* `_core.summarize` and its like: summary.c and ahead.c for Python.  latebind/elf/summary.py is their only user. */
 #include "ahead.h"
 #include "module.h"
+#include "py_file.h"
+#include "py_layout.h"
 
 #include <stdlib.h>
 #include <unistd.h>
@@ -14,8 +16,14 @@ PyDoc_STRVAR(summarize_bytes_doc,
     "summarize_bytes(data, identity, /)\n--\n\n"
     "The same of a file's bytes; `identity` is put into the tuple.");
 PyDoc_STRVAR(read_ahead_doc,
-    "read_ahead(paths, /)\n--\n\n"
-    "A thread that reads the files at `paths`, a list, in this order; it ends with what is returned.");
+    "read_ahead(paths, whole=None, /)\n--\n\n"
+    "A thread that reads the files at `paths`, a list, in this order; it ends with what is returned.\n"
+    "With `whole`, a tuple (machine, its largest page in bytes), it prepares what `take_whole` returns.");
+PyDoc_STRVAR(take_whole_doc,
+    "take_whole(ahead, path, known, whole, /)\n--\n\n"
+    "What `summarize` returns; but a tuple of (what that returns, the whole file as a FileMapping, what `layout` returns for\n"
+    "it) in the place of its tuple. `whole` is a tuple (machine, its largest page in bytes); a file for another machine gets\n"
+    "no layout. `ahead` is a capsule of `read_ahead`, or None: what it reads is not read again.");
 PyDoc_STRVAR(take_ahead_doc,
     "take_ahead(ahead, path, known, /)\n--\n\n"
     "What `summarize` returns; what `ahead` reads is not read again.");
@@ -99,24 +107,55 @@ static PyObject *summarize_file(int fd, const struct lb_identity *identity, PyOb
     return result;
 }
 
-static PyObject *summarize_path(const char *path, PyObject *known)
+/* The tuple that take_whole makes of a file that is read. */
+static PyObject *whole_of(PyObject *module, struct lb_reading *reading)
+{
+    PyObject *type = lb_attribute(module, "FileMapping");
+    PyObject *mapping = type ? lb_adopt_map((PyTypeObject *)type, &reading->map) : NULL;
+    PyObject *values = mapping ? tuple_of(reading->summary, reading->text, identity_of(&reading->identity)) : NULL;
+    PyObject *layout = !values ? NULL : reading->layout ? lb_layout_to_python(reading->layout) : Py_NewRef(Py_None);
+    PyObject *result = layout ? PyTuple_Pack(3, values, mapping, layout) : NULL;
+    Py_XDECREF(type);
+    Py_XDECREF(mapping);
+    Py_XDECREF(values);
+    Py_XDECREF(layout);
+    return result;
+}
+
+static PyObject *read_whole(PyObject *module, int fd, const struct lb_identity *identity, const struct lb_whole *whole)
+{
+    struct lb_reading reading = {.identity = *identity};
+    struct lb_summary *room = malloc(sizeof *room);
+    if (!room)
+        return PyErr_NoMemory();
+    lb_reading_fill(&reading, fd, whole, room);
+    PyObject *result = reading.outcome == LB_FILE_PLAIN ? whole_of(module, &reading) : Py_NewRef(Py_None);
+    free(room);
+    lb_reading_release(&reading);
+    return result;
+}
+
+/* `whole` is NULL where the summary will do. */
+static PyObject *read_path(PyObject *module, const char *path, PyObject *known, const struct lb_whole *whole)
 {
     struct lb_identity identity;
     enum lb_outcome outcome;
     int fd = lb_file_open(path, &identity, &outcome);
     if (fd < 0)
         return Py_NewRef(outcome == LB_FILE_ABSENT ? Py_False : Py_None);
-    PyObject *result = summarize_file(fd, &identity, known);
+    PyObject *result = whole ? known_file(known, &identity) : summarize_file(fd, &identity, known);
+    if (whole && !result && !PyErr_Occurred())
+        result = read_whole(module, fd, &identity, whole);
     close(fd);
     return result;
 }
 
-static PyObject *summarize(PyObject *Py_UNUSED(module), PyObject *args)
+static PyObject *summarize(PyObject *module, PyObject *args)
 {
     PyObject *path, *known;
     if (!PyArg_ParseTuple(args, "O&O!:summarize", PyUnicode_FSConverter, &path, &PyDict_Type, &known))
         return NULL;
-    PyObject *result = summarize_path(PyBytes_AsString(path), known);
+    PyObject *result = read_path(module, PyBytes_AsString(path), known, NULL);
     Py_DECREF(path);
     return result;
 }
@@ -158,16 +197,27 @@ static PyObject *encoded(PyObject *paths)
     return all;
 }
 
+static int take_whole_numbers(PyObject *numbers, struct lb_whole *whole)
+{
+    if (!PyArg_ParseTuple(numbers, "HI", &whole->machine, &whole->largest_page))
+        return -1;
+    if (whole->largest_page == 0)
+        PyErr_Format(PyExc_ValueError, "a page has bytes");
+    return whole->largest_page == 0 ? -1 : 0;
+}
+
 static PyObject *read_ahead(PyObject *Py_UNUSED(module), PyObject *args)
 {
-    PyObject *paths;
-    if (!PyArg_ParseTuple(args, "O!:read_ahead", &PyList_Type, &paths) || !(paths = encoded(paths)))
+    PyObject *paths, *numbers = NULL;
+    struct lb_whole whole;
+    if (!PyArg_ParseTuple(args, "O!|O!:read_ahead", &PyList_Type, &paths, &PyTuple_Type, &numbers) ||
+        (numbers && take_whole_numbers(numbers, &whole) < 0) || !(paths = encoded(paths)))
         return NULL;
     size_t count = (size_t)PyList_Size(paths);
     const char **texts = calloc(count + 1, sizeof *texts);
     for (size_t i = 0; texts && i < count; i++)
         texts[i] = PyBytes_AsString(PyList_GetItem(paths, (Py_ssize_t)i));
-    struct lb_ahead *ahead = texts ? lb_ahead_start(texts, count) : NULL;
+    struct lb_ahead *ahead = texts ? lb_ahead_start(texts, count, numbers ? &whole : NULL) : NULL;
     free(texts);
     Py_DECREF(paths);
     if (!ahead)
@@ -178,33 +228,56 @@ static PyObject *read_ahead(PyObject *Py_UNUSED(module), PyObject *args)
     return capsule;
 }
 
-static PyObject *taken(const struct lb_reading *reading, PyObject *known)
+static PyObject *taken(PyObject *module, struct lb_reading *reading, PyObject *known, bool is_whole)
 {
     if (reading->outcome != LB_FILE_PLAIN)
         return Py_NewRef(reading->outcome == LB_FILE_ABSENT ? Py_False : Py_None);
     PyObject *result = known_file(known, &reading->identity);
     if (result || PyErr_Occurred())
         return result;
+    if (is_whole)
+        return reading->map.size ? whole_of(module, reading) : Py_NewRef(Py_None); /* None: it was taken before */
     return tuple_of(reading->summary, reading->text, identity_of(&reading->identity));
 }
 
-static PyObject *take_ahead(PyObject *Py_UNUSED(module), PyObject *args)
+/* What `ahead` has of the file at `path`, or will have; NULL where it is not asked to. */
+static struct lb_reading *reading_of(struct lb_ahead *ahead, const char *path)
 {
-    PyObject *capsule, *path, *known, *result;
-    if (!PyArg_ParseTuple(args, "OO&O!:take_ahead", &capsule, PyUnicode_FSConverter, &path, &PyDict_Type, &known))
-        return NULL;
-    struct lb_ahead *ahead = PyCapsule_GetPointer(capsule, "ahead");
-    struct lb_ahead_file *file = ahead ? lb_ahead_find(ahead, PyBytes_AsString(path)) : NULL;
-    const struct lb_reading *reading = file ? lb_ahead_peek(file) : NULL;
+    struct lb_ahead_file *file = lb_ahead_find(ahead, path);
+    struct lb_reading *reading = file ? lb_ahead_peek(file) : NULL;
     if (file && !reading) {
         Py_BEGIN_ALLOW_THREADS
         reading = lb_ahead_take(ahead, file);
         Py_END_ALLOW_THREADS
     }
-    if (!ahead)
-        result = NULL;
-    else
-        result = file ? taken(reading, known) : summarize_path(PyBytes_AsString(path), known);
+    return reading;
+}
+
+static PyObject *take_ahead(PyObject *module, PyObject *args)
+{
+    PyObject *capsule, *path, *known, *result = NULL;
+    if (!PyArg_ParseTuple(args, "OO&O!:take_ahead", &capsule, PyUnicode_FSConverter, &path, &PyDict_Type, &known))
+        return NULL;
+    struct lb_ahead *ahead = PyCapsule_GetPointer(capsule, "ahead");
+    struct lb_reading *reading = ahead ? reading_of(ahead, PyBytes_AsString(path)) : NULL;
+    if (ahead)
+        result = reading ? taken(module, reading, known, false) : read_path(module, PyBytes_AsString(path), known, NULL);
+    Py_DECREF(path);
+    return result;
+}
+
+static PyObject *take_whole(PyObject *module, PyObject *args)
+{
+    PyObject *capsule, *path, *known, *numbers, *result = NULL;
+    struct lb_whole whole;
+    if (!PyArg_ParseTuple(args, "OO&O!O!:take_whole", &capsule, PyUnicode_FSConverter, &path, &PyDict_Type, &known,
+                          &PyTuple_Type, &numbers))
+        return NULL;
+    struct lb_ahead *ahead = capsule == Py_None ? NULL : PyCapsule_GetPointer(capsule, "ahead");
+    if (take_whole_numbers(numbers, &whole) == 0 && (ahead || capsule == Py_None)) {
+        struct lb_reading *reading = ahead && lb_ahead_whole(ahead) ? reading_of(ahead, PyBytes_AsString(path)) : NULL;
+        result = reading ? taken(module, reading, known, true) : read_path(module, PyBytes_AsString(path), known, &whole);
+    }
     Py_DECREF(path);
     return result;
 }
@@ -226,6 +299,7 @@ static PyMethodDef functions[] = {
     {"summarize_bytes", summarize_bytes, METH_VARARGS, summarize_bytes_doc},
     {"read_ahead", read_ahead, METH_VARARGS, read_ahead_doc},
     {"take_ahead", take_ahead, METH_VARARGS, take_ahead_doc},
+    {"take_whole", take_whole, METH_VARARGS, take_whole_doc},
     {"look_ahead_into", look_ahead_into, METH_VARARGS, look_ahead_into_doc},
     {NULL, NULL, 0, NULL},
 };

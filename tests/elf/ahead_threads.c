@@ -25,6 +25,8 @@ static void *ask(void *argument)
         const struct lb_reading *reading = reading_of(paths[number % 2 ? count - 1 - i : i]);
         if (reading && reading->outcome == LB_FILE_PLAIN)
             needed += reading->summary->needed_count;
+        if (reading && reading->layout && reading->data[0] != 0x7f)
+            return NULL;
         if (i == 4 * number)
             lb_ahead_look_into(ahead, "/lib/x86_64-linux-gnu");
         if (i % 4 == 0) /* led to, under another path than the one that may have been given */
@@ -40,7 +42,8 @@ int main(int argc, char **argv)
     for (int round = 0; round < ROUNDS; round++) {
         pthread_t threads[THREADS];
         int started = round % (THREADS + 1); /* with none, it ends while it reads */
-        if (!(ahead = lb_ahead_start((const char *const *)paths, count)))
+        const struct lb_whole whole = {62, 4096};
+        if (!(ahead = lb_ahead_start((const char *const *)paths, count, round % 2 ? &whole : NULL)))
             return 1;
         for (int i = 0; i < started; i++)
             pthread_create(&threads[i], NULL, ask, (void *)(size_t)i);

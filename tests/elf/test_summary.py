@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from latebind._core import look_ahead_into, read_ahead, summarize, summarize_bytes, take_ahead
+from latebind._core import layout, look_ahead_into, read_ahead, summarize, summarize_bytes, take_ahead, take_whole
 from latebind.elf import dynamic as dyn
 from latebind.elf import read
+from latebind.elf.reading import read_whole
 from latebind.elf.summary import Summary, read_summary
 from latebind.errors import LatebindError, MalformedElf, NotFound
 from support.image import Image
@@ -319,6 +320,65 @@ def test_reading_ahead_can_end_before_it_is_done() -> None:
         if number % 2:
             look_ahead_into(ahead, "/lib/x86_64-linux-gnu")
         assert take_ahead(ahead, paths[-1], {}) == summarize(paths[-1], {})
+
+
+def whole(found: Any) -> Any:
+    """What `take_whole` returned, with the bytes of the file in the place of its mapping."""
+    return (found[0], bytes(memoryview(found[1])), found[2]) if isinstance(found, tuple) else found
+
+
+def test_a_whole_file_is_its_summary_its_bytes_and_its_layout(tmp_path: Path) -> None:
+    paths = []
+    for name, content in {**SEEDS, **BAD}.items():
+        file = tmp_path / name.replace("/", "_")
+        file.write_bytes(content)
+        paths.append(str(file))
+    paths += ["/lib64/ld-linux-x86-64.so.2", str(tmp_path / "absent"), str(tmp_path)]
+    ahead, machine = read_ahead(paths, (62, 4096)), (62, 4096)
+    layouts = 0
+    for path in paths:
+        expected: Any = summarize(path, {})
+        if isinstance(expected, tuple):
+            data, summed = Path(path).read_bytes(), expected
+            found = layout(data, summed[1] == 2, summed[2] == 1, 4096) if summed[5] == 62 else None
+            expected = (summed, data, found)
+            layouts += found is not None
+        assert whole(take_whole(None, path, {}, machine)) == expected
+        assert whole(take_whole(ahead, path, {}, machine)) == expected
+        assert take_whole(ahead, path, {}, machine) is (None if isinstance(expected, tuple) else expected)  # it is gone
+        assert whole(take_whole(read_ahead([path]), path, {}, machine)) == expected  # which has summaries only
+    assert layouts > 0
+
+
+def test_a_whole_file_that_is_known_is_not_read_again(tmp_path: Path) -> None:
+    path = tmp_path / "one"
+    path.write_bytes(Image().build())
+    status = path.stat()
+    marker: Any = object()
+    for ahead in (None, read_ahead([str(path)], (62, 4096))):
+        assert take_whole(ahead, str(path), {(status.st_dev, status.st_ino): marker}, (62, 4096)) is marker
+
+
+def test_what_was_read_whole_says_what_reading_it_says(tmp_path: Path) -> None:
+    for name, data in {**SEEDS, **BAD}.items():
+        path = tmp_path / name.replace("/", "_")
+        path.write_bytes(data)
+        found, expected = read_whole(str(path), name, {}, (62, 4096)), read_summary(str(path), name, {})
+        if not isinstance(expected, Summary):
+            assert type(found) is type(expected)
+            assert vars(found) == vars(expected)
+            continue
+        assert isinstance(found, Summary)
+        assert (found.elf.path, found.elf.summary, found.elf.identity) == (name, found, expected.elf.identity)
+        assert of_elf(found.elf) == of_elf(expected.elf)
+        assert bytes(found.elf.data) == data
+
+
+def test_a_page_of_no_bytes_is_refused() -> None:
+    with pytest.raises(ValueError, match="a page has bytes"):
+        take_whole(None, "/nowhere", {}, (62, 0))
+    with pytest.raises(ValueError, match="a page has bytes"):
+        read_ahead([], (62, 0))
 
 
 def test_reading_ahead_refuses_what_is_no_list_of_paths() -> None:

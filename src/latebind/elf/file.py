@@ -37,11 +37,13 @@ from latebind.elf.table import Table, joined
 from latebind.elf.version import VersionDefinition, VersionNeed, read_definitions, read_needs
 
 if TYPE_CHECKING:
+    from latebind._core import SymbolTable
     from latebind.elf.core_file import Core
     from latebind.elf.gnu_property import GnuProperty
     from latebind.elf.got import GotSlot
     from latebind.elf.init_array import InitFunction
     from latebind.elf.known_note import AbiTag, OptionalDependency, PluginRecord
+    from latebind.elf.layout import Layout
     from latebind.elf.plt import PltEntry
     from latebind.elf.section_relocation import SectionRelocations
     from latebind.elf.summary import Summary
@@ -59,18 +61,22 @@ class FileIdentity(NamedTuple):
 class Elf:
     """What one ELF file says. Made by `read`; immutable; every property raises `MalformedElf` on broken tables."""
 
-    layout: Any = None
-    """What `latebind.linkplan.table` has read of it: where its tables are."""
-    symbols_in_core: Any = None
-    """The same, its symbols: ready to be searched by the core."""
+    layout: Layout | tuple[()] | None = None
+    """Where its tables are, for `latebind.linkplan.table`: empty in a file that is not plain, None while not known."""
+    symbols_in_core: SymbolTable | None = None
+    """The same, its symbols, ready to be searched by the core."""
 
-    def __init__(self, path: str, data: type_of_bytes, identity: FileIdentity | None) -> None:
+    def __init__(
+        self, path: str, data: type_of_bytes, identity: FileIdentity | None, summary: Summary | None = None
+    ) -> None:
         self.path = path
         """Where it was read from; ``"<memory>"`` for bytes."""
         self.data = data
         self.identity = identity
         """The file's identity when it was opened; None for bytes."""
-        if not is_sound(data):
+        if summary is not None:  # which says that its header is sound
+            self.__dict__["summary"] = summary
+        elif not is_sound(data):
             read_header(path, data)  # says what is wrong with it
 
     def __repr__(self) -> str:

@@ -5,13 +5,16 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
-from latebind._core import map_path
+from latebind._core import map_path, take_whole
 from latebind.elf.file import Elf, FileIdentity
+from latebind.elf.layout import Layout
+from latebind.elf.summary import Summary, read_odd
 from latebind.errors import MalformedElf, NotFound, SystemFailure, Tried
 
 if TYPE_CHECKING:
     from latebind.elf.archive import Archive, Member
     from latebind.elf.bytesource import type_of_bytes
+    from latebind.elf.summary import Ahead
 
 
 @runtime_checkable
@@ -105,6 +108,28 @@ def map_file(path: str) -> tuple[type_of_bytes, FileIdentity]:
             else MalformedElf(path, None, "not a regular file")
         )
     return memoryview(data), FileIdentity._make(found)
+
+
+def read_whole(
+    place: str, path: str, known: dict[tuple[int, int], Summary], machine: tuple[int, int], ahead: Ahead | None = None
+) -> Summary | NotFound | MalformedElf:
+    """As `read_summary`, but the file is open then, with its layout where it is for `machine`: (e_machine, page size).
+
+    For a search whose results are all going to be read: it takes one look at the file instead of three.
+    """
+    found = take_whole(None if ahead is None else ahead.reading, place, known, machine)
+    if isinstance(found, tuple):
+        values, data, layout = found
+        identity = values[0]
+        summary = known[identity[0], identity[1]] = Summary(path, place, values, None)
+        elf = Elf(path, memoryview(data), FileIdentity._make(identity), summary)
+        if layout is not None:
+            elf.layout = Layout._make(layout)
+        summary.opened(elf)
+        return summary
+    if found is False:
+        return NotFound(path)
+    return read_odd(place, path, known) if found is None else found
 
 
 def _read_object(file: BinaryFile, name: str | None) -> Elf:

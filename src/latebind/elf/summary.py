@@ -84,6 +84,10 @@ class Summary:
     def __repr__(self) -> str:
         return f"<Summary of {self.path}>"
 
+    def opened(self, elf: Elf) -> None:
+        """`elf` is the whole file, which was read with this."""
+        self._elf = elf
+
     @property
     def elf(self) -> Elf:
         """The whole file; opened when it is first asked for."""
@@ -128,8 +132,9 @@ class Ahead:
 
     __slots__ = ("reading",)
 
-    def __init__(self, places: list[str]) -> None:
-        self.reading = read_ahead(places)
+    def __init__(self, places: list[str], machine: tuple[int, int] | None = None) -> None:
+        """With `machine` they are read for `latebind.elf.reading.read_whole`."""
+        self.reading = read_ahead(places) if machine is None else read_ahead(places, machine)
         """What the core has of it."""
 
     def look_into(self, folder: str) -> None:
@@ -155,11 +160,11 @@ def read_summary(
     if values is False:
         return NotFound(path)
     found: Summary | None = values
-    return _read_odd(place, path, known) if found is None else found
+    return read_odd(place, path, known) if found is None else found
 
 
-def _read_odd(place: str, path: str, known: dict[tuple[int, int], Summary]) -> Summary | NotFound | MalformedElf:
-    """The same where the core gave up."""
+def read_odd(place: str, path: str, known: dict[tuple[int, int], Summary]) -> Summary | NotFound | MalformedElf:
+    """The same as `read_summary` where the core gave up."""
     try:
         status = os.stat(place)
     except OSError:

@@ -20,6 +20,7 @@ from latebind.linker.namespace import Namespace, check_complete, running_program
 from latebind.linker.static import is_relocatable, is_static_input, link
 from latebind.linker.transaction import roll_back
 from latebind.linkplan import LinkPlan, Surroundings, make_plan, prepare
+from latebind.linkplan.machines import MACHINES, UNKNOWN
 from latebind.search import Files, locate
 from latebind.search.environment import environment_for
 
@@ -66,6 +67,9 @@ def _plan_in(
     library_path: tuple[str, ...],
     loader: Elf | None = None,
 ) -> LinkPlan:
+    program = running_program().summary
+    if files.root is None:
+        files.read_whole(program.machine, MACHINES.get(program.machine, UNKNOWN).largest_page)
     elf = _read_target(target, files, around, library_path, loader)
     return make_plan(elf, files, surroundings=around, library_path=library_path)
 

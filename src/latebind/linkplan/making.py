@@ -13,13 +13,18 @@ from latebind.linkplan.order import constructor_order
 from latebind.linkplan.plan import LinkPlan, PlannedObject
 from latebind.linkplan.roles import Role, stays_with_the_system
 from latebind.search import Closure, Environment, Files, Found, Resident, Via, find_closure, fresh_closure
+from latebind.search.closure import Residents
 from latebind.search.environment import environment_for
 from latebind.search.fresh import check_loadable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from typing import Final
 
     from latebind.elf import Elf
+    from latebind.elf.summary import Summary
+
+_WORTH_A_THREAD: Final = 2  # files; a thread takes some 50 microseconds to come and go
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +81,9 @@ def plan_of_closure(closure: Closure, env: Environment) -> LinkPlan:
 
 def _inside(root: Elf, files: Files, env: Environment, around: Surroundings) -> LinkPlan:
     """The same inside a running process: some objects are there, the others get a role."""
-    closure = find_closure(root, files, env, around.residents)
+    there = Residents(around.residents)
+    _read_ahead(root.summary, files, env, there)
+    closure = find_closure(root, files, env, there)
     found = closure.objects
     roles = _roles(found, around)
     objects = [_planned(f, roles[f.index], present=f.resident is not None) for f in found]
@@ -89,6 +96,18 @@ def _inside(root: Elf, files: Files, env: Environment, around: Surroundings) -> 
     return LinkPlan(
         tuple(objects), closure.missing, merged, order, env, executable, len(found), unique_owners=unique, inside=True
     )
+
+
+def _read_ahead(root: Summary, files: Files, env: Environment, there: Residents) -> None:
+    """Have a thread begin to read what the search is going to find, as far as the cache tells."""
+    names = [name for name in root.needed if name not in there.by_name and "/" not in name]
+    found = [env.cache.lookup(name, env.cache_flags, env.hwcaps) for name in names]
+    paths = [path for path in found if path is not None]
+    if len(paths) < _WORTH_A_THREAD:
+        return
+    files.read_ahead(paths)
+    for path in paths:
+        files.expect_in(path.rpartition("/")[0] or "/")
 
 
 def _index_of(resident: Resident, objects: list[PlannedObject], around: Surroundings) -> int:

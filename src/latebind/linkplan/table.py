@@ -2,27 +2,13 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from latebind._core import SymbolTable, layout
 from latebind.elf import Elf
 from latebind.elf import dynamic as dyn
+from latebind.elf.layout import Layout
 from latebind.elf.numbers import ELFCLASS64, ELFDATA2LSB
 from latebind.errors import MalformedElf
 from latebind.linkplan.machines import MACHINES, UNKNOWN
-
-
-class Layout(NamedTuple):
-    """Where a plain file's tables are (src/core/layout.c): everything that packing a plan wants to know of it."""
-
-    tables: tuple[int, int, int, int, int, int, int, int, int, int]
-    relocations: tuple[tuple[int, int, bool], ...]
-    record: bytes
-    """Its struct lb_plan_object, as far as the file says."""
-    segments: bytes
-    build_id: bytes
-    stack_flags: int
-    """The flags of PT_GNU_STACK; -1 without one."""
 
 
 def layout_of(elf: Elf) -> Layout | None:
@@ -44,7 +30,7 @@ def _read_layout(elf: Elf) -> Layout | tuple[()]:
 
 def symbol_table(elf: Elf) -> SymbolTable:
     """The core's view of `elf`'s dynamic symbols, made once; `MalformedElf` for broken version records."""
-    known: SymbolTable | None = elf.symbols_in_core
+    known = elf.symbols_in_core
     if known is None:
         known = elf.symbols_in_core = _make(elf)
     return known

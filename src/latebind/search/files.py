@@ -37,6 +37,7 @@ class Files:
         self._settings: dict[str, bytes | None] = {}
         self._looked_at: dict[str, os.stat_result | None] = {}
         self._ahead: Ahead | None = None
+        self._machine: tuple[int, int] | None = None
         self._ahead_into: set[str] = set()
 
     @property
@@ -86,12 +87,23 @@ class Files:
         """The same, but returns `NotFound` and `MalformedElf`: to a search they are answers."""
         known = self._by_path.get(path)
         if known is None:
-            known = self._by_path[path] = read_summary(self.real(path), path, self._by_identity, self._ahead)
+            known = self._by_path[path] = self._read(self.real(path), path)
         return known
+
+    def _read(self, place: str, path: str) -> Summary | NotFound | MalformedElf:
+        if self._machine is None:
+            return read_summary(place, path, self._by_identity, self._ahead)
+        from latebind.elf.reading import read_whole
+
+        return read_whole(place, path, self._by_identity, self._machine, self._ahead)
+
+    def read_whole(self, machine: int, page: int) -> None:
+        """Have each file open when it was looked at: all are going to be. `machine` has pages of up to `page` bytes."""
+        self._machine = machine, page
 
     def read_ahead(self, paths: Iterable[str]) -> None:
         """Have a thread begin to read what `look` will be asked for; worth it for many files."""
-        self._ahead = Ahead([self.real(path) for path in paths])
+        self._ahead = Ahead([self.real(path) for path in paths], self._machine)
 
     def expect_in(self, folder: str) -> None:
         """Names that files need lead to this folder: have the thread read what others need from there, too."""
