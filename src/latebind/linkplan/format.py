@@ -18,7 +18,7 @@ from latebind.linkplan.roles import Role
 from latebind.linkplan.table import layout_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from latebind.linkplan.plan import LinkPlan, PlannedObject
 
@@ -70,6 +70,14 @@ _STRUCTS: Final = {name: struct.Struct("<" + "".join(code for _, code in fields)
 _IDENTITY: Final = struct.Struct("<IIIIQQQQII")  # role … build_id, reserved
 _SLICES: Final = struct.Struct("<IIII")  # first_segment, segments, first_binding, bindings
 _SLICES_AT: Final = struct.calcsize("<IIIIQQQQIIQQQ")
+_SLICES_END: Final = _SLICES_AT + _SLICES.size
+_SEGMENT_SIZE: Final = _STRUCTS["lb_plan_segment"].size
+_BINDING_SIZE: Final = _STRUCTS["lb_plan_binding"].size
+_NOT_MAPPED: Final = bytes(_STRUCTS["lb_plan_object"].size - _IDENTITY.size)
+_PARTS: Final = (
+    ("objects", _STRUCTS["lb_plan_object"].size), ("segments", _SEGMENT_SIZE), ("bindings", _BINDING_SIZE),
+    ("order", 4), ("strings", 1),
+)  # fmt: skip
 
 
 def record_size(name: str) -> int:
@@ -105,45 +113,49 @@ def pack(plan: LinkPlan) -> bytes:
     """`plan` as one block for the core. Raises `Unsupported` for a file whose relocations have no addends (REL)."""
     strings = _Strings()
     static_tls, gives_tls = plan.needs_static_tls(), plan.gives_tls()
-    objects, segments = bytearray(), bytearray()
+    objects: list[bytes] = []
+    segments: list[bytes] = []
     bindings: list[bytes] = []
-    row = 0  # of the bindings
+    segment_row = row = 0
     for item in plan.objects:
-        flags = (
-            _flags(item)
-            | (OBJECT_STATIC_TLS if item.index in static_tls else 0)
-            | (OBJECT_GIVES_TLS if item.index in gives_tls else 0)
-            | (OBJECT_LAZY if plan.is_lazy(item) else 0)
-        )
-        record = bytearray(record_size("lb_plan_object"))
-        if item.role is Role.OWN and not item.present:
-            own = plan.records_of(item.index)
-            record[:], loads = _layout(item.elf)
-            first, count = len(segments) // record_size("lb_plan_segment"), len(own) // record_size("lb_plan_binding")
-            _SLICES.pack_into(record, _SLICES_AT, first, len(loads) // record_size("lb_plan_segment"), row, count)
-            segments += loads
-            bindings.append(own)
-            row += count
-        _IDENTITY.pack_into(record, 0, *_identity(item, flags, strings))
-        objects += record
-    order = b"".join(struct.pack("<I", i) for i in plan.init_order)
-    return _assemble(plan.root.elf, objects, segments, b"".join(bindings), order, strings.data)
+        index, elf = item.index, item.elf
+        flags = _flags(item) | (OBJECT_LAZY if plan.lazy and plan.is_lazy(item) else 0)
+        if index in static_tls:
+            flags |= OBJECT_STATIC_TLS
+        if index in gives_tls:
+            flags |= OBJECT_GIVES_TLS
+        objects.append(_IDENTITY.pack(*_identity(item, flags, strings)))
+        if item.present or item.role is not Role.OWN:
+            objects.append(_NOT_MAPPED)
+            continue
+        own = plan.records_of(index)
+        record, loads = _layout(elf)
+        count, own_segments = len(own) // _BINDING_SIZE, len(loads) // _SEGMENT_SIZE
+        slices = _SLICES.pack(segment_row, own_segments, row, count)
+        objects += (record[_IDENTITY.size : _SLICES_AT], slices, record[_SLICES_END:])
+        segments.append(loads)
+        bindings.append(own)
+        segment_row += own_segments
+        row += count
+    order = struct.pack(f"<{len(plan.init_order)}I", *plan.init_order)
+    return _assemble(plan.root.elf, objects, segments, bindings, [order], [strings.data])
 
 
-def _assemble(root: Elf, *parts: bytes | bytearray) -> bytes:
-    names = ("objects", "segments", "bindings", "order", "strings")
-    sizes = (*(record_size(f"lb_plan_{n}") for n in ("object", "segment", "binding")), 4, 1)
+def _assemble(root: Elf, *parts: Sequence[bytes | bytearray]) -> bytes:
+    """The block with these tables, each of them in pieces."""
+    file = root.summary
     header: dict[str, int | bytes] = {
-        "magic": MAGIC, "version": VERSION, "machine": root.header.machine,
-        "elf_class": root.header.elf_class, "elf_data": root.header.data,
+        "magic": MAGIC, "version": VERSION, "machine": file.machine, "elf_class": file.elf_class, "elf_data": file.data,
     }  # fmt: skip
     pieces: list[bytes | bytearray] = [b""]
     at = record_size("lb_plan_header")
-    for name, part, size in zip(names, parts, sizes, strict=True):
-        gap = -at % 8
-        header |= {f"{name}.offset": at + gap, f"{name}.count": len(part) // size}
-        pieces += (b"\0" * gap, part)
-        at += gap + len(part)
+    for (name, size), part in zip(_PARTS, parts, strict=True):
+        gap, length = -at % 8, sum(map(len, part))
+        header[f"{name}.offset"] = at + gap
+        header[f"{name}.count"] = length // size
+        pieces.append(bytes(gap))
+        pieces += part
+        at += gap + length
     header["size"] = at
     pieces[0] = _record("lb_plan_header", header)
     return b"".join(pieces)
@@ -162,18 +174,12 @@ def with_sound_frames(packed: bytes | memoryview, indexes: Iterable[int]) -> byt
 
 def _identity(item: PlannedObject, flags: int, strings: _Strings) -> tuple[int, ...]:
     """The first fields of an object's record, to its build-id."""
-    summary = item.elf.summary
-    identity = summary.identity
-    return (
-        ROLE_NUMBERS[item.role], flags, strings.add(summary.soname),
-        strings.add(item.path if identity is not None else None), *(identity or (0, 0, 0, 0)),
-        strings.add(_build_id(item.elf)), 0,
-    )  # fmt: skip
-
-
-def _build_id(elf: Elf) -> str | None:
-    plain = layout_of(elf)
-    return plain.build_id.hex() if plain is not None and plain.build_id else elf.build_id
+    elf = item.elf
+    summary, plain, add = elf.summary, layout_of(elf), strings.add
+    build_id = plain.build_id.hex() if plain is not None and plain.build_id else elf.build_id
+    device, inode, size, mtime = summary.identity or (0, 0, 0, 0)
+    soname, path = add(summary.soname), add(item.path if summary.identity is not None else None)
+    return ROLE_NUMBERS[item.role], flags, soname, path, device, inode, size, mtime, add(build_id), 0
 
 
 def _layout(elf: Elf) -> tuple[bytes, bytes]:
@@ -187,12 +193,14 @@ def _layout(elf: Elf) -> tuple[bytes, bytes]:
 
 def _flags(item: PlannedObject) -> int:
     d = item.elf.summary
-    return (
-        (OBJECT_TEXTREL if d.flags & dyn.DF_TEXTREL else 0)
-        | (OBJECT_ROOT if item.index == 0 else 0)
-        | (OBJECT_NODELETE if d.flags_1 & dyn.DF_1_NODELETE else 0)
-        | (OBJECT_BRANCH_TARGETS if item.role is Role.OWN and _marks_branch_targets(item.elf) else 0)
-    )
+    flags = OBJECT_ROOT if item.index == 0 else 0
+    if d.flags & dyn.DF_TEXTREL:
+        flags |= OBJECT_TEXTREL
+    if d.flags_1 & dyn.DF_1_NODELETE:
+        flags |= OBJECT_NODELETE
+    if item.role is Role.OWN and _marks_branch_targets(item.elf):
+        flags |= OBJECT_BRANCH_TARGETS
+    return flags
 
 
 def _marks_branch_targets(elf: Elf) -> bool:

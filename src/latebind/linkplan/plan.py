@@ -168,8 +168,12 @@ class LinkPlan:
         if known is None:
             bound = self.bound(index)
             numbers = range(len(bound)) if self.redirects else bound.rows.watched
-            before = [(n, bound.binding(n)) for n in numbers]
-            known = {n: after for n, b in before if (after := self._decided(b)) is not b}
+            known = {}
+            for number in numbers:
+                before = bound.binding(number)
+                after = self._decided(before)
+                if after is not before:
+                    known[number] = after
             self._changes[index] = known
         return known
 
@@ -182,8 +186,11 @@ class LinkPlan:
 
     def targets_of(self, index: int) -> frozenset[int]:
         """The objects that the references of object `index` are bound to."""
-        changed = {b.target for b in self.changes(index).values() if b.target is not None}  # hooks keep their original
-        return frozenset(record_objects(self.records_of(index)) | changed)
+        found = record_objects(self.records_of(index))
+        for binding in self.changes(index).values():
+            if binding.target is not None:  # hooks keep their original
+                found.add(binding.target)
+        return frozenset(found)
 
     @cached_property
     def _watched(self) -> tuple[str, ...]:
@@ -234,7 +241,7 @@ class LinkPlan:
     def unique_uses(self, index: int) -> tuple[tuple[int, str], ...]:
         """The unique symbols of other objects that object `index` is bound to: (owner, name)."""
         found = [b for b in self._watched_bindings(index) if b.unique and b.target != index]
-        return tuple((b.target, b.symbol) for b in found if b.target is not None)
+        return tuple([(b.target, b.symbol) for b in found if b.target is not None])
 
     def _watched_bindings(self, index: int) -> list[Binding]:
         bound, changed = self.bound(index), self.changes(index)
@@ -242,22 +249,27 @@ class LinkPlan:
 
     def needs_static_tls(self) -> frozenset[int]:
         """Objects whose TLS block is reached at a fixed offset from the thread pointer, by themselves or by others."""
-        found: set[int] = set()
-        for item in self.loaded:
-            machine = MACHINES.get(item.elf.summary.machine, UNKNOWN)
-            bound = self.bound(item.index)
-            own = not machine.static_tls.isdisjoint(bound.rows.own_types)
-            if (own or item.elf.summary.flags & dyn.DF_STATIC_TLS) and item.elf.tls is not None:
-                found.add(item.index)
-            found |= bound.targets(machine.static_tls)
-        return frozenset(found)
+        return self._tls_uses[0]
 
     def gives_tls(self) -> frozenset[int]:
         """Objects whose thread-local variables other objects refer to."""
-        found: set[int] = set()
+        return self._tls_uses[1]
+
+    @cached_property
+    def _tls_uses(self) -> tuple[frozenset[int], frozenset[int]]:
+        static: set[int] = set()
+        gives: set[int] = set()
         for item in self.loaded:
-            found |= self.bound(item.index).targets(MACHINES.get(item.elf.summary.machine, UNKNOWN).tls)
-        return frozenset(found)
+            elf, bound = item.elf, self.bound(item.index)
+            machine = MACHINES.get(elf.summary.machine, UNKNOWN)
+            own = elf.summary.flags & dyn.DF_STATIC_TLS or not machine.static_tls.isdisjoint(bound.rows.own_types)
+            if own and elf.tls is not None:
+                static.add(item.index)
+            targets = bound.targets(machine.tls)
+            if targets or not machine.static_tls <= machine.tls:
+                gives |= targets
+                static |= bound.targets(machine.static_tls)
+        return frozenset(static), frozenset(gives)
 
     def _served(self, binding: Binding) -> Binding:
         """The core's own version of a function that the C library answers for the system linker's objects only."""
@@ -300,10 +312,10 @@ class LinkPlan:
         """The bindings of every object that this plan loads."""
         return tuple(b for o in self.loaded for b in self.bindings_of(o.index))
 
-    @property
+    @cached_property
     def loaded(self) -> tuple[PlannedObject, ...]:
         """The objects that we would load: role own and not there yet."""
-        return tuple(o for o in self.objects if o.role is Role.OWN and not o.present)
+        return tuple([o for o in self.objects if o.role is Role.OWN and not o.present])
 
     @cached_property
     def unresolved(self) -> tuple[Binding, ...]:
@@ -311,8 +323,10 @@ class LinkPlan:
         found = []
         self.bind_all()
         for item in self.loaded:
-            bound, changed = self.bound(item.index), self.changes(item.index)
-            found += [bound.binding(n) for n in bound.rows.unresolved if n not in changed]
+            bound = self.bound(item.index)
+            if unresolved := bound.rows.unresolved:
+                changed = self.changes(item.index)
+                found += [bound.binding(n) for n in unresolved if n not in changed]
         return tuple(found)
 
     @cached_property
