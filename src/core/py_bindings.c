@@ -142,10 +142,23 @@ static PyObject *bindings_watched(PyObject *object, void *unused)
     return rows_with((Bindings *)object, LB_BOUND_WATCHED | LB_BOUND_UNIQUE, -1);
 }
 
+static PyObject *bindings_unique(PyObject *object, void *unused)
+{
+    (void)unused;
+    return rows_with((Bindings *)object, LB_BOUND_UNIQUE, -1);
+}
+
 static PyObject *bindings_unresolved(PyObject *object, void *unused)
 {
     (void)unused;
     return rows_with((Bindings *)object, 0, LB_BIND_UNRESOLVED);
+}
+
+static PyObject *bindings_types(PyObject *object, void *unused)
+{
+    const Bindings *self = (Bindings *)object;
+    (void)unused;
+    return types_of(self, self->list.type_count < 64 ? (UINT64_C(1) << self->list.type_count) - 1 : UINT64_MAX);
 }
 
 static PyObject *bindings_own_types(PyObject *object, void *unused)
@@ -184,21 +197,51 @@ static PyObject *bindings_places(PyObject *object, PyObject *types)
 
 /* ---- the packed records --------------------------------------------------------------------------------------------------- */
 
-/* Where a call and an address of one symbol bind differently, the address's binding serves both: it comes first. */
-static uint32_t sorted_records(const Bindings *self, const uint32_t *objects, uint32_t own,
-                               const struct lb_plan_binding *patched, struct lb_plan_binding *out, uint32_t *first,
-                               uint32_t symbols)
+struct packing { /* what becomes the records of one object */
+    uint32_t *objects; /* the plan's indexes of the scope */
+    uint32_t own, symbols;
+    struct lb_plan_binding *patched; /* a record for each row, symbol 0 where none; NULL without any */
+    uint32_t *first;                 /* by symbol: the number of its first row plus 1, 0 if none */
+    PyObject *targets;               /* a set: the objects that are bound to */
+    uint32_t last;                   /* that was put there */
+};
+
+static int note_target(struct packing *p, uint32_t object)
+{
+    if (object == p->last || object == UINT32_MAX)
+        return 0;
+    p->last = object;
+    PyObject *number = PyLong_FromUnsignedLong(object);
+    int status = number ? PySet_Add(p->targets, number) : -1;
+    Py_XDECREF(number);
+    return status;
+}
+
+/* The records, in order of symbols, as bytes.  Where a call and an address of one symbol bind differently, the address's
+ * binding serves both: it comes first. */
+static PyObject *sorted_records(const Bindings *self, struct packing *p)
 {
     uint32_t count = 0;
-    for (uint32_t i = self->list.count; i-- != 0;)
-        first[self->list.rows[i].symbol] = i + 1;
-    for (uint32_t symbol = 0; symbol < symbols; symbol++) {
-        if (!first[symbol])
-            continue;
-        uint32_t i = first[symbol] - 1;
-        out[count++] = patched[i].symbol ? patched[i] : lb_bound_record(&self->list.rows[i], objects, own);
+    for (uint32_t i = self->list.count; i-- != 0;) {
+        uint32_t *place = &p->first[self->list.rows[i].symbol];
+        count += *place == 0;
+        *place = i + 1;
     }
-    return count;
+    PyObject *result = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)(count * sizeof(struct lb_plan_binding)));
+    char *out = result ? PyBytes_AsString(result) : NULL;
+    for (uint32_t symbol = 0; result && symbol < p->symbols; symbol++) {
+        if (!p->first[symbol])
+            continue;
+        uint32_t i = p->first[symbol] - 1;
+        bool is_patched = p->patched && p->patched[i].symbol;
+        struct lb_plan_binding record =
+            is_patched ? p->patched[i] : lb_bound_record(&self->list.rows[i], p->objects, p->own);
+        memcpy(out, &record, sizeof record);
+        out += sizeof record;
+        if (note_target(p, record.object) < 0)
+            Py_CLEAR(result);
+    }
+    return result;
 }
 
 /* `patches`: row number → (kind, object or -1, value), into an array with a record for each row; symbol 0 where none. */
@@ -234,63 +277,46 @@ static uint32_t symbols_in(const Bindings *self)
     return most;
 }
 
-PyDoc_STRVAR(records_doc,
-    "records(objects, own, patches)\n--\n\n"
-    "The packed plan's records (struct lb_plan_binding), one for each symbol, in order of symbols. objects: a tuple of\n"
-    "the plan's object index for each place in the scope; own: the referrer's. patches: a dict of row number to (kind,\n"
-    "object or -1, value), which take the place of what the row says.");
+PyDoc_STRVAR(packed_doc,
+    "packed(objects, own, patches)\n--\n\n"
+    "The packed plan's records (struct lb_plan_binding), one for each symbol, in order of symbols, and the set of objects that\n"
+    "they bind to. objects: a tuple of the plan's object index for each place in the scope; own: the referrer's. patches: a\n"
+    "dict of row number to (kind, object or -1, value), which take the place of what the row says.");
 
-static PyObject *bindings_records(PyObject *object, PyObject *args)
+static PyObject *pack(const Bindings *self, struct packing *p, PyObject *patches)
 {
-    Bindings *self = (Bindings *)object;
-    PyObject *tuple, *patches, *result = NULL;
-    unsigned int own;
-    uint32_t count = 0, symbols = symbols_in(self);
-    if (!PyArg_ParseTuple(args, "O!IO!", &PyTuple_Type, &tuple, &own, &PyDict_Type, &patches))
+    bool has_patches = PyDict_Size(patches) != 0;
+    p->symbols = symbols_in(self);
+    p->first = calloc((size_t)p->symbols + 1, sizeof *p->first);
+    p->patched = has_patches ? calloc((size_t)self->list.count + 1, sizeof *p->patched) : NULL;
+    p->targets = PySet_New(NULL);
+    if (!p->first || (has_patches && !p->patched))
+        return PyErr_NoMemory();
+    if (!p->targets || take_patches(self, patches, p->patched) < 0)
         return NULL;
-    uint32_t *objects = lb_numbers_of(tuple, &count);
-    if (!objects)
-        return NULL;
-    struct lb_plan_binding *patched = calloc((size_t)self->list.count + 1, sizeof *patched);
-    struct lb_plan_binding *records = calloc((size_t)self->list.count + 1, sizeof *records);
-    uint32_t *first = calloc((size_t)symbols + 1, sizeof *first);
-    if (count != self->scope_count)
-        PyErr_Format(PyExc_ValueError, "%lu objects for a scope of %lu", (unsigned long)count, (unsigned long)self->scope_count);
-    else if (!patched || !records || !first)
-        PyErr_NoMemory();
-    else if (take_patches(self, patches, patched) == 0) {
-        uint32_t made = sorted_records(self, objects, own, patched, records, first, symbols);
-        result = PyBytes_FromStringAndSize((const char *)records, (Py_ssize_t)(made * sizeof *records));
-    }
-    free(objects);
-    free(patched);
-    free(records);
-    free(first);
+    PyObject *records = sorted_records(self, p), *result = records ? PyTuple_Pack(2, records, p->targets) : NULL;
+    Py_XDECREF(records);
     return result;
 }
 
-static PyObject *record_objects(PyObject *module, PyObject *records)
+static PyObject *bindings_packed(PyObject *object, PyObject *args)
 {
-    Py_buffer view;
-    (void)module;
-    if (PyObject_GetBuffer(records, &view, PyBUF_SIMPLE) < 0)
+    Bindings *self = (Bindings *)object;
+    PyObject *tuple, *patches, *result = NULL;
+    struct packing packing = {.last = UINT32_MAX};
+    uint32_t count = 0;
+    if (!PyArg_ParseTuple(args, "O!IO!", &PyTuple_Type, &tuple, &packing.own, &PyDict_Type, &patches) ||
+        !(packing.objects = lb_numbers_of(tuple, &count)))
         return NULL;
-    PyObject *found = PySet_New(NULL);
-    uint32_t last = UINT32_MAX;
-    for (Py_ssize_t at = 0; found && at + (Py_ssize_t)sizeof(struct lb_plan_binding) <= view.len;
-         at += (Py_ssize_t)sizeof(struct lb_plan_binding)) {
-        struct lb_plan_binding record;
-        memcpy(&record, (const char *)view.buf + at, sizeof record);
-        if (record.object == UINT32_MAX || record.object == last)
-            continue;
-        last = record.object;
-        PyObject *number = PyLong_FromUnsignedLong(last);
-        if (!number || PySet_Add(found, number) < 0)
-            Py_CLEAR(found);
-        Py_XDECREF(number);
-    }
-    PyBuffer_Release(&view);
-    return found;
+    if (count != self->scope_count)
+        PyErr_Format(PyExc_ValueError, "%lu objects for a scope of %lu", (unsigned long)count, (unsigned long)self->scope_count);
+    else
+        result = pack(self, &packing, patches);
+    free(packing.objects);
+    free(packing.patched);
+    free(packing.first);
+    Py_XDECREF(packing.targets);
+    return result;
 }
 
 /* ---- the type ------------------------------------------------------------------------------------------------------------- */
@@ -300,26 +326,22 @@ PyDoc_STRVAR(bindings_doc,
     "and class of reference (address, call, copy), each a tuple (symbol index, name, version or None, weak, relocation\n"
     "types, kind, how, place, value, size, the definition's symbol index, unique). place: where in the scope the\n"
     "definition lies, -1 for the referrer itself, -2 for nowhere.\n\n"
-    "watched: numbers of the rows that may need a second look: a watched name, or a unique definition.\n"
+    "watched: numbers of the rows that may need a second look: a watched name, or a unique definition; unique: of the latter.\n"
     "unresolved: numbers of those without a definition that are not weak. own_types: the relocation types of references\n"
-    "without a symbol.");
-
-static PyMethodDef functions[] = {
-    {"record_objects", record_objects, METH_O,
-     "record_objects(records, /)\n--\n\nThe set of objects that packed records (struct lb_plan_binding) bind to."},
-    {NULL, NULL, 0, NULL},
-};
+    "without a symbol; types: those of all references.");
 
 static PyMethodDef methods[] = {
     {"places", bindings_places, METH_O, places_doc},
-    {"records", bindings_records, METH_VARARGS, records_doc},
+    {"packed", bindings_packed, METH_VARARGS, packed_doc},
     {NULL, NULL, 0, NULL},
 };
 
 static PyGetSetDef getset[] = {
     {"watched", bindings_watched, NULL, NULL, NULL},
+    {"unique", bindings_unique, NULL, NULL, NULL},
     {"unresolved", bindings_unresolved, NULL, NULL, NULL},
     {"own_types", bindings_own_types, NULL, NULL, NULL},
+    {"types", bindings_types, NULL, NULL, NULL},
     {NULL, NULL, NULL, NULL, NULL},
 };
 
@@ -347,5 +369,5 @@ int lb_add_bindings(PyObject *module)
         return -1;
     int status = PyModule_AddType(module, (PyTypeObject *)type);
     Py_DECREF(type);
-    return status < 0 ? status : PyModule_AddFunctions(module, functions);
+    return status;
 }

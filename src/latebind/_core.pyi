@@ -19,7 +19,6 @@ _Bind: TypeAlias = tuple[
     tuple[str, ...],
 ]
 
-def record_objects(records: _Buffer, /) -> set[int]: ...
 def bind_all(jobs: tuple[tuple[SymbolTable, _Bind], ...], /) -> list[Bindings | None]: ...
 
 @final
@@ -80,12 +79,16 @@ def layout(data: _Buffer, is64: bool, little: bool, largest_page: int, /) -> _La
 @final
 class Bindings:
     watched: list[int]
+    unique: list[int]
     unresolved: list[int]
     own_types: tuple[int, ...]
     def __len__(self) -> int: ...
     def __getitem__(self, number: int, /) -> _Row: ...
     def places(self, types: tuple[int, ...], /) -> set[int]: ...
-    def records(self, objects: tuple[int, ...], own: int, patches: dict[int, tuple[int, int, int]], /) -> bytes: ...
+    types: tuple[int, ...]
+    def packed(
+        self, objects: tuple[int, ...], own: int, patches: dict[int, tuple[int, int, int]], /
+    ) -> tuple[bytes, set[int]]: ...
 
 @final
 class FileMapping:

@@ -48,8 +48,8 @@ def rows(made: LinkPlan) -> list[object]:
 def test_many_at_once_are_bound_as_one_by_one(chain: list[Path]) -> None:
     together, alone = plan(str(chain[0])), plan(str(chain[0]))
     together.bind_all()
-    expected = [alone.bound(o.index).records({}) for o in alone.loaded]
-    assert [together.bound(o.index).records({}) for o in together.loaded] == expected
+    expected = [alone.bound(o.index).packed({}) for o in alone.loaded]
+    assert [together.bound(o.index).packed({}) for o in together.loaded] == expected
     assert rows(together) == rows(alone)
     assert together.unresolved == ()
 
@@ -76,12 +76,6 @@ def test_the_core_gives_none_for_what_it_cannot_bind(chain: list[Path]) -> None:
     with pytest.raises(TypeError):
         _core.bind_all(((table, "nothing"),))  # type: ignore[arg-type]
     assert _core.bind_all(()) == []
-
-
-def test_the_objects_of_packed_records(chain: list[Path]) -> None:
-    made = plan(str(chain[0]))
-    assert _core.record_objects(made.records_of(0)) == set(made.targets_of(0))
-    assert _core.record_objects(b"") == set()
 
 
 # ---- the same names in many objects ---------------------------------------------------------------------------------

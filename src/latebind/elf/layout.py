@@ -16,3 +16,8 @@ class Layout(NamedTuple):
     build_id: bytes
     stack_flags: int
     """The flags of PT_GNU_STACK; -1 without one."""
+
+    @property
+    def has_tls(self) -> bool:
+        """Whether there is a PT_TLS: the record then ends with its alignment."""
+        return self.record[-8:] != bytes(8)

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING
 
-from latebind._core import record_objects
 from latebind.elf import Elf
 from latebind.elf import dynamic as dyn
 from latebind.elf.symbol import STB_GNU_UNIQUE
@@ -26,7 +25,7 @@ from latebind.linkplan.resolve import (
 )
 from latebind.linkplan.roles import Role, is_shared
 from latebind.linkplan.services import SERVICES
-from latebind.linkplan.table import symbol_table
+from latebind.linkplan.table import layout_of, symbol_table
 from latebind.search import Environment, Missing, Via
 
 if TYPE_CHECKING:
@@ -106,7 +105,7 @@ class LinkPlan:
         return {}
 
     @cached_property
-    def _records(self) -> dict[int, bytes]:
+    def _packed(self) -> dict[int, tuple[bytes, frozenset[int]]]:
         return {}
 
     @cached_property
@@ -167,9 +166,13 @@ class LinkPlan:
         known = self._changes.get(index)
         if known is None:
             bound = self.bound(index)
-            numbers = range(len(bound)) if self.redirects else bound.rows.watched
+            providers = self._shared if self.inside and not (self.hooks or self.redirects) else frozenset()
             known = {}
-            for number in numbers:
+            for number in range(len(bound)) if self.redirects else bound.rows.watched:
+                served = bound.served(number, SERVICES, providers) if providers else None
+                if served is not None:  # as `_decided`, but the quicker for it
+                    known[number] = served
+                    continue
                 before = bound.binding(number)
                 after = self._decided(before)
                 if after is not before:
@@ -179,18 +182,20 @@ class LinkPlan:
 
     def records_of(self, index: int) -> bytes:
         """The packed plan's records of object `index` (src/core/plan.h)."""
-        known = self._records.get(index)
-        if known is None:
-            known = self._records[index] = self.bound(index).records(self.changes(index))
-        return known
+        return (self._packed.get(index) or self._pack(index))[0]
 
     def targets_of(self, index: int) -> frozenset[int]:
         """The objects that the references of object `index` are bound to."""
-        found = record_objects(self.records_of(index))
-        for binding in self.changes(index).values():
+        return (self._packed.get(index) or self._pack(index))[1]
+
+    def _pack(self, index: int) -> tuple[bytes, frozenset[int]]:
+        changed = self.changes(index)
+        records, targets = self.bound(index).packed(changed)
+        for binding in changed.values():
             if binding.target is not None:  # hooks keep their original
-                found.add(binding.target)
-        return frozenset(found)
+                targets.add(binding.target)
+        known = self._packed[index] = records, frozenset(targets)
+        return known
 
     @cached_property
     def _watched(self) -> tuple[str, ...]:
@@ -240,8 +245,9 @@ class LinkPlan:
 
     def unique_uses(self, index: int) -> tuple[tuple[int, str], ...]:
         """The unique symbols of other objects that object `index` is bound to: (owner, name)."""
-        found = [b for b in self._watched_bindings(index) if b.unique and b.target != index]
-        return tuple([(b.target, b.symbol) for b in found if b.target is not None])
+        bound, changed = self.bound(index), self.changes(index)
+        found = [changed.get(n) or bound.binding(n) for n in bound.rows.unique]
+        return tuple([(b.target, b.symbol) for b in found if b.target is not None and b.target != index])
 
     def _watched_bindings(self, index: int) -> list[Binding]:
         bound, changed = self.bound(index), self.changes(index)
@@ -262,23 +268,28 @@ class LinkPlan:
         for item in self.loaded:
             elf, bound = item.elf, self.bound(item.index)
             machine = MACHINES.get(elf.summary.machine, UNKNOWN)
-            own = elf.summary.flags & dyn.DF_STATIC_TLS or not machine.static_tls.isdisjoint(bound.rows.own_types)
-            if own and elf.tls is not None:
+            types = bound.rows.types
+            is_static = not machine.static_tls.isdisjoint(types)
+            own = elf.summary.flags & dyn.DF_STATIC_TLS
+            if (own or (is_static and not machine.static_tls.isdisjoint(bound.rows.own_types))) and _has_tls(elf):
                 static.add(item.index)
-            targets = bound.targets(machine.tls)
-            if targets or not machine.static_tls <= machine.tls:
-                gives |= targets
+            if is_static:
                 static |= bound.targets(machine.static_tls)
+            if not machine.tls.isdisjoint(types):
+                gives |= bound.targets(machine.tls)
         return frozenset(static), frozenset(gives)
 
     def _served(self, binding: Binding) -> Binding:
         """The core's own version of a function that the C library answers for the system linker's objects only."""
-        if binding.target is None:
-            return binding
-        target = self.objects[binding.target]
-        if target.role is Role.OWN or not is_shared(target.elf.summary.soname):
+        if binding.target not in self._shared:
             return binding
         return binding._replace(kind=Kind.SERVICE, value=SERVICES[binding.symbol])
+
+    @cached_property
+    def _shared(self) -> frozenset[int]:
+        """The objects of the system's linker that every namespace shares."""
+        found = [o.index for o in self.objects if o.role is not Role.OWN and is_shared(o.elf.summary.soname)]
+        return frozenset(found)
 
     def _hooked(self, binding: Binding) -> Binding:
         if binding.symbol in self.hooks and binding.how not in _OWN:
@@ -401,6 +412,11 @@ class LinkPlan:
                 name = f"{b.symbol}@{b.version}" if b.version else b.symbol
                 out.append(f"  {name} → {target}  ({self.why(b)})")
         return out
+
+
+def _has_tls(elf: Elf) -> bool:
+    plain = layout_of(elf)
+    return plain.has_tls if plain is not None else elf.tls is not None
 
 
 @lru_cache(maxsize=4)

@@ -65,10 +65,15 @@ def prepare(plan: LinkPlan) -> PreparedPlan:
 
 
 def _prepared(plan: LinkPlan, item: PlannedObject, *, gives_tls: bool) -> PreparedObject:
-    is_new = item.role is Role.OWN and not item.present
-    holds = (plan.targets_of(item.index) | set(item.needs)) - {item.index} if is_new else ()
+    index, elf = item.index, item.elf
+    nodelete = False
+    holds: tuple[int, ...] = ()
+    unique: tuple[tuple[int, str], ...] = ()
+    if item.role is Role.OWN and not item.present:
+        nodelete = elf.summary.flags_1 & DF_1_NODELETE != 0
+        others = {*plan.targets_of(index), *item.needs}
+        others.discard(index)
+        holds, unique = tuple(sorted(others)), plan.unique_uses(index)
     return PreparedObject(
-        item.name, item.path, item.role, item.present, item.elf.identity, gives_tls,
-        is_new and bool(item.elf.summary.flags_1 & DF_1_NODELETE), item.needs, tuple(sorted(holds)),
-        plan.unique_uses(item.index) if is_new else (), item.elf,
-    )  # fmt: skip
+        item.name, item.path, item.role, item.present, elf.identity, gives_tls, nodelete, item.needs, holds, unique, elf
+    )

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from latebind.elf import Elf
 
+    type_of_row = tuple[int, str, str | None, bool, tuple[int, ...], int, int, int, int, int, int, bool]
     type_of_question = tuple[
         tuple[tuple[int, int, bool], ...],
         tuple[tuple[int, int], ...],
@@ -107,10 +108,26 @@ class BoundReferences:
 
     def binding(self, number: int) -> Binding:
         """Row `number` as a `Binding`; `MalformedElf` where the names of the symbols overlap again and again."""
+        return self._made(self._row(number))
+
+    def served(self, number: int, services: Mapping[str, int], providers: frozenset[int]) -> Binding | None:
+        """Row `number` bound to the core's own function, where one of `providers` defines one of `services`; else None.
+
+        None for a unique definition, too.
+        """
+        row = self._row(number)
+        place, service, is_unique = row[7], services.get(row[1]), row[11]
+        if service is None or is_unique or place < 0 or self.objects[place] not in providers:
+            return None
+        return self._made((*row[:5], Kind.SERVICE, row[6], place, service, *row[9:]))
+
+    def _row(self, number: int) -> type_of_row:
         try:
-            row = self.rows[number]
+            return self.rows[number]
         except ValueError as e:  # a budget ran out
             raise MalformedElf(self.path, None, str(e)) from e
+
+    def _made(self, row: type_of_row) -> Binding:
         symbol, name, version, weak, types, kind, how, place, value, size, target_symbol, unique = row
         target = self.objects[place] if place >= 0 else self.index if place == _SELF else None
         return Binding(
@@ -123,9 +140,13 @@ class BoundReferences:
         places = self.rows.places(tuple(types))
         return {self.index if place == _SELF else self.objects[place] for place in places}
 
-    def records(self, changed: Mapping[int, Binding]) -> bytes:
-        """The packed plan's records (src/core/plan.h), with `changed` in the place of the rows of those numbers."""
-        return self.rows.records(self.objects, self.index, {number: _patch(b) for number, b in changed.items()})
+    def packed(self, changed: Mapping[int, Binding]) -> tuple[bytes, set[int]]:
+        """The packed plan's records (src/core/plan.h), and the objects that they bind to.
+
+        `changed` is in the place of the rows of those numbers.
+        """
+        patches = {number: _patch(b) for number, b in changed.items()} if changed else {}
+        return self.rows.packed(self.objects, self.index, patches)
 
 
 def _patch(b: Binding) -> tuple[int, int, int]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from enum import StrEnum
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from latebind.linkplan.table import symbol_table
@@ -48,6 +49,7 @@ def is_runtime(name: str) -> bool:
     return _RUNTIMES.fullmatch(name) is not None
 
 
+@lru_cache(maxsize=512)
 def is_shared(soname: str | None) -> bool:
     """Whether every namespace shares the object of this name: the C library family and the toolchain's runtimes."""
     return soname is not None and (is_c_library(soname) or is_runtime(soname))
@@ -56,6 +58,6 @@ def is_shared(soname: str | None) -> bool:
 def stays_with_the_system(elf: Elf, name: str) -> bool:
     """Whether an object that is not yet in the process must be loaded by the system's linker."""
     soname = elf.summary.soname or name.rpartition("/")[2]
-    if is_c_library(soname) or is_runtime(soname):
+    if is_shared(soname):
         return True
     return symbol_table(elf).needs_version("GLIBC_PRIVATE")
