@@ -226,11 +226,18 @@ def _load_kept(
 
 @contextmanager
 def _without_collections() -> Iterator[None]:
-    """No search for cyclic garbage meanwhile: a plan is thousands of objects that all stay. Under the lock."""
+    """No search for cyclic garbage meanwhile: a plan is thousands of objects that all stay. Under the lock.
+
+    Nor just after: they count as old at once, as after two searches that find nothing (`gc.freeze` takes what there is
+    out of all generations, `gc.unfreeze` puts it into the oldest). Not where somebody else has frozen objects.
+    """
     was_enabled = gc.isenabled()
     gc.disable()
     try:
         yield
+        if was_enabled and gc.get_freeze_count() == 0:
+            gc.freeze()
+            gc.unfreeze()
     finally:
         if was_enabled:
             gc.enable()
