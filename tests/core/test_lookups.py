@@ -70,18 +70,42 @@ def test_a_file_is_opened_and_mapped_in_one_call(tmp_path: Path) -> None:
         _core.map_path("a\0b")
 
 
-def test_rows_of_the_loader_cache_lie_inside_it() -> None:
-    strings = b"liba.so\0libb.so\0"
+def test_entries_of_the_loader_cache_lie_inside_it() -> None:
+    strings = b"liba.so\0libb.so\0/a"
     entry = ctypes.c_uint32 * 6
-    entries = b"".join(bytes(entry(3, at, at, 0, 0, 0)) for at in (48, 56, 48))
-    data = entries[:48] + strings  # two whole entries, then the strings
-    assert _core.cache_rows(data, 0, 2, 0, b"liba.so\0") == [0]
-    assert _core.cache_rows(data, 0, 2, 0, b"libb.so\0") == [1]
-    assert _core.cache_rows(data, 0, 2, 1, b"libb.so\0") == []
-    assert _core.cache_rows(data, 0, 2, 1 << 40, b"liba.so\0") == []
-    for start, count in ((0, 3), (17, 2), (1 << 40, 1), (0, 1 << 62)):
+    entries = b"".join(bytes(entry(flags, key, value, 0, 0, 0)) for flags, key, value in ((3, 48, 56), (3, 56, 64)))
+    data = entries + strings  # the last string has no end
+
+    def path(text: bytes, *, flags: int = 3, table: tuple[int, int, int] = (0, 2, 0)) -> str | None:
+        return _core.cache_path(data, table, text, flags, (), 0)
+
+    assert path(b"liba.so\0") == "libb.so"
+    assert path(b"libb.so\0") is None
+    assert path(b"libc.so\0") is None
+    assert path(b"liba.so\0", flags=2) is None
+    assert path(b"libb.so\0", table=(0, 2, 1)) is None
+    for start, count, base in ((0, 4, 0), (19, 2, 0), (1 << 40, 1, 0), (0, 1 << 62, 0), (0, 2, 1 << 40)):
         with pytest.raises(ValueError, match="outside the file"):
-            _core.cache_rows(data, start, count, 0, b"liba.so\0")
+            path(b"liba.so\0", table=(start, count, base))
+
+
+def test_the_best_entry_of_the_loader_cache_counts() -> None:
+    strings = b"a\0/plain\0/good\0/bad\0b\0"
+    places = {text: strings.index(text) for text in (b"a\0", b"b\0", b"/plain", b"/good", b"/bad")}
+    extension = 1 << 30  # in the upper half of the last number
+    rows = [(b"a\0", b"/plain", 0, 0), (b"a\0", b"/bad", 1, extension), (b"a\0", b"/good", 0, extension | 2)]
+    rows += [(b"b\0", b"/plain", 0, 0), (b"b\0", b"/good", 7, extension)]
+    entry = ctypes.c_uint32 * 6
+    entries = b"".join(bytes(entry(3, places[k], places[v], 0, low, high)) for k, v, low, high in rows)
+    data, table = entries + strings, (0, len(rows), len(entries))
+    assert _core.cache_path(data, table, b"a\0", 3, (0, 1), 2) == "/good"
+    assert _core.cache_path(data, table, b"a\0", 3, (1, 0), 2) == "/bad"
+    assert _core.cache_path(data, table, b"a\0", 3, (None, None), 2) == "/plain"
+    assert _core.cache_path(data, table, b"a\0", 3, (2, 2), 2) == "/plain"  # the first of those as good
+    assert _core.cache_path(data, table, b"a\0", 3, (0,), 2) is None  # one names a subdirectory that is not there
+    assert _core.cache_path(data, table, b"b\0", 3, (0, 1), 2) is None
+    with pytest.raises(TypeError):
+        _core.cache_path(data, table, b"a\0", 3, ("x",), 2)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

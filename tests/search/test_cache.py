@@ -95,3 +95,14 @@ def test_a_flipped_byte_never_raises(at: int, value: int) -> None:
     assert LoaderCache(bytes(data)).lookup("libc.so.6", X86_64, ()) in {
         None, *(e.path for entries in LoaderCache(bytes(data)).entries.values() for e in entries)
     }  # fmt: skip
+
+
+def test_looking_up_one_by_one_and_all_at_once_agree() -> None:
+    names = sorted({name for name, _ in re.findall(r"(lib[\w.+-]+)\0(/)", CACHE.decode("latin-1"))} | {"libno.so"})
+    names += list(LoaderCache(CACHE).entries)
+    levels = ("x86-64-v3", "x86-64-v2")
+    for flags in (X86_64, 0x0003):
+        few, many = LoaderCache(CACHE), LoaderCache(CACHE)
+        for name in names[:150]:
+            text = name.encode() + b"\0"
+            assert few.lookup(name, flags, levels) == many._best(text, flags, levels)

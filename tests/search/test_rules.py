@@ -164,3 +164,9 @@ def test_musls_path_comes_from_its_file(tmp_path: Path) -> None:
     assert environment_for(program, Files("/")).system_dirs == ("/lib", "/usr/local/lib", "/usr/lib") or os.path.exists(
         "/etc/ld-musl-x86_64.path"
     )
+
+
+def test_the_cpus_levels_are_those_that_the_linker_searches() -> None:
+    text = subprocess.run([LDSO, "--help"], capture_output=True, text=True, check=True).stdout
+    theirs = re.findall(r"^  (x86-64-v\d) \(supported, searched\)$", text, re.MULTILINE)
+    assert environment_for(read(LDSO), Files()).hwcaps == tuple(theirs)

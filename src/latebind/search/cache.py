@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import struct
 
-from latebind._core import cache_rows
+from latebind._core import cache_path
 from latebind.value import Value
 
 TYPE_CHECKING = False
@@ -69,7 +69,8 @@ class LoaderCache:
         self._table: _Table | None = None
         self._rows: dict[int, list[_Row]] | None = None
         self._texts: dict[bytes, list[_Row]] | None = None
-        self._found: dict[str, list[_Row]] = {}  # names that were asked for: `libc.so.6` is, once for every object
+        self._found: dict[tuple[str, int, tuple[str, ...]], str | None] = {}  # what was asked for
+        self._ranks: dict[tuple[str, ...], tuple[int | None, ...]] = {}  # by usable subdirectories, for the core
 
     def _by_key(self) -> dict[int, list[_Row]]:
         """Position of a key's string → its rows, in file order. The strings themselves are read when asked for."""
@@ -96,38 +97,39 @@ class LoaderCache:
 
     def lookup(self, name: str, flags: int, hwcaps: tuple[str, ...]) -> str | None:
         """The path of library `name` for the ABI `flags`; `hwcaps` are the usable subdirectories, best first."""
+        key = (name, flags, hwcaps)
+        try:
+            return self._found[key]
+        except KeyError:
+            text = name.encode("utf-8", "surrogateescape") + b"\0"
+            few = len(self._found) < _FEW
+            found = self._found[key] = (self._looked_for if few else self._best)(text, flags, hwcaps)
+            return found
+
+    def _best(self, text: bytes, flags: int, hwcaps: tuple[str, ...]) -> str | None:
+        """The same for the key `text`, out of all that are known."""
         best: tuple[int, str] | None = None
-        for row_flags, _key, value, row_hwcaps in self._rows_of(name):
-            if row_flags != flags or (row_hwcaps is not None and row_hwcaps not in hwcaps):
-                continue
-            rank = len(hwcaps) if row_hwcaps is None else hwcaps.index(row_hwcaps)
-            path = _string(self._data, value)
-            if path is not None and (best is None or rank < best[0]):
+        for row_flags, _key, value, row_hwcaps in self._by_text().get(text, ()):
+            rank = _rank(row_hwcaps, hwcaps)
+            path = _string(self._data, value) if row_flags == flags else None
+            if rank is not None and path is not None and (best is None or rank < best[0]):
                 best = rank, path
         return best[1] if best else None
 
-    def _rows_of(self, name: str) -> list[_Row]:
-        """The rows whose key is `name`."""
-        known = self._found.get(name)
-        if known is None:
-            text = name.encode("utf-8", "surrogateescape") + b"\0"
-            few = len(self._found) < _FEW
-            known = self._found[name] = self._looked_for(text) if few else self._by_text().get(text, [])
-        return known
-
-    def _looked_for(self, text: bytes) -> list[_Row]:
-        """The rows with the key `text`."""
+    def _looked_for(self, text: bytes, flags: int, hwcaps: tuple[str, ...]) -> str | None:
+        """The same, for which the core goes through the file."""
         try:
             if self._table is None:
                 self._table = _new_table(self._data)
             start, count, base, names = self._table
             if count == 0:  # of the old format alone there may be rows
-                return self._by_text().get(text, [])
-            numbers = cache_rows(self._data, start, count, base, text)
-            rows = [_ENTRY.unpack_from(self._data, start + number * _ENTRY.size) for number in numbers]
-            return [_row(row, base, names) for row in rows]
+                return self._best(text, flags, hwcaps)
+            ranks = self._ranks.get(hwcaps)
+            if ranks is None:
+                ranks = self._ranks[hwcaps] = tuple([_rank(name, hwcaps) for name in names])
+            return cache_path(self._data, (start, count, base), text, flags, ranks, len(hwcaps))
         except (struct.error, ValueError, IndexError):
-            return []
+            return None
 
     def _by_text(self) -> dict[bytes, list[_Row]]:
         """The same for every key."""
@@ -152,6 +154,13 @@ def _rows(data: bytes) -> Iterator[_Row]:
         strings = _OLD_HEADER_SIZE + _old_count(data) * _OLD_ENTRY.size
         for flags, key, value in _OLD_ENTRY.iter_unpack(data[_OLD_HEADER_SIZE:strings]):
             yield flags, strings + key, strings + value, None
+
+
+def _rank(name: str | None, hwcaps: tuple[str, ...]) -> int | None:
+    """How good an entry of the glibc-hwcaps subdirectory `name` is, 0 the best; None where the CPU cannot use it."""
+    if name is None:
+        return len(hwcaps)
+    return hwcaps.index(name) if name in hwcaps else None
 
 
 def _old_count(data: bytes) -> int:

@@ -7,8 +7,9 @@ done for another machine.
 from __future__ import annotations
 
 import os
+import struct
 
-from latebind._core import folder_row, map_path
+from latebind._core import cpu_features, folder_row
 from latebind.elf.summary import Summary, summary_of
 from latebind.errors import LatebindError
 from latebind.search.cache import CACHE_FLAGS, LoaderCache
@@ -68,6 +69,14 @@ _LEVELS: Final = (
     ("x86-64-v3", "avx avx2 bmi1 bmi2 f16c fma abm movbe"),
     ("x86-64-v4", "avx512f avx512bw avx512cd avx512dq avx512vl"),
 )
+_BITS: Final = {
+    # name → (leaf in the order of <sys/platform/x86.h>, register from EAX on, bit) of CPUID
+    "pni": (0, 2, 0), "ssse3": (0, 2, 9), "fma": (0, 2, 12), "cx16": (0, 2, 13), "sse4_1": (0, 2, 19),
+    "sse4_2": (0, 2, 20), "movbe": (0, 2, 22), "popcnt": (0, 2, 23), "avx": (0, 2, 28), "f16c": (0, 2, 29),
+    "bmi1": (1, 1, 3), "avx2": (1, 1, 5), "bmi2": (1, 1, 8), "avx512f": (1, 1, 16), "avx512dq": (1, 1, 17),
+    "avx512cd": (1, 1, 28), "avx512bw": (1, 1, 30), "avx512vl": (1, 1, 31),
+    "lahf_lm": (2, 2, 0), "abm": (2, 2, 5),
+}  # fmt: skip
 _HASWELL: Final = frozenset("avx2 bmi1 bmi2 abm movbe popcnt fma".split())  # glibc 2.36's AT_PLATFORM override
 
 _NO_CACHE: Final = LoaderCache(None)
@@ -227,11 +236,27 @@ def _folders_inside(files: Files, linker: str) -> tuple[str, ...]:
     """The longest row of folders in the bytes of `linker`; none where there is no such linker."""
     try:
         files.summary(linker)
-        data = map_path(files.real(linker))[0]
+        data = files.content(linker)
     except (LatebindError, OSError):
         return ()  # then the ABI's usual folders stand in for it
     row = folder_row(data) if data is not None else b""
     return tuple([folder.decode().rstrip("/") for folder in row.split(b"\0")]) if row else ()
+
+
+def _flags_of_the_c_library() -> set[str]:
+    """Those of the features in `_BITS` that are usable, as the C library says, whose linker goes by it; else empty."""
+    features = cpu_features()
+    words = struct.unpack(f"{len(features) // struct.calcsize('L')}L", features)
+    return {name for name, (leaf, register, bit) in _BITS.items() if words[2 + 4 * leaf + register] >> bit & 1}
+
+
+def _flags_of_the_kernel() -> set[str]:
+    try:
+        with open("/proc/cpuinfo", "rb") as f:
+            line = next((line for line in f if line.startswith(b"flags")), b"")
+    except OSError:
+        return set()
+    return set(line.decode("latin-1").partition(":")[2].split())
 
 
 _cpu_levels: list[tuple[tuple[str, ...], bool]] = []  # of this CPU, asked once
@@ -245,12 +270,7 @@ def _cpu_level() -> tuple[tuple[str, ...], bool]:
 
 
 def _read_cpu_level() -> tuple[tuple[str, ...], bool]:
-    try:
-        with open("/proc/cpuinfo", "rb") as f:
-            line = next((line for line in f if line.startswith(b"flags")), b"")
-    except OSError:
-        return (), False
-    flags = set(line.decode("latin-1").partition(":")[2].split())
+    flags = _flags_of_the_c_library() or _flags_of_the_kernel()
     levels: list[str] = []
     for name, needed in _LEVELS:
         if not flags.issuperset(needed.split()):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import stat
 
+from latebind._core import map_path
 from latebind.elf.summary import Ahead, Summary, read_summary
 from latebind.errors import NotFound
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from typing import Any, TypeVar
 
+    from latebind._core import FileMapping
     from latebind.elf import Elf
     from latebind.errors import MalformedElf
 
@@ -115,6 +117,13 @@ class Files:
         """The whole ELF file at `path`; raises what `summary` does."""
         return self.summary(path).elf
 
+    def content(self, path: str) -> memoryview | FileMapping | bytes | None:
+        """The bytes of the regular file at `path`; None where it is empty or something else. Raises OSError."""
+        known = self._by_path.get(path)
+        if self._machine is not None and isinstance(known, Summary):
+            return known.elf.data  # it is open
+        return map_path(self.real(path))[0]
+
     def add(self, elf: Elf) -> None:
         """Remember a file that was read elsewhere."""
         self._by_path.setdefault(elf.path, elf.summary)
@@ -161,13 +170,17 @@ class Files:
         """The text of a small file of settings, read once; None where it is not there or not readable."""
         if path not in self._settings:
             real = self.real(path)
-            self._looked_at[real] = _look(real)
-            try:
-                with open(real, "rb") as f:
-                    self._settings[path] = f.read()
-            except OSError:
-                self._settings[path] = None
+            status = self._looked_at[real] = _look(real)
+            self._settings[path] = None if status is None else _read(real)
         return self._settings[path]
+
+
+def _read(path: str) -> bytes | None:
+    try:
+        with open(path, "rb", buffering=0) as f:
+            return f.readall()
+    except OSError:
+        return None
 
 
 def _look(path: str) -> os.stat_result | None:
