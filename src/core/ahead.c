@@ -3,29 +3,24 @@
  *
  * The table of paths is written by one thread at a time (whoever starts, then the thread) and read without a lock. A file
  * is claimed by its state. The lock is for the table by inode, for `folders` and for waiting. */
-#define _GNU_SOURCE /* MADV_POPULATE_READ */
 #include "ahead.h"
 #include "parallel.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
-#ifndef MADV_POPULATE_READ
-#define MADV_POPULATE_READ 22 /* since Linux 5.14; an older one refuses, and the pages come when they are read */
-#endif
+#define MOST_OPEN 128 /* files that were read and are still to be mapped */
 
 enum state { TO_READ, BEING_READ, READ };
 
 struct lb_ahead_file {
-    _Atomic(enum state) state;
-    struct lb_reading *found; /* `own`, or that of the same file under another path */
+    _Atomic(enum state) state, mapping;
+    struct lb_ahead_file *real; /* itself, or the same file under another path */
     struct lb_reading own;
+    int fd; /* to be mapped; -1 where that is done, or not to be */
     struct lb_ahead_file *same_inode_hash;
     struct lb_ahead_file *next; /* of those to be read soon */
     char path[];
@@ -33,8 +28,9 @@ struct lb_ahead_file {
 
 struct lb_ahead {
     pthread_t thread;
-    bool has_thread, is_whole;
-    struct lb_whole whole;
+    bool has_thread, has_target;
+    struct lb_target target;
+    atomic_int open_count;
     atomic_bool stop, is_awaited;
     pthread_mutex_t lock;
     pthread_cond_t change;
@@ -46,30 +42,6 @@ struct lb_ahead {
     _Atomic(struct lb_ahead_file *) *by_path;
     struct lb_ahead_file *files[]; /* those given, then those that were led to */
 };
-
-int lb_file_open(const char *path, struct lb_identity *identity, enum lb_outcome *outcome)
-{
-    struct stat status;
-    /* Without O_NONBLOCK, opening a pipe would wait for a writer. */
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-    if (fd < 0) {
-        *outcome = errno == ENOENT || errno == ENOTDIR ? LB_FILE_ABSENT : LB_FILE_ODD;
-        return -1;
-    }
-    if (fstat(fd, &status) < 0 || !S_ISREG(status.st_mode)) {
-        *outcome = LB_FILE_ODD;
-        close(fd);
-        return -1;
-    }
-    *identity = (struct lb_identity){
-        .device = status.st_dev,
-        .inode = status.st_ino,
-        .size = (uint64_t)status.st_size,
-        .time = (int64_t)status.st_mtim.tv_sec * 1000000000 + status.st_mtim.tv_nsec,
-    };
-    *outcome = LB_FILE_PLAIN;
-    return fd;
-}
 
 /* ---- the tables ------------------------------------------------------------------------------------------------------- */
 
@@ -118,15 +90,13 @@ static struct lb_ahead_file *add(struct lb_ahead *ahead, const char *path)
 
 /* ---- one file --------------------------------------------------------------------------------------------------------- */
 
-static bool is_read(const struct lb_ahead_file *file) { return atomic_load(&file->state) == READ; }
-
-static void await(struct lb_ahead *ahead, const struct lb_ahead_file *file)
+static void await(struct lb_ahead *ahead, const _Atomic(enum state) *state)
 {
-    if (is_read(file))
+    if (atomic_load(state) == READ)
         return;
     pthread_mutex_lock(&ahead->lock);
     atomic_store(&ahead->is_awaited, true); /* it stays true: there are few to wait for */
-    while (!is_read(file))
+    while (atomic_load(state) != READ)
         pthread_cond_wait(&ahead->change, &ahead->lock);
     pthread_mutex_unlock(&ahead->lock);
 }
@@ -148,69 +118,21 @@ static struct lb_ahead_file *same_file(struct lb_ahead *ahead, struct lb_ahead_f
     return other;
 }
 
-static bool map_whole(struct lb_reading *reading, int fd)
+static void tell(struct lb_ahead *ahead)
 {
-    uint64_t size = reading->identity.size;
-    void *start = size == 0 || size > PTRDIFF_MAX ? MAP_FAILED : mmap(NULL, size, PROT_READ, MAP_PRIVATE, fd, 0);
-    if (start == MAP_FAILED)
+    if (!atomic_load(&ahead->is_awaited))
+        return;
+    pthread_mutex_lock(&ahead->lock);
+    pthread_cond_broadcast(&ahead->change);
+    pthread_mutex_unlock(&ahead->lock);
+}
+
+/* Whether the file is kept open, to be mapped. */
+static bool stays_open(struct lb_ahead *ahead, const struct lb_ahead_file *file)
+{
+    if (!ahead->has_target || file->own.outcome != LB_FILE_PLAIN)
         return false;
-    reading->data = start;
-    reading->map = (struct lb_guarded){NULL, (uint64_t)(uintptr_t)start, size};
-    lb_guard(&reading->map);
-    return true;
-}
-
-static void unmap_whole(struct lb_reading *reading)
-{
-    if (reading->map.size == 0)
-        return;
-    lb_unguard(&reading->map); /* first: another mapping may take its place at once */
-    munmap((void *)(uintptr_t)reading->map.start, reading->map.size);
-    reading->map.size = 0;
-}
-
-/* The layout of the file, whose summary is in `room`. */
-static void lay_out(struct lb_reading *reading, const struct lb_whole *whole, const struct lb_summary *room)
-{
-    struct lb_view view = {reading->data, reading->identity.size, room->is64, room->swap};
-    if (room->machine != whole->machine || !(reading->layout = malloc(sizeof *reading->layout)))
-        return;
-    if (!lb_layout_read(&view, whole->largest_page, reading->layout)) {
-        free(reading->layout);
-        reading->layout = NULL;
-    }
-}
-
-void lb_reading_fill(struct lb_reading *reading, int fd, const struct lb_whole *whole, struct lb_summary *room)
-{
-    struct lb_source source;
-    lb_source_open(&source, fd, reading->identity.size);
-    size_t fixed = 0;
-    if (whole && map_whole(reading, fd))
-        source.data = reading->data;
-    if ((!whole || source.data) && lb_summarize(&source, room)) {
-        fixed = offsetof(struct lb_summary, needed) + room->needed_count * sizeof room->needed[0];
-        reading->summary = malloc(fixed + room->text_size);
-    }
-    if (!reading->summary) {
-        reading->outcome = LB_FILE_ODD;
-        unmap_whole(reading);
-        return;
-    }
-    reading->outcome = LB_FILE_PLAIN;
-    if (whole)
-        lay_out(reading, whole, room);
-    char *text = (char *)reading->summary + fixed;
-    memcpy(reading->summary, room, fixed);
-    memcpy(text, room->text, room->text_size);
-    reading->text = text;
-}
-
-void lb_reading_release(struct lb_reading *reading)
-{
-    free(reading->summary);
-    free(reading->layout);
-    unmap_whole(reading);
+    return atomic_fetch_add(&ahead->open_count, 1) < MOST_OPEN; /* it may count too many: no harm */
 }
 
 /* Reads the file where nobody else has claimed it. */
@@ -219,26 +141,46 @@ static void read_file(struct lb_ahead *ahead, struct lb_ahead_file *file, struct
     enum state expected = TO_READ;
     if (!atomic_compare_exchange_strong(&file->state, &expected, BEING_READ))
         return;
-    file->found = &file->own;
+    file->real = file;
+    file->fd = -1;
     int fd = lb_file_open(file->path, &file->own.identity, &file->own.outcome);
     struct lb_ahead_file *same = fd < 0 ? NULL : same_file(ahead, file);
     if (same) { /* whoever reads that waits for nothing */
-        await(ahead, same);
-        file->found = &same->own;
+        await(ahead, &same->state);
+        file->real = same;
     } else if (fd >= 0) {
-        lb_reading_fill(&file->own, fd, lb_ahead_whole(ahead), room);
+        lb_reading_summarize(&file->own, fd, room);
+        if (stays_open(ahead, file)) {
+            file->fd = fd;
+            fd = -1;
+        }
     }
     if (fd >= 0)
         close(fd);
     atomic_store(&file->state, READ);
-    if (atomic_load(&ahead->is_awaited)) {
-        pthread_mutex_lock(&ahead->lock);
-        pthread_cond_broadcast(&ahead->change);
-        pthread_mutex_unlock(&ahead->lock);
-    }
+    tell(ahead);
 }
 
-struct lb_reading *lb_ahead_peek(const struct lb_ahead_file *file) { return is_read(file) ? file->found : NULL; }
+/* The same for mapping one that is read, and is no other under another path. */
+static void map_file(struct lb_ahead *ahead, struct lb_ahead_file *file)
+{
+    enum state expected = TO_READ;
+    if (!atomic_compare_exchange_strong(&file->mapping, &expected, BEING_READ))
+        return;
+    if (file->fd >= 0) {
+        lb_reading_map(&file->own, file->fd, &ahead->target);
+        close(file->fd);
+        file->fd = -1;
+        atomic_fetch_sub(&ahead->open_count, 1);
+    }
+    atomic_store(&file->mapping, READ);
+    tell(ahead);
+}
+
+struct lb_reading *lb_ahead_peek(const struct lb_ahead_file *file)
+{
+    return atomic_load(&file->state) == READ ? &file->real->own : NULL;
+}
 
 struct lb_reading *lb_ahead_take(struct lb_ahead *ahead, struct lb_ahead_file *file)
 {
@@ -250,8 +192,15 @@ struct lb_reading *lb_ahead_take(struct lb_ahead *ahead, struct lb_ahead_file *f
         read_file(ahead, file, room);
         free(room);
     }
-    await(ahead, file);
-    return file->found;
+    await(ahead, &file->state);
+    return &file->real->own;
+}
+
+struct lb_reading *lb_ahead_map(struct lb_ahead *ahead, struct lb_ahead_file *file)
+{
+    map_file(ahead, file->real);
+    await(ahead, &file->real->mapping);
+    return &file->real->own;
 }
 
 /* ---- the thread ------------------------------------------------------------------------------------------------------- */
@@ -290,7 +239,7 @@ static void lead_on(struct lb_ahead *ahead, const struct lb_ahead_file *file)
 static void follow(struct lb_ahead *ahead, struct lb_ahead_file *file, struct lb_summary *room)
 {
     read_file(ahead, file, room);
-    await(ahead, file);
+    await(ahead, &file->state);
     lead_on(ahead, file);
 }
 
@@ -304,37 +253,17 @@ static void read_soon(struct lb_ahead *ahead, struct lb_summary *room)
     }
 }
 
-static void extend(uint64_t range[2], uint64_t offset, uint64_t size)
+/* What is left when all are read: they are mapped first, since somebody is about to ask for that. */
+static void prepare_all(struct lb_ahead *ahead)
 {
-    if (offset == LB_ABSENT)
-        return;
-    range[0] = offset < range[0] ? offset : range[0];
-    range[1] = offset + size > range[1] ? offset + size : range[1];
-}
-
-/* The pages of the tables that binding looks into: link editors put those side by side.  The mapping is somebody else's by
- * now, and may have gone: then nothing is read, or pages of another one that are not needed. */
-static void populate(const struct lb_reading *reading)
-{
-    const struct lb_layout *l = reading->layout;
-    uint64_t range[2] = {UINT64_MAX, 0}, symbols = l->record.symtab.size / 24;
-    extend(range, l->tables.symtab, l->record.symtab.size);
-    extend(range, l->tables.strtab, l->tables.strtab_size);
-    extend(range, l->tables.gnu_hash, 0);
-    extend(range, l->tables.versym, symbols * 2);
-    for (uint32_t i = 0; i < l->relocation_count; i++)
-        extend(range, l->relocations[i].offset, l->relocations[i].size);
-    range[0] &= ~UINT64_C(4095);
-    if (range[0] < range[1] && range[1] <= reading->identity.size)
-        madvise((void *)(uintptr_t)(reading->data + range[0]), range[1] - range[0], MADV_POPULATE_READ);
-}
-
-static void populate_all(struct lb_ahead *ahead)
-{
+    for (size_t i = 0; i < ahead->used && !atomic_load(&ahead->stop); i++)
+        if (ahead->files[i]->real == ahead->files[i])
+            map_file(ahead, ahead->files[i]);
     for (size_t i = 0; i < ahead->used && !atomic_load(&ahead->stop); i++) {
-        const struct lb_reading *reading = lb_ahead_peek(ahead->files[i]);
-        if (reading && reading == &ahead->files[i]->own && reading->outcome == LB_FILE_PLAIN && reading->layout)
-            populate(reading);
+        struct lb_ahead_file *file = ahead->files[i];
+        await(ahead, &file->real->mapping);
+        if (file->real == file)
+            lb_reading_populate(&file->own);
     }
 }
 
@@ -352,17 +281,17 @@ static void *read_all(void *argument)
         }
         read_soon(ahead, room);
     }
+    if (room && ahead->has_target && !atomic_load(&ahead->stop))
+        prepare_all(ahead);
     free(room);
-    if (ahead->is_whole)
-        populate_all(ahead);
     return NULL;
 }
 
 /* ---- all of them ------------------------------------------------------------------------------------------------------ */
 
-static struct lb_ahead *make_tables(size_t count)
+static struct lb_ahead *make_tables(size_t count, bool has_target)
 {
-    size_t room = 2 * count + 1024, size = 1024;
+    size_t room = 2 * count + (has_target ? 256 : 1024), size = 512; /* one library needs fewer than many programs */
     while (size < 2 * room)
         size *= 2;
     struct lb_ahead *ahead = calloc(1, sizeof *ahead + room * sizeof ahead->files[0]);
@@ -381,23 +310,26 @@ static struct lb_ahead *make_tables(size_t count)
     return NULL;
 }
 
-struct lb_ahead *lb_ahead_start(const char *const *paths, size_t count, const struct lb_whole *whole)
+struct lb_ahead *lb_ahead_start(const char *const *paths, size_t count, const struct lb_target *target)
 {
-    struct lb_ahead *ahead = make_tables(count);
+    struct lb_ahead *ahead = make_tables(count, target != NULL);
     if (!ahead)
         return NULL;
-    ahead->is_whole = whole != NULL;
-    if (whole)
-        ahead->whole = *whole;
+    ahead->has_target = target != NULL;
+    if (target)
+        ahead->target = *target;
     for (size_t i = 0; i < count; i++)
         add(ahead, paths[i]); /* one that is given twice, or finds no memory, is read when it is asked for */
     ahead->count = ahead->used;
-    /* Where no thread can be had, each file is read when it is asked for. */
-    ahead->has_thread = lb_thread_start(&ahead->thread, read_all, ahead);
+    /* Where no thread can be had, each file is read when it is asked for.  For one library it pays where it has a processor. */
+    ahead->has_thread = (!target || lb_second_processor()) && lb_thread_start(&ahead->thread, read_all, ahead);
     return ahead;
 }
 
-const struct lb_whole *lb_ahead_whole(const struct lb_ahead *ahead) { return ahead->is_whole ? &ahead->whole : NULL; }
+const struct lb_target *lb_ahead_target(const struct lb_ahead *ahead)
+{
+    return ahead->has_target ? &ahead->target : NULL;
+}
 
 void lb_ahead_look_into(struct lb_ahead *ahead, const char *folder)
 {
@@ -414,6 +346,8 @@ void lb_ahead_end(struct lb_ahead *ahead)
     if (ahead->has_thread)
         pthread_join(ahead->thread, NULL);
     for (size_t i = 0; i < ahead->used; i++) {
+        if (atomic_load(&ahead->files[i]->state) == READ && ahead->files[i]->fd >= 0)
+            close(ahead->files[i]->fd);
         lb_reading_release(&ahead->files[i]->own);
         free(ahead->files[i]);
     }

@@ -3,51 +3,16 @@
 #ifndef LATEBIND_AHEAD_H
 #define LATEBIND_AHEAD_H
 
-#include "layout.h"
-#include "shrunk.h"
-#include "summary.h"
-
-#include <sys/stat.h>
-
-enum lb_outcome { LB_FILE_PLAIN, LB_FILE_ABSENT, LB_FILE_ODD };
-
-struct lb_identity {
-    uint64_t device, inode, size;
-    int64_t time; /* of the last change of its content, in nanoseconds */
-};
-
-struct lb_reading { /* one file, read */
-    enum lb_outcome outcome; /* the rest means something for a plain one only */
-    struct lb_identity identity;
-    struct lb_summary *summary; /* a block that ends behind the names needed and a copy of the text */
-    const char *text;           /* that copy */
-    /* where whole files are asked for: */
-    const uint8_t *data;      /* all its bytes */
-    struct lb_guarded map;    /* where those are mapped; size 0 where somebody else sees to that by now */
-    struct lb_layout *layout; /* NULL: it is not plain in that respect, or for another machine */
-};
-
-struct lb_whole { /* that whole files are asked for: mapped, and with the layout of those for `machine` */
-    uint16_t machine;
-    uint32_t largest_page; /* of that machine, in bytes */
-};
-
-/* Opens the regular file at `path`; the descriptor and its status, or -1 and why not. */
-int lb_file_open(const char *path, struct lb_identity *identity, enum lb_outcome *outcome);
-
-/* Reads the open regular file of `reading->identity` into `reading`, whose other fields are zero; `whole` is NULL where the
- * summary will do, and `room` to read into: most of a summary is empty. */
-void lb_reading_fill(struct lb_reading *reading, int fd, const struct lb_whole *whole, struct lb_summary *room);
-void lb_reading_release(struct lb_reading *reading);
+#include "reading.h"
 
 struct lb_ahead;
 struct lb_ahead_file; /* what is found under one path */
 
 enum { LB_AHEAD_FOLDERS = 4 };
 
-/* Starts to read the files at `paths`, in this order; NULL where memory is short.  With `whole` not NULL it ends by
- * having the pages of those tables in memory that binding looks into. */
-struct lb_ahead *lb_ahead_start(const char *const *paths, size_t count, const struct lb_whole *whole);
+/* Starts to read the files at `paths`, in this order; NULL where memory is short.  With `target` not NULL those files are
+ * going to be loaded: when all are read they are mapped, and at last the pages that binding looks into are had in memory. */
+struct lb_ahead *lb_ahead_start(const char *const *paths, size_t count, const struct lb_target *target);
 
 /* What the files need is likely to be in `folder`, too: it is read before the next of them.  More than LB_AHEAD_FOLDERS
  * folders are not looked into. */
@@ -63,8 +28,12 @@ struct lb_reading *lb_ahead_peek(const struct lb_ahead_file *file);
 /* The same, but waits for the thread where it is at it, and reads itself what is still to be read. */
 struct lb_reading *lb_ahead_take(struct lb_ahead *ahead, struct lb_ahead_file *file);
 
-/* Whether whole files are asked for; NULL if not. */
-const struct lb_whole *lb_ahead_whole(const struct lb_ahead *ahead);
+/* What these files are going to be loaded for, or NULL. */
+const struct lb_target *lb_ahead_target(const struct lb_ahead *ahead);
+
+/* As lb_ahead_take, of a file that was taken, with its bytes and its layout where it has been mapped: not where it is not
+ * plain, without a target, or where too many are open at once. */
+struct lb_reading *lb_ahead_map(struct lb_ahead *ahead, struct lb_ahead_file *file);
 
 /* Ends the thread and frees everything. */
 void lb_ahead_end(struct lb_ahead *ahead);

@@ -26,7 +26,7 @@ static void *run_second(void *argument)
 }
 
 /* More threads than processors take longer than one after the other. */
-static bool has_processors(void)
+bool lb_second_processor(void)
 {
     cpu_set_t set;
     return sched_getaffinity(0, sizeof set, &set) == 0 && CPU_COUNT(&set) > (is_second ? 2 : 1);
@@ -51,7 +51,7 @@ bool lb_in_halves(void (*work)(void *data, int half), void *data)
     struct second_half second = {work, data, false};
     pthread_t thread;
     const pid_t process = getpid();
-    bool is_started = has_processors() && lb_thread_start(&thread, run_second, &second);
+    bool is_started = lb_second_processor() && lb_thread_start(&thread, run_second, &second);
     work(data, 0);
     if (!is_started)
         work(data, 1);

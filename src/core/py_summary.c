@@ -16,14 +16,20 @@ PyDoc_STRVAR(summarize_bytes_doc,
     "summarize_bytes(data, identity, /)\n--\n\n"
     "The same of a file's bytes; `identity` is put into the tuple.");
 PyDoc_STRVAR(read_ahead_doc,
-    "read_ahead(paths, whole=None, /)\n--\n\n"
+    "read_ahead(paths, target=None, /)\n--\n\n"
     "A thread that reads the files at `paths`, a list, in this order; it ends with what is returned.\n"
-    "With `whole`, a tuple (machine, its largest page in bytes), it prepares what `take_whole` returns.");
+    "With `target`, a tuple (machine, its largest page in bytes), they are going to be loaded: it prepares what `take_map`\n"
+    "returns, too.");
 PyDoc_STRVAR(take_whole_doc,
-    "take_whole(ahead, path, known, whole, /)\n--\n\n"
-    "What `summarize` returns; but a tuple of (what that returns, the whole file as a FileMapping, what `layout` returns for\n"
-    "it) in the place of its tuple. `whole` is a tuple (machine, its largest page in bytes); a file for another machine gets\n"
-    "no layout. `ahead` is a capsule of `read_ahead`, or None: what it reads is not read again.");
+    "take_whole(ahead, path, known, target, /)\n--\n\n"
+    "What `summarize` returns; but a tuple of (what that returns, the file's bytes as a FileMapping, what `layout` returns for\n"
+    "it) in the place of its tuple. `target` is a tuple (machine, its largest page in bytes); a file for another machine gets\n"
+    "no layout. `ahead` is a capsule of `read_ahead`, or None: what it reads is not read again, and `take_map` has the bytes\n"
+    "and the layout: they are None.");
+PyDoc_STRVAR(take_map_doc,
+    "take_map(ahead, path, /)\n--\n\n"
+    "The bytes of a file that was taken, as a FileMapping, and its layout or None, as a tuple; None where there is nothing, or\n"
+    "not any more.");
 PyDoc_STRVAR(take_ahead_doc,
     "take_ahead(ahead, path, known, /)\n--\n\n"
     "What `summarize` returns; what `ahead` reads is not read again.");
@@ -107,45 +113,55 @@ static PyObject *summarize_file(int fd, const struct lb_identity *identity, PyOb
     return result;
 }
 
-/* The tuple that take_whole makes of a file that is read. */
-static PyObject *whole_of(PyObject *module, struct lb_reading *reading)
+/* The bytes, which are the caller's from now on, and the layout of a file that is mapped; NULL with an exception. */
+static PyObject *map_of(PyObject *module, struct lb_reading *reading)
 {
     PyObject *type = lb_attribute(module, "FileMapping");
     PyObject *mapping = type ? lb_adopt_map((PyTypeObject *)type, &reading->map) : NULL;
-    PyObject *values = mapping ? tuple_of(reading->summary, reading->text, identity_of(&reading->identity)) : NULL;
-    PyObject *layout = !values ? NULL : reading->layout ? lb_layout_to_python(reading->layout) : Py_NewRef(Py_None);
-    PyObject *result = layout ? PyTuple_Pack(3, values, mapping, layout) : NULL;
+    PyObject *layout = !mapping ? NULL : reading->layout ? lb_layout_to_python(reading->layout) : Py_NewRef(Py_None);
+    PyObject *result = layout ? PyTuple_Pack(2, mapping, layout) : NULL;
     Py_XDECREF(type);
     Py_XDECREF(mapping);
-    Py_XDECREF(values);
     Py_XDECREF(layout);
     return result;
 }
 
-static PyObject *read_whole(PyObject *module, int fd, const struct lb_identity *identity, const struct lb_whole *whole)
+static PyObject *whole_of(PyObject *module, struct lb_reading *reading)
+{
+    PyObject *values = tuple_of(reading->summary, reading->text, identity_of(&reading->identity));
+    PyObject *map = values ? map_of(module, reading) : NULL;
+    PyObject *result = map ? PyTuple_Pack(3, values, PyTuple_GetItem(map, 0), PyTuple_GetItem(map, 1)) : NULL;
+    Py_XDECREF(values);
+    Py_XDECREF(map);
+    return result;
+}
+
+static PyObject *read_whole(PyObject *module, int fd, const struct lb_identity *identity, const struct lb_target *target)
 {
     struct lb_reading reading = {.identity = *identity};
     struct lb_summary *room = malloc(sizeof *room);
     if (!room)
         return PyErr_NoMemory();
-    lb_reading_fill(&reading, fd, whole, room);
-    PyObject *result = reading.outcome == LB_FILE_PLAIN ? whole_of(module, &reading) : Py_NewRef(Py_None);
+    lb_reading_summarize(&reading, fd, room);
+    if (reading.outcome == LB_FILE_PLAIN)
+        lb_reading_map(&reading, fd, target);
+    PyObject *result = reading.data ? whole_of(module, &reading) : Py_NewRef(Py_None);
     free(room);
     lb_reading_release(&reading);
     return result;
 }
 
-/* `whole` is NULL where the summary will do. */
-static PyObject *read_path(PyObject *module, const char *path, PyObject *known, const struct lb_whole *whole)
+/* `target` is NULL where the summary will do. */
+static PyObject *read_path(PyObject *module, const char *path, PyObject *known, const struct lb_target *target)
 {
     struct lb_identity identity;
     enum lb_outcome outcome;
     int fd = lb_file_open(path, &identity, &outcome);
     if (fd < 0)
         return Py_NewRef(outcome == LB_FILE_ABSENT ? Py_False : Py_None);
-    PyObject *result = whole ? known_file(known, &identity) : summarize_file(fd, &identity, known);
-    if (whole && !result && !PyErr_Occurred())
-        result = read_whole(module, fd, &identity, whole);
+    PyObject *result = target ? known_file(known, &identity) : summarize_file(fd, &identity, known);
+    if (target && !result && !PyErr_Occurred())
+        result = read_whole(module, fd, &identity, target);
     close(fd);
     return result;
 }
@@ -197,27 +213,27 @@ static PyObject *encoded(PyObject *paths)
     return all;
 }
 
-static int take_whole_numbers(PyObject *numbers, struct lb_whole *whole)
+static int take_target(PyObject *numbers, struct lb_target *target)
 {
-    if (!PyArg_ParseTuple(numbers, "HI", &whole->machine, &whole->largest_page))
+    if (!PyArg_ParseTuple(numbers, "HI", &target->machine, &target->largest_page))
         return -1;
-    if (whole->largest_page == 0)
+    if (target->largest_page == 0)
         PyErr_Format(PyExc_ValueError, "a page has bytes");
-    return whole->largest_page == 0 ? -1 : 0;
+    return target->largest_page == 0 ? -1 : 0;
 }
 
 static PyObject *read_ahead(PyObject *Py_UNUSED(module), PyObject *args)
 {
     PyObject *paths, *numbers = NULL;
-    struct lb_whole whole;
+    struct lb_target target;
     if (!PyArg_ParseTuple(args, "O!|O!:read_ahead", &PyList_Type, &paths, &PyTuple_Type, &numbers) ||
-        (numbers && take_whole_numbers(numbers, &whole) < 0) || !(paths = encoded(paths)))
+        (numbers && take_target(numbers, &target) < 0) || !(paths = encoded(paths)))
         return NULL;
     size_t count = (size_t)PyList_Size(paths);
     const char **texts = calloc(count + 1, sizeof *texts);
     for (size_t i = 0; texts && i < count; i++)
         texts[i] = PyBytes_AsString(PyList_GetItem(paths, (Py_ssize_t)i));
-    struct lb_ahead *ahead = texts ? lb_ahead_start(texts, count, numbers ? &whole : NULL) : NULL;
+    struct lb_ahead *ahead = texts ? lb_ahead_start(texts, count, numbers ? &target : NULL) : NULL;
     free(texts);
     Py_DECREF(paths);
     if (!ahead)
@@ -228,15 +244,13 @@ static PyObject *read_ahead(PyObject *Py_UNUSED(module), PyObject *args)
     return capsule;
 }
 
-static PyObject *taken(PyObject *module, struct lb_reading *reading, PyObject *known, bool is_whole)
+static PyObject *taken(const struct lb_reading *reading, PyObject *known)
 {
     if (reading->outcome != LB_FILE_PLAIN)
         return Py_NewRef(reading->outcome == LB_FILE_ABSENT ? Py_False : Py_None);
     PyObject *result = known_file(known, &reading->identity);
     if (result || PyErr_Occurred())
         return result;
-    if (is_whole)
-        return reading->map.size ? whole_of(module, reading) : Py_NewRef(Py_None); /* None: it was taken before */
     return tuple_of(reading->summary, reading->text, identity_of(&reading->identity));
 }
 
@@ -261,7 +275,7 @@ static PyObject *take_ahead(PyObject *module, PyObject *args)
     struct lb_ahead *ahead = PyCapsule_GetPointer(capsule, "ahead");
     struct lb_reading *reading = ahead ? reading_of(ahead, PyBytes_AsString(path)) : NULL;
     if (ahead)
-        result = reading ? taken(module, reading, known, false) : read_path(module, PyBytes_AsString(path), known, NULL);
+        result = reading ? taken(reading, known) : read_path(module, PyBytes_AsString(path), known, NULL);
     Py_DECREF(path);
     return result;
 }
@@ -269,17 +283,38 @@ static PyObject *take_ahead(PyObject *module, PyObject *args)
 static PyObject *take_whole(PyObject *module, PyObject *args)
 {
     PyObject *capsule, *path, *known, *numbers, *result = NULL;
-    struct lb_whole whole;
+    struct lb_target target;
     if (!PyArg_ParseTuple(args, "OO&O!O!:take_whole", &capsule, PyUnicode_FSConverter, &path, &PyDict_Type, &known,
                           &PyTuple_Type, &numbers))
         return NULL;
     struct lb_ahead *ahead = capsule == Py_None ? NULL : PyCapsule_GetPointer(capsule, "ahead");
-    if (take_whole_numbers(numbers, &whole) == 0 && (ahead || capsule == Py_None)) {
-        struct lb_reading *reading = ahead && lb_ahead_whole(ahead) ? reading_of(ahead, PyBytes_AsString(path)) : NULL;
-        result = reading ? taken(module, reading, known, true) : read_path(module, PyBytes_AsString(path), known, &whole);
+    if (take_target(numbers, &target) == 0 && (ahead || capsule == Py_None)) {
+        struct lb_reading *reading = ahead && lb_ahead_target(ahead) ? reading_of(ahead, PyBytes_AsString(path)) : NULL;
+        result = reading ? taken(reading, known) : read_path(module, PyBytes_AsString(path), known, &target);
+        if (reading && result && PyTuple_CheckExact(result))
+            result = Py_BuildValue("(NOO)", result, Py_None, Py_None);
     }
     Py_DECREF(path);
     return result;
+}
+
+static PyObject *take_map(PyObject *module, PyObject *args)
+{
+    PyObject *capsule, *path;
+    if (!PyArg_ParseTuple(args, "OO&:take_map", &capsule, PyUnicode_FSConverter, &path))
+        return NULL;
+    struct lb_ahead *ahead = PyCapsule_GetPointer(capsule, "ahead");
+    struct lb_ahead_file *file = ahead ? lb_ahead_find(ahead, PyBytes_AsString(path)) : NULL;
+    struct lb_reading *reading = NULL;
+    Py_DECREF(path);
+    if (file && lb_ahead_peek(file)) {
+        Py_BEGIN_ALLOW_THREADS
+        reading = lb_ahead_map(ahead, file);
+        Py_END_ALLOW_THREADS
+    }
+    if (!ahead)
+        return NULL;
+    return reading && reading->map.size != 0 ? map_of(module, reading) : Py_NewRef(Py_None);
 }
 
 static PyObject *look_ahead_into(PyObject *Py_UNUSED(module), PyObject *args)
@@ -300,6 +335,7 @@ static PyMethodDef functions[] = {
     {"read_ahead", read_ahead, METH_VARARGS, read_ahead_doc},
     {"take_ahead", take_ahead, METH_VARARGS, take_ahead_doc},
     {"take_whole", take_whole, METH_VARARGS, take_whole_doc},
+    {"take_map", take_map, METH_VARARGS, take_map_doc},
     {"look_ahead_into", look_ahead_into, METH_VARARGS, look_ahead_into_doc},
     {NULL, NULL, 0, NULL},
 };

@@ -17,7 +17,7 @@ CORE = HERE.parent.parent / "src" / "core"
 @pytest.mark.parametrize("sanitizer", ["thread", "address,undefined"])
 def test_threads_that_ask_while_another_reads(sanitizer: str, tmp_path: Path) -> None:
     program = tmp_path / "ahead_threads"
-    parts = ("ahead", "summary", "layout", "match", "parallel", "shrunk")
+    parts = ("ahead", "reading", "summary", "layout", "match", "parallel", "shrunk")
     sources = [str(HERE / "ahead_threads.c"), *(str(CORE / f"{part}.c") for part in parts)]
     flags = ["-std=gnu11", "-O1", "-g", f"-I{CORE}", f"-fsanitize={sanitizer}", "-fno-sanitize-recover=all", "-pthread"]
     subprocess.run([needs.program("cc", "gcc"), *flags, "-o", str(program), *sources], check=True)

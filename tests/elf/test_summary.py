@@ -6,11 +6,21 @@ import importlib.util
 import os
 import random
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from latebind._core import layout, look_ahead_into, read_ahead, summarize, summarize_bytes, take_ahead, take_whole
+from latebind._core import (
+    layout,
+    look_ahead_into,
+    read_ahead,
+    summarize,
+    summarize_bytes,
+    take_ahead,
+    take_map,
+    take_whole,
+)
 from latebind.elf import dynamic as dyn
 from latebind.elf import read
 from latebind.elf.reading import read_whole
@@ -322,9 +332,14 @@ def test_reading_ahead_can_end_before_it_is_done() -> None:
         assert take_ahead(ahead, paths[-1], {}) == summarize(paths[-1], {})
 
 
-def whole(found: Any) -> Any:
-    """What `take_whole` returned, with the bytes of the file in the place of its mapping."""
-    return (found[0], bytes(memoryview(found[1])), found[2]) if isinstance(found, tuple) else found
+def whole(found: Any, ahead: object, path: str) -> Any:
+    """What `take_whole` and `take_map` returned, with the bytes of the file in the place of its mapping."""
+    if not isinstance(found, tuple):
+        return found
+    values, data, laid_out = found
+    if data is None:
+        data, laid_out = take_map(ahead, path) or (b"", None)
+    return values, bytes(memoryview(data)), laid_out
 
 
 def test_a_whole_file_is_its_summary_its_bytes_and_its_layout(tmp_path: Path) -> None:
@@ -334,8 +349,8 @@ def test_a_whole_file_is_its_summary_its_bytes_and_its_layout(tmp_path: Path) ->
         file.write_bytes(content)
         paths.append(str(file))
     paths += ["/lib64/ld-linux-x86-64.so.2", str(tmp_path / "absent"), str(tmp_path)]
-    ahead, machine = read_ahead(paths, (62, 4096)), (62, 4096)
-    layouts = 0
+    target = 62, 4096
+    ahead, summaries, layouts = read_ahead(paths, target), read_ahead(paths), 0
     for path in paths:
         expected: Any = summarize(path, {})
         if isinstance(expected, tuple):
@@ -343,11 +358,27 @@ def test_a_whole_file_is_its_summary_its_bytes_and_its_layout(tmp_path: Path) ->
             found = layout(data, summed[1] == 2, summed[2] == 1, 4096) if summed[5] == 62 else None
             expected = (summed, data, found)
             layouts += found is not None
-        assert whole(take_whole(None, path, {}, machine)) == expected
-        assert whole(take_whole(ahead, path, {}, machine)) == expected
-        assert take_whole(ahead, path, {}, machine) is (None if isinstance(expected, tuple) else expected)  # it is gone
-        assert whole(take_whole(read_ahead([path]), path, {}, machine)) == expected  # which has summaries only
+        assert whole(take_whole(None, path, {}, target), None, path) == expected
+        assert whole(take_whole(ahead, path, {}, target), ahead, path) == expected
+        assert whole(take_whole(summaries, path, {}, target), summaries, path) == expected
+        assert take_map(ahead, path) is None  # it is gone
+        assert take_map(summaries, path) is None
     assert layouts > 0
+    assert take_map(ahead, str(tmp_path / "other")) is None
+    with pytest.raises(ValueError, match="PyCapsule"):
+        take_map(None, "a")
+
+
+def test_of_many_files_some_are_left_to_be_opened_when_they_are_asked_for(tmp_path: Path) -> None:
+    paths = [str(tmp_path / str(number)) for number in range(300)]
+    for path in paths:
+        Path(path).write_bytes(Image().build())
+    ahead = read_ahead(paths, (62, 4096))
+    for path in paths:
+        found = read_whole(path, path, {}, (62, 4096), SimpleNamespace(reading=ahead))  # type: ignore[arg-type]
+        assert isinstance(found, Summary)
+        assert bytes(found.elf.data) == Path(path).read_bytes()
+    assert take_map(read_ahead([]), paths[0]) is None
 
 
 def test_a_whole_file_that_is_known_is_not_read_again(tmp_path: Path) -> None:

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+type_of_layout = tuple[
+    tuple[int, int, int, int, int, int, int, int, int, int], tuple[tuple[int, int, bool], ...], bytes, bytes, bytes, int
+]
+
 
 class Layout(NamedTuple):
     """Where a plain file's tables are (src/core/layout.c): everything that packing a plan wants to know of it."""

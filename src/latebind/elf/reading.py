@@ -5,15 +5,17 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
-from latebind._core import map_path, take_whole
+from latebind._core import map_path, take_map, take_whole
 from latebind.elf.file import Elf, FileIdentity
 from latebind.elf.layout import Layout
 from latebind.elf.summary import Summary, read_odd
 from latebind.errors import MalformedElf, NotFound, SystemFailure, Tried
 
 if TYPE_CHECKING:
+    from latebind._core import FileMapping
     from latebind.elf.archive import Archive, Member
     from latebind.elf.bytesource import type_of_bytes
+    from latebind.elf.layout import type_of_layout
     from latebind.elf.summary import Ahead
 
 
@@ -111,25 +113,44 @@ def map_file(path: str) -> tuple[type_of_bytes, FileIdentity]:
 
 
 def read_whole(
-    place: str, path: str, known: dict[tuple[int, int], Summary], machine: tuple[int, int], ahead: Ahead | None = None
+    place: str, path: str, known: dict[tuple[int, int], Summary], target: tuple[int, int], ahead: Ahead | None = None
 ) -> Summary | NotFound | MalformedElf:
-    """As `read_summary`, but the file is open then, with its layout where it is for `machine`: (e_machine, page size).
+    """As `read_summary`, but the file is open then, with its layout where it is for `target`: (e_machine, page size).
 
-    For a search whose results are all going to be read: it takes one look at the file instead of three.
+    For a search whose results are all going to be read: it takes one look at the file instead of three. What `ahead`
+    reads, it opens later.
     """
-    found = take_whole(None if ahead is None else ahead.reading, place, known, machine)
+    found = take_whole(None if ahead is None else ahead.reading, place, known, target)
     if isinstance(found, tuple):
         values, data, layout = found
         identity = values[0]
-        summary = known[identity[0], identity[1]] = Summary(path, place, values, None)
-        elf = Elf(path, memoryview(data), FileIdentity._make(identity), summary)
-        if layout is not None:
-            elf.layout = Layout._make(layout)
-        summary.opened(elf)
+        summary = known[identity[0], identity[1]] = Summary(path, place, values, None, ahead)
+        if data is not None:
+            summary.opened(_opened(summary, data, layout))
         return summary
     if found is False:
         return NotFound(path)
     return read_odd(place, path, known) if found is None else found
+
+
+def open_summarized(summary: Summary, place: str, ahead: Ahead | None) -> Elf:
+    """The whole file of `summary`, which was read at `place`, and which `ahead` may have by now."""
+    found = None if ahead is None else take_map(ahead.reading, place)
+    if found is not None:
+        return _opened(summary, *found)
+    data, identity = map_file(place)
+    elf = Elf(summary.path, data, identity)
+    elf.__dict__["summary"] = summary  # a file has one summary: it is known by it
+    return elf
+
+
+def _opened(summary: Summary, data: FileMapping, layout: type_of_layout | None) -> Elf:
+    """The file of `summary`, as the core has opened it."""
+    assert summary.identity is not None
+    elf = Elf(summary.path, memoryview(data), FileIdentity._make(summary.identity), summary)
+    if layout is not None:
+        elf.layout = Layout._make(layout)
+    return elf
 
 
 def _read_object(file: BinaryFile, name: str | None) -> Elf:

@@ -33,8 +33,8 @@ class Summary:
     """
 
     __slots__ = (
-        "_elf", "_place", "data", "elf_class", "flags", "flags_1", "identity", "interpreter", "is_dynamic", "machine",
-        "may_have_dlopen_note", "needed", "os_abi", "path", "rpath", "runpath", "soname", "type",
+        "_ahead", "_elf", "_place", "data", "elf_class", "flags", "flags_1", "identity", "interpreter", "is_dynamic",
+        "machine", "may_have_dlopen_note", "needed", "os_abi", "path", "rpath", "runpath", "soname", "type",
     )  # fmt: skip
     path: str
     identity: tuple[int, int, int, int] | None
@@ -54,9 +54,20 @@ class Summary:
     may_have_dlopen_note: bool
     """Whether it may say in a .note.dlopen what it may open at run time."""
 
-    def __init__(self, path: str, place: str | None, values: tuple[Any, ...] | None, elf: Elf | None) -> None:
-        """Made by `read_summary` and `Elf.summary`: from what the core read at `place`, or of `elf`."""
+    def __init__(
+        self,
+        path: str,
+        place: str | None,
+        values: tuple[Any, ...] | None,
+        elf: Elf | None,
+        ahead: Ahead | None = None,
+    ) -> None:
+        """Made by `read_summary` and `Elf.summary`: from what the core read at `place`, or of `elf`.
+
+        `ahead` is going to have the whole file.
+        """
         self.path = path
+        self._ahead = ahead
         self._place = place
         self._elf = elf
         if values is not None:
@@ -93,15 +104,11 @@ class Summary:
         """The whole file; opened when it is first asked for."""
         if self._elf is None:
             assert self._place is not None
-            self._elf = self._open(self._place)
-            self._elf.__dict__["summary"] = self  # a file has one summary: it is known by it
+            from latebind.elf.reading import open_summarized
+
+            self._elf = open_summarized(self, self._place, self._ahead)
+            self._ahead = None
         return self._elf
-
-    def _open(self, place: str) -> Elf:
-        from latebind.elf.file import Elf
-        from latebind.elf.reading import map_file
-
-        return Elf(self.path, *map_file(place))
 
     @property
     def bits(self) -> int:
@@ -132,9 +139,9 @@ class Ahead:
 
     __slots__ = ("reading",)
 
-    def __init__(self, places: list[str], machine: tuple[int, int] | None = None) -> None:
-        """With `machine` they are read for `latebind.elf.reading.read_whole`."""
-        self.reading = read_ahead(places) if machine is None else read_ahead(places, machine)
+    def __init__(self, places: list[str], target: tuple[int, int] | None = None) -> None:
+        """With `target` they are read for `latebind.elf.reading.read_whole`."""
+        self.reading = read_ahead(places) if target is None else read_ahead(places, target)
         """What the core has of it."""
 
     def look_into(self, folder: str) -> None:

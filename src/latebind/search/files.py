@@ -39,7 +39,7 @@ class Files:
         self._settings: dict[str, bytes | None] = {}
         self._looked_at: dict[str, os.stat_result | None] = {}
         self._ahead: Ahead | None = None
-        self._machine: tuple[int, int] | None = None
+        self._target: tuple[int, int] | None = None
         self._ahead_into: set[str] = set()
 
     @property
@@ -93,19 +93,19 @@ class Files:
         return known
 
     def _read(self, place: str, path: str) -> Summary | NotFound | MalformedElf:
-        if self._machine is None:
+        if self._target is None:
             return read_summary(place, path, self._by_identity, self._ahead)
         from latebind.elf.reading import read_whole
 
-        return read_whole(place, path, self._by_identity, self._machine, self._ahead)
+        return read_whole(place, path, self._by_identity, self._target, self._ahead)
 
     def read_whole(self, machine: int, page: int) -> None:
         """Have each file open when it was looked at: all are going to be. `machine` has pages of up to `page` bytes."""
-        self._machine = machine, page
+        self._target = machine, page
 
     def read_ahead(self, paths: Iterable[str]) -> None:
         """Have a thread begin to read what `look` will be asked for; worth it for many files."""
-        self._ahead = Ahead([self.real(path) for path in paths], self._machine)
+        self._ahead = Ahead([self.real(path) for path in paths], self._target)
 
     def expect_in(self, folder: str) -> None:
         """Names that files need lead to this folder: have the thread read what others need from there, too."""
@@ -120,7 +120,7 @@ class Files:
     def content(self, path: str) -> memoryview | FileMapping | bytes | None:
         """The bytes of the regular file at `path`; None where it is empty or something else. Raises OSError."""
         known = self._by_path.get(path)
-        if self._machine is not None and isinstance(known, Summary):
+        if self._target is not None and isinstance(known, Summary):
             return known.elf.data  # it is open
         return map_path(self.real(path))[0]
 
