@@ -12,8 +12,8 @@ PyObject *lb_attribute(PyObject *object, const char *name)
 }
 
 static int (*const parts[])(PyObject *module) = {
-    lb_add_match, lb_add_bindings, lb_add_bind, lb_add_lookup, lb_add_layout, lb_add_file, lb_add_kept, lb_add_cache,
-    lb_add_image, lb_add_system, lb_add_token, lb_add_context, lb_add_callback, lb_add_stubs, lb_add_summary,
+    lb_add_match, lb_add_bindings, lb_add_pack, lb_add_bind, lb_add_lookup, lb_add_layout, lb_add_file, lb_add_kept,
+    lb_add_cache, lb_add_image, lb_add_system, lb_add_token, lb_add_context, lb_add_callback, lb_add_stubs, lb_add_summary,
     lb_add_lifetime, lb_add_memory, lb_add_function, lb_add_closure, lb_add_gate, lb_add_pool, lb_add_method, lb_add_entry,
     lb_add_link,
 };

@@ -8,6 +8,7 @@
 /* Each adds its types and functions to the module; returns 0, or -1 with an exception set. */
 int lb_add_match(PyObject *module);
 int lb_add_file(PyObject *module);
+int lb_add_pack(PyObject *module);
 int lb_add_cache(PyObject *module);
 int lb_add_kept(PyObject *module);
 int lb_add_image(PyObject *module);

@@ -1,6 +1,5 @@
 /* The Python face of bindings.c: `_core.Bindings`, what the references of one object are bound to. */
-#include "bindings.h"
-#include "py_match.h"
+#include "py_bindings.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -11,6 +10,8 @@ typedef struct {
     PyObject *table; /* the referrer: names are read from it when they are asked for */
     struct lb_bound_list list;
     uint32_t scope_count;
+    unsigned flags;      /* enum lb_bound_flag: those that some row has */
+    bool has_unresolved; /* some row is LB_BIND_UNRESOLVED */
     uint64_t text_budget; /* bytes of names that may still become Python strings */
 } Bindings;
 
@@ -46,8 +47,18 @@ PyObject *lb_bindings_make(PyObject *type, PyObject *table, struct lb_bound_list
     self->list = *list;
     *list = (struct lb_bound_list){0};
     self->scope_count = scope_count;
+    for (uint32_t i = 0; i < self->list.count; i++) {
+        self->flags |= self->list.rows[i].flags;
+        self->has_unresolved |= self->list.rows[i].kind == LB_BIND_UNRESOLVED;
+    }
     self->text_budget = (UINT64_C(1) << 16) + (uint64_t)self->list.count * 64 + strings * 16;
     return (PyObject *)self;
+}
+
+const struct lb_bound_list *lb_rows_of(PyObject *bindings, uint32_t *scope_count)
+{
+    *scope_count = ((const Bindings *)bindings)->scope_count;
+    return &((const Bindings *)bindings)->list;
 }
 
 static void bindings_free(PyObject *object)
@@ -120,11 +131,12 @@ static Py_ssize_t bindings_length(PyObject *object) { return (Py_ssize_t)((Bindi
 
 /* ---- questions about all of them --------------------------------------------------------------------------------------- */
 
-/* The numbers of the rows with one of `flags`, or with `kind` (none: -1). */
+/* The numbers of the rows with one of `flags`, or with `kind` (LB_BIND_UNRESOLVED; none: -1). */
 static PyObject *rows_with(const Bindings *self, unsigned flags, int kind)
 {
     PyObject *list = PyList_New(0);
-    for (uint32_t i = 0; list && i < self->list.count; i++) {
+    bool is_there = self->flags & flags || (kind == LB_BIND_UNRESOLVED && self->has_unresolved);
+    for (uint32_t i = 0; list && is_there && i < self->list.count; i++) {
         const struct lb_bound *row = &self->list.rows[i];
         if (!(row->flags & flags) && (int)row->kind != kind)
             continue;
@@ -195,130 +207,6 @@ static PyObject *bindings_places(PyObject *object, PyObject *types)
     return set;
 }
 
-/* ---- the packed records --------------------------------------------------------------------------------------------------- */
-
-struct packing { /* what becomes the records of one object */
-    uint32_t *objects; /* the plan's indexes of the scope */
-    uint32_t own, symbols;
-    struct lb_plan_binding *patched; /* a record for each row, symbol 0 where none; NULL without any */
-    uint32_t *first;                 /* by symbol: the number of its first row plus 1, 0 if none */
-    PyObject *targets;               /* a set: the objects that are bound to */
-    uint32_t last;                   /* that was put there */
-};
-
-static int note_target(struct packing *p, uint32_t object)
-{
-    if (object == p->last || object == UINT32_MAX)
-        return 0;
-    p->last = object;
-    PyObject *number = PyLong_FromUnsignedLong(object);
-    int status = number ? PySet_Add(p->targets, number) : -1;
-    Py_XDECREF(number);
-    return status;
-}
-
-/* The records, in order of symbols, as bytes.  Where a call and an address of one symbol bind differently, the address's
- * binding serves both: it comes first. */
-static PyObject *sorted_records(const Bindings *self, struct packing *p)
-{
-    uint32_t count = 0;
-    for (uint32_t i = self->list.count; i-- != 0;) {
-        uint32_t *place = &p->first[self->list.rows[i].symbol];
-        count += *place == 0;
-        *place = i + 1;
-    }
-    PyObject *result = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)(count * sizeof(struct lb_plan_binding)));
-    char *out = result ? PyBytes_AsString(result) : NULL;
-    for (uint32_t symbol = 0; result && symbol < p->symbols; symbol++) {
-        if (!p->first[symbol])
-            continue;
-        uint32_t i = p->first[symbol] - 1;
-        bool is_patched = p->patched && p->patched[i].symbol;
-        struct lb_plan_binding record =
-            is_patched ? p->patched[i] : lb_bound_record(&self->list.rows[i], p->objects, p->own);
-        memcpy(out, &record, sizeof record);
-        out += sizeof record;
-        if (note_target(p, record.object) < 0)
-            Py_CLEAR(result);
-    }
-    return result;
-}
-
-/* `patches`: row number → (kind, object or -1, value), into an array with a record for each row; symbol 0 where none. */
-static int take_patches(const Bindings *self, PyObject *patches, struct lb_plan_binding *patched)
-{
-    PyObject *key, *value;
-    Py_ssize_t position = 0;
-    while (PyDict_Next(patches, &position, &key, &value)) {
-        unsigned int kind;
-        long long target;
-        unsigned long long number;
-        Py_ssize_t row = PyLong_AsSsize_t(key);
-        if (row == -1 && PyErr_Occurred())
-            return -1;
-        if (row < 0 || row >= (Py_ssize_t)self->list.count) {
-            PyErr_Format(PyExc_IndexError, "row %zd of %lu", row, (unsigned long)self->list.count);
-            return -1;
-        }
-        if (!PyArg_ParseTuple(value, "ILK", &kind, &target, &number))
-            return -1;
-        patched[row] = (struct lb_plan_binding){self->list.rows[row].symbol, kind,
-                                                target < 0 ? UINT32_MAX : (uint32_t)target, 0, number};
-    }
-    return 0;
-}
-
-static uint32_t symbols_in(const Bindings *self)
-{
-    uint32_t most = 0;
-    for (uint32_t i = 0; i < self->list.count; i++)
-        if (self->list.rows[i].symbol >= most)
-            most = self->list.rows[i].symbol + 1;
-    return most;
-}
-
-PyDoc_STRVAR(packed_doc,
-    "packed(objects, own, patches)\n--\n\n"
-    "The packed plan's records (struct lb_plan_binding), one for each symbol, in order of symbols, and the set of objects that\n"
-    "they bind to. objects: a tuple of the plan's object index for each place in the scope; own: the referrer's. patches: a\n"
-    "dict of row number to (kind, object or -1, value), which take the place of what the row says.");
-
-static PyObject *pack(const Bindings *self, struct packing *p, PyObject *patches)
-{
-    bool has_patches = PyDict_Size(patches) != 0;
-    p->symbols = symbols_in(self);
-    p->first = calloc((size_t)p->symbols + 1, sizeof *p->first);
-    p->patched = has_patches ? calloc((size_t)self->list.count + 1, sizeof *p->patched) : NULL;
-    p->targets = PySet_New(NULL);
-    if (!p->first || (has_patches && !p->patched))
-        return PyErr_NoMemory();
-    if (!p->targets || take_patches(self, patches, p->patched) < 0)
-        return NULL;
-    PyObject *records = sorted_records(self, p), *result = records ? PyTuple_Pack(2, records, p->targets) : NULL;
-    Py_XDECREF(records);
-    return result;
-}
-
-static PyObject *bindings_packed(PyObject *object, PyObject *args)
-{
-    Bindings *self = (Bindings *)object;
-    PyObject *tuple, *patches, *result = NULL;
-    struct packing packing = {.last = UINT32_MAX};
-    uint32_t count = 0;
-    if (!PyArg_ParseTuple(args, "O!IO!", &PyTuple_Type, &tuple, &packing.own, &PyDict_Type, &patches) ||
-        !(packing.objects = lb_numbers_of(tuple, &count)))
-        return NULL;
-    if (count != self->scope_count)
-        PyErr_Format(PyExc_ValueError, "%lu objects for a scope of %lu", (unsigned long)count, (unsigned long)self->scope_count);
-    else
-        result = pack(self, &packing, patches);
-    free(packing.objects);
-    free(packing.patched);
-    free(packing.first);
-    Py_XDECREF(packing.targets);
-    return result;
-}
-
 /* ---- the type ------------------------------------------------------------------------------------------------------------- */
 
 PyDoc_STRVAR(bindings_doc,
@@ -332,7 +220,7 @@ PyDoc_STRVAR(bindings_doc,
 
 static PyMethodDef methods[] = {
     {"places", bindings_places, METH_O, places_doc},
-    {"packed", bindings_packed, METH_VARARGS, packed_doc},
+    {"packed", lb_bindings_packed, METH_VARARGS, lb_packed_doc},
     {NULL, NULL, 0, NULL},
 };
 

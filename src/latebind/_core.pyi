@@ -91,6 +91,13 @@ class Bindings:
         self, objects: tuple[int, ...], own: int, patches: dict[int, tuple[int, int, int]], /
     ) -> tuple[bytes, set[int]]: ...
 
+_Job: TypeAlias = tuple[Bindings, tuple[int, ...], int, dict[int, tuple[int, int, int]]]
+
+def pack_plan(
+    machine: tuple[int, int, int], objects: _Buffer, segments: _Buffer, jobs: tuple[_Job | None, ...], order: _Buffer,
+    strings: _Buffer, /,
+) -> tuple[bytes, list[set[int] | None]]: ...  # fmt: skip
+
 @final
 class FileMapping:
     def __new__(cls, fd: int) -> FileMapping: ...

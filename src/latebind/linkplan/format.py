@@ -9,6 +9,7 @@ from __future__ import annotations
 import struct
 from typing import TYPE_CHECKING, Final
 
+from latebind._core import pack_plan
 from latebind.elf import Elf
 from latebind.elf import dynamic as dyn
 from latebind.elf.segment import PF_R, PF_W, PF_X, PT_DYNAMIC, PT_GNU_EH_FRAME, PT_GNU_RELRO, PT_LOAD, Segment
@@ -18,9 +19,10 @@ from latebind.linkplan.roles import Role
 from latebind.linkplan.table import layout_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
 
     from latebind.linkplan.plan import LinkPlan, PlannedObject
+    from latebind.linkplan.resolve import type_of_job
 
 MAGIC: Final = b"LBPLAN\r\n"
 VERSION: Final = 2
@@ -72,12 +74,7 @@ _SLICES: Final = struct.Struct("<IIII")  # first_segment, segments, first_bindin
 _SLICES_AT: Final = struct.calcsize("<IIIIQQQQIIQQQ")
 _SLICES_END: Final = _SLICES_AT + _SLICES.size
 _SEGMENT_SIZE: Final = _STRUCTS["lb_plan_segment"].size
-_BINDING_SIZE: Final = _STRUCTS["lb_plan_binding"].size
 _NOT_MAPPED: Final = bytes(_STRUCTS["lb_plan_object"].size - _IDENTITY.size)
-_PARTS: Final = (
-    ("objects", _STRUCTS["lb_plan_object"].size), ("segments", _SEGMENT_SIZE), ("bindings", _BINDING_SIZE),
-    ("order", 4), ("strings", 1),
-)  # fmt: skip
 
 
 def record_size(name: str) -> int:
@@ -111,12 +108,17 @@ class _Strings:
 
 def pack(plan: LinkPlan) -> bytes:
     """`plan` as one block for the core. Raises `Unsupported` for a file whose relocations have no addends (REL)."""
+    return pack_with_targets(plan)[0]
+
+
+def pack_with_targets(plan: LinkPlan) -> tuple[bytes, list[set[int] | None]]:
+    """The same, and what each object that is mapped is bound to: the indexes of objects."""
     strings = _Strings()
     static_tls, gives_tls = plan.needs_static_tls(), plan.gives_tls()
     objects: list[bytes] = []
     segments: list[bytes] = []
-    bindings: list[bytes] = []
-    segment_row = row = 0
+    jobs: list[type_of_job | None] = []
+    segment_row = 0
     for item in plan.objects:
         index, elf = item.index, item.elf
         flags = _flags(item) | (OBJECT_LAZY if plan.lazy and plan.is_lazy(item) else 0)
@@ -127,38 +129,22 @@ def pack(plan: LinkPlan) -> bytes:
         objects.append(_IDENTITY.pack(*_identity(item, flags, strings)))
         if item.present or item.role is not Role.OWN:
             objects.append(_NOT_MAPPED)
+            jobs.append(None)
             continue
-        own = plan.records_of(index)
+        jobs.append(plan.job_of(index))
         record, loads = _layout(elf)
-        count, own_segments = len(own) // _BINDING_SIZE, len(loads) // _SEGMENT_SIZE
-        slices = _SLICES.pack(segment_row, own_segments, row, count)
-        objects += (record[_IDENTITY.size : _SLICES_AT], slices, record[_SLICES_END:])
+        count = len(loads) // _SEGMENT_SIZE
+        objects += (record[_IDENTITY.size : _SLICES_AT], _SLICES.pack(segment_row, count, 0, 0), record[_SLICES_END:])
         segments.append(loads)
-        bindings.append(own)
-        segment_row += own_segments
-        row += count
+        segment_row += count
     order = struct.pack(f"<{len(plan.init_order)}I", *plan.init_order)
-    return _assemble(plan.root.elf, objects, segments, bindings, [order], [strings.data])
-
-
-def _assemble(root: Elf, *parts: Sequence[bytes | bytearray]) -> bytes:
-    """The block with these tables, each of them in pieces."""
-    file = root.summary
-    header: dict[str, int | bytes] = {
-        "magic": MAGIC, "version": VERSION, "machine": file.machine, "elf_class": file.elf_class, "elf_data": file.data,
-    }  # fmt: skip
-    pieces: list[bytes | bytearray] = [b""]
-    at = record_size("lb_plan_header")
-    for (name, size), part in zip(_PARTS, parts, strict=True):
-        gap, length = -at % 8, sum(map(len, part))
-        header[f"{name}.offset"] = at + gap
-        header[f"{name}.count"] = length // size
-        pieces.append(bytes(gap))
-        pieces += part
-        at += gap + length
-    header["size"] = at
-    pieces[0] = _record("lb_plan_header", header)
-    return b"".join(pieces)
+    file = plan.root.elf.summary
+    machine = file.machine, file.elf_class, file.data
+    packed, targets = pack_plan(machine, b"".join(objects), b"".join(segments), tuple(jobs), order, strings.data)
+    for index, found in enumerate(targets):
+        if found is not None:
+            found.update(plan.originals_of(index))
+    return packed, targets
 
 
 def with_sound_frames(packed: bytes | memoryview, indexes: Iterable[int]) -> bytes:

@@ -31,6 +31,7 @@ from latebind.search import Environment, Missing, Via
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from latebind.linkplan.resolve import type_of_job
 
 _OWN = (How.LOCAL, How.PROTECTED)  # bound to the referrer itself, whatever others define
 
@@ -102,10 +103,6 @@ class LinkPlan:
 
     @cached_property
     def _bound(self) -> dict[int, BoundReferences]:
-        return {}
-
-    @cached_property
-    def _packed(self) -> dict[int, tuple[bytes, frozenset[int]]]:
         return {}
 
     @cached_property
@@ -182,20 +179,20 @@ class LinkPlan:
 
     def records_of(self, index: int) -> bytes:
         """The packed plan's records of object `index` (src/core/plan.h)."""
-        return (self._packed.get(index) or self._pack(index))[0]
+        return self.bound(index).packed(self.changes(index))[0]
+
+    def job_of(self, index: int) -> type_of_job:
+        """How the core packs what object `index` is bound to."""
+        return self.bound(index).job(self.changes(index))
 
     def targets_of(self, index: int) -> frozenset[int]:
         """The objects that the references of object `index` are bound to."""
-        return (self._packed.get(index) or self._pack(index))[1]
+        return frozenset(self.bound(index).packed(self.changes(index))[1] | self.originals_of(index))
 
-    def _pack(self, index: int) -> tuple[bytes, frozenset[int]]:
+    def originals_of(self, index: int) -> set[int]:
+        """Those that define what the references would be bound to without hooks and services."""
         changed = self.changes(index)
-        records, targets = self.bound(index).packed(changed)
-        for binding in changed.values():
-            if binding.target is not None:  # hooks keep their original
-                targets.add(binding.target)
-        known = self._packed[index] = records, frozenset(targets)
-        return known
+        return {b.target for b in changed.values() if b.target is not None} if changed else set()
 
     @cached_property
     def _watched(self) -> tuple[str, ...]:

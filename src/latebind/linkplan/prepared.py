@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from latebind.elf.dynamic import DF_1_NODELETE
-from latebind.linkplan.format import pack
+from latebind.linkplan.format import pack_with_targets
 from latebind.linkplan.roles import Role
 
 if TYPE_CHECKING:
@@ -60,18 +60,20 @@ class PreparedPlan(NamedTuple):
 def prepare(plan: LinkPlan) -> PreparedPlan:
     """`plan`, ready to be executed. Raises what `pack` raises."""
     gives_tls = plan.gives_tls()
-    objects = tuple([_prepared(plan, item, gives_tls=item.index in gives_tls) for item in plan.objects])
-    return PreparedPlan(pack(plan), objects, plan.scope, plan.init_order, plan.closure_size, plan.hooks, plan.redirects)
+    packed, targets = pack_with_targets(plan)
+    objects = tuple([_prepared(plan, o, targets[o.index], gives_tls=o.index in gives_tls) for o in plan.objects])
+    return PreparedPlan(packed, objects, plan.scope, plan.init_order, plan.closure_size, plan.hooks, plan.redirects)
 
 
-def _prepared(plan: LinkPlan, item: PlannedObject, *, gives_tls: bool) -> PreparedObject:
+def _prepared(plan: LinkPlan, item: PlannedObject, targets: set[int] | None, *, gives_tls: bool) -> PreparedObject:
+    """`targets` is what the object is bound to, where it is mapped."""
     index, elf = item.index, item.elf
     nodelete = False
     holds: tuple[int, ...] = ()
     unique: tuple[tuple[int, str], ...] = ()
-    if item.role is Role.OWN and not item.present:
+    if targets is not None:
         nodelete = elf.summary.flags_1 & DF_1_NODELETE != 0
-        others = {*plan.targets_of(index), *item.needs}
+        others = targets.union(item.needs)
         others.discard(index)
         holds, unique = tuple(sorted(others)), plan.unique_uses(index)
     return PreparedObject(

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from latebind.elf import Elf
 
+    type_of_job = tuple[_core.Bindings, tuple[int, ...], int, dict[int, tuple[int, int, int]]]
     type_of_row = tuple[int, str, str | None, bool, tuple[int, ...], int, int, int, int, int, int, bool]
     type_of_question = tuple[
         tuple[tuple[int, int, bool], ...],
@@ -140,13 +141,15 @@ class BoundReferences:
         places = self.rows.places(tuple(types))
         return {self.index if place == _SELF else self.objects[place] for place in places}
 
-    def packed(self, changed: Mapping[int, Binding]) -> tuple[bytes, set[int]]:
-        """The packed plan's records (src/core/plan.h), and the objects that they bind to.
-
-        `changed` is in the place of the rows of those numbers.
-        """
+    def job(self, changed: Mapping[int, Binding]) -> type_of_job:
+        """How the core makes the packed plan's records, with `changed` in the place of the rows of those numbers."""
         patches = {number: _patch(b) for number, b in changed.items()} if changed else {}
-        return self.rows.packed(self.objects, self.index, patches)
+        return self.rows, self.objects, self.index, patches
+
+    def packed(self, changed: Mapping[int, Binding]) -> tuple[bytes, set[int]]:
+        """The packed plan's records (src/core/plan.h), and the objects that they bind to."""
+        rows, objects, own, patches = self.job(changed)
+        return rows.packed(objects, own, patches)
 
 
 def _patch(b: Binding) -> tuple[int, int, int]:
