@@ -249,8 +249,9 @@ static PyObject *targets_of(const struct block *block)
 {
     PyObject *all = PyList_New((Py_ssize_t)block->count);
     for (uint32_t i = 0; all && i < block->count; i++) {
-        PyObject *targets = block->packings[i].targets;
-        PyList_SetItem(all, (Py_ssize_t)i, Py_NewRef(targets ? targets : Py_None));
+        PyObject *targets = block->packings[i].targets ? Py_NewRef(block->packings[i].targets) : PySet_New(NULL);
+        if (!targets || PyList_SetItem(all, (Py_ssize_t)i, targets) < 0)
+            Py_CLEAR(all);
     }
     return all;
 }
@@ -314,7 +315,7 @@ static PyMethodDef functions[] = {
      "The packed plan (src/core/plan.h). machine: (e_machine, EI_CLASS, EI_DATA). objects, segments, order, strings: its\n"
      "tables, as bytes; the fields first_binding and bindings of the objects are set here. jobs: a tuple that has for each\n"
      "object None, or (Bindings, and the arguments of its `packed`).\n"
-     "Returns the plan and a list: for each object None, or the set of objects that it binds to."},
+     "Returns the plan and a list: for each object the set of those that it binds to, empty without a job."},
     {NULL, NULL, 0, NULL},
 };
 

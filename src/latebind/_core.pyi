@@ -96,7 +96,7 @@ _Job: TypeAlias = tuple[Bindings, tuple[int, ...], int, dict[int, tuple[int, int
 def pack_plan(
     machine: tuple[int, int, int], objects: _Buffer, segments: _Buffer, jobs: tuple[_Job | None, ...], order: _Buffer,
     strings: _Buffer, /,
-) -> tuple[bytes, list[set[int] | None]]: ...  # fmt: skip
+) -> tuple[bytes, list[set[int]]]: ...  # fmt: skip
 
 @final
 class FileMapping:

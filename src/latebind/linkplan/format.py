@@ -74,6 +74,7 @@ _SLICES: Final = struct.Struct("<IIII")  # first_segment, segments, first_bindin
 _SLICES_AT: Final = struct.calcsize("<IIIIQQQQIIQQQ")
 _SLICES_END: Final = _SLICES_AT + _SLICES.size
 _SEGMENT_SIZE: Final = _STRUCTS["lb_plan_segment"].size
+_MARKED: Final = {number for number, row in MACHINES.items() if row.branch_targets is not None}
 _NOT_MAPPED: Final = bytes(_STRUCTS["lb_plan_object"].size - _IDENTITY.size)
 
 
@@ -111,13 +112,14 @@ def pack(plan: LinkPlan) -> bytes:
     return pack_with_targets(plan)[0]
 
 
-def pack_with_targets(plan: LinkPlan) -> tuple[bytes, list[set[int] | None]]:
-    """The same, and what each object that is mapped is bound to: the indexes of objects."""
+def pack_with_targets(plan: LinkPlan) -> tuple[bytes, list[set[int]]]:
+    """The same, and what each object that is mapped is bound to: the indexes of objects; nothing for the others."""
     strings = _Strings()
     static_tls, gives_tls = plan.needs_static_tls(), plan.gives_tls()
     objects: list[bytes] = []
     segments: list[bytes] = []
     jobs: list[type_of_job | None] = []
+    originals: dict[int, set[int]] = {}
     segment_row = 0
     for item in plan.objects:
         index, elf = item.index, item.elf
@@ -131,7 +133,10 @@ def pack_with_targets(plan: LinkPlan) -> tuple[bytes, list[set[int] | None]]:
             objects.append(_NOT_MAPPED)
             jobs.append(None)
             continue
-        jobs.append(plan.job_of(index))
+        changed = plan.changes(index)
+        jobs.append(plan.bound(index).job(changed))
+        if changed:
+            originals[index] = plan.originals_of(index)
         record, loads = _layout(elf)
         count = len(loads) // _SEGMENT_SIZE
         objects += (record[_IDENTITY.size : _SLICES_AT], _SLICES.pack(segment_row, count, 0, 0), record[_SLICES_END:])
@@ -141,9 +146,8 @@ def pack_with_targets(plan: LinkPlan) -> tuple[bytes, list[set[int] | None]]:
     file = plan.root.elf.summary
     machine = file.machine, file.elf_class, file.data
     packed, targets = pack_plan(machine, b"".join(objects), b"".join(segments), tuple(jobs), order, strings.data)
-    for index, found in enumerate(targets):
-        if found is not None:
-            found.update(plan.originals_of(index))
+    for index, found in originals.items():
+        targets[index] |= found
     return packed, targets
 
 
@@ -184,7 +188,7 @@ def _flags(item: PlannedObject) -> int:
         flags |= OBJECT_TEXTREL
     if d.flags_1 & dyn.DF_1_NODELETE:
         flags |= OBJECT_NODELETE
-    if item.role is Role.OWN and _marks_branch_targets(item.elf):
+    if d.machine in _MARKED and item.role is Role.OWN and _marks_branch_targets(item.elf):
         flags |= OBJECT_BRANCH_TARGETS
     return flags
 

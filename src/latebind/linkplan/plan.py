@@ -31,8 +31,6 @@ from latebind.search import Environment, Missing, Via
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from latebind.linkplan.resolve import type_of_job
-
 _OWN = (How.LOCAL, How.PROTECTED)  # bound to the referrer itself, whatever others define
 
 
@@ -180,10 +178,6 @@ class LinkPlan:
     def records_of(self, index: int) -> bytes:
         """The packed plan's records of object `index` (src/core/plan.h)."""
         return self.bound(index).packed(self.changes(index))[0]
-
-    def job_of(self, index: int) -> type_of_job:
-        """How the core packs what object `index` is bound to."""
-        return self.bound(index).job(self.changes(index))
 
     def targets_of(self, index: int) -> frozenset[int]:
         """The objects that the references of object `index` are bound to."""

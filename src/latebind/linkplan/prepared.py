@@ -65,13 +65,13 @@ def prepare(plan: LinkPlan) -> PreparedPlan:
     return PreparedPlan(packed, objects, plan.scope, plan.init_order, plan.closure_size, plan.hooks, plan.redirects)
 
 
-def _prepared(plan: LinkPlan, item: PlannedObject, targets: set[int] | None, *, gives_tls: bool) -> PreparedObject:
-    """`targets` is what the object is bound to, where it is mapped."""
+def _prepared(plan: LinkPlan, item: PlannedObject, targets: set[int], *, gives_tls: bool) -> PreparedObject:
+    """`targets` is what the object is bound to."""
     index, elf = item.index, item.elf
     nodelete = False
     holds: tuple[int, ...] = ()
     unique: tuple[tuple[int, str], ...] = ()
-    if targets is not None:
+    if item.role is Role.OWN and not item.present:
         nodelete = elf.summary.flags_1 & DF_1_NODELETE != 0
         others = targets.union(item.needs)
         others.discard(index)
