@@ -10,8 +10,10 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
+#define PATIENCE 60000 /* nanoseconds: a file takes less */
 #define MOST_OPEN 128 /* files that were read and are still to be mapped */
 
 enum state { TO_READ, BEING_READ, READ };
@@ -182,25 +184,55 @@ struct lb_reading *lb_ahead_peek(const struct lb_ahead_file *file)
     return atomic_load(&file->state) == READ ? &file->real->own : NULL;
 }
 
+/* Reads the file if nobody else is at it; false where memory is short. */
+static bool read_now(struct lb_ahead *ahead, struct lb_ahead_file *file)
+{
+    if (atomic_load(&file->state) != TO_READ)
+        return true;
+    struct lb_summary *room = malloc(sizeof *room);
+    if (!room)
+        return false;
+    read_file(ahead, file, room);
+    free(room);
+    return true;
+}
+
 struct lb_reading *lb_ahead_take(struct lb_ahead *ahead, struct lb_ahead_file *file)
 {
     static struct lb_reading odd = {.outcome = LB_FILE_ODD};
-    if (atomic_load(&file->state) == TO_READ) {
-        struct lb_summary *room = malloc(sizeof *room);
-        if (!room)
-            return &odd;
-        read_file(ahead, file, room);
-        free(room);
-    }
+    if (!read_now(ahead, file))
+        return &odd;
     await(ahead, &file->state);
     return &file->real->own;
+}
+
+static int64_t nanoseconds(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+/* Sleeping would take longer than what is waited for. */
+static bool is_soon(const _Atomic(enum state) *state)
+{
+    if (atomic_load(state) == READ)
+        return true;
+    for (int64_t end = nanoseconds() + PATIENCE; nanoseconds() < end;)
+        if (atomic_load(state) == READ)
+            return true;
+    return false;
+}
+
+struct lb_reading *lb_ahead_try(struct lb_ahead *ahead, struct lb_ahead_file *file)
+{
+    return read_now(ahead, file) && is_soon(&file->state) ? &file->real->own : NULL;
 }
 
 struct lb_reading *lb_ahead_map(struct lb_ahead *ahead, struct lb_ahead_file *file)
 {
     map_file(ahead, file->real);
-    await(ahead, &file->real->mapping);
-    return &file->real->own;
+    return is_soon(&file->real->mapping) ? &file->real->own : NULL;
 }
 
 /* ---- the thread ------------------------------------------------------------------------------------------------------- */

@@ -31,8 +31,12 @@ struct lb_reading *lb_ahead_take(struct lb_ahead *ahead, struct lb_ahead_file *f
 /* What these files are going to be loaded for, or NULL. */
 const struct lb_target *lb_ahead_target(const struct lb_ahead *ahead);
 
-/* As lb_ahead_take, of a file that was taken, with its bytes and its layout where it has been mapped: not where it is not
- * plain, without a target, or where too many are open at once. */
+/* As lb_ahead_take, but waits for moments only, as long as the thread takes where it has a processor: NULL then, and the
+ * file is better read once more. */
+struct lb_reading *lb_ahead_try(struct lb_ahead *ahead, struct lb_ahead_file *file);
+
+/* The same, of a file that was taken, with its bytes and its layout where it has been mapped: not where it is not plain,
+ * without a target, or where too many are open at once. */
 struct lb_reading *lb_ahead_map(struct lb_ahead *ahead, struct lb_ahead_file *file);
 
 /* Ends the thread and frees everything. */

@@ -254,14 +254,14 @@ static PyObject *taken(const struct lb_reading *reading, PyObject *known)
     return tuple_of(reading->summary, reading->text, identity_of(&reading->identity));
 }
 
-/* What `ahead` has of the file at `path`, or will have; NULL where it is not asked to. */
+/* What `ahead` has of the file at `path`, or will have; NULL where it is not asked to, or, with a target, has it too late. */
 static struct lb_reading *reading_of(struct lb_ahead *ahead, const char *path)
 {
     struct lb_ahead_file *file = lb_ahead_find(ahead, path);
     struct lb_reading *reading = file ? lb_ahead_peek(file) : NULL;
     if (file && !reading) {
         Py_BEGIN_ALLOW_THREADS
-        reading = lb_ahead_take(ahead, file);
+        reading = lb_ahead_target(ahead) ? lb_ahead_try(ahead, file) : lb_ahead_take(ahead, file);
         Py_END_ALLOW_THREADS
     }
     return reading;

@@ -22,6 +22,8 @@ static const struct lb_reading *reading_of(const char *path)
 static bool is_mapped(const char *path)
 {
     const struct lb_reading *reading = lb_ahead_map(ahead, lb_ahead_find(ahead, path));
+    if (!reading) /* too late */
+        return true;
     if (!lb_ahead_target(ahead) || reading->outcome != LB_FILE_PLAIN)
         return reading->data == NULL;
     return reading->data == NULL || reading->data[0] == 0x7f; /* too many may be open */
