@@ -30,6 +30,7 @@ struct lb_ahead_file {
 
 struct lb_ahead {
     pthread_t thread;
+    pid_t process; /* whose thread it is */
     bool has_thread, has_target;
     struct lb_target target;
     atomic_int open_count;
@@ -329,6 +330,7 @@ static struct lb_ahead *make_tables(size_t count, bool has_target)
     struct lb_ahead *ahead = calloc(1, sizeof *ahead + room * sizeof ahead->files[0]);
     if (!ahead)
         return NULL;
+    ahead->process = getpid();
     ahead->room = room;
     ahead->mask = size - 1;
     ahead->soon_end = &ahead->soon;
@@ -372,11 +374,21 @@ void lb_ahead_look_into(struct lb_ahead *ahead, const char *folder)
     pthread_mutex_unlock(&ahead->lock);
 }
 
-void lb_ahead_end(struct lb_ahead *ahead)
+void lb_ahead_stop(struct lb_ahead *ahead)
 {
+    if (getpid() != ahead->process)
+        return;
     atomic_store(&ahead->stop, true);
     if (ahead->has_thread)
         pthread_join(ahead->thread, NULL);
+    ahead->has_thread = false;
+}
+
+void lb_ahead_end(struct lb_ahead *ahead)
+{
+    if (getpid() != ahead->process)
+        return;
+    lb_ahead_stop(ahead);
     for (size_t i = 0; i < ahead->used; i++) {
         if (atomic_load(&ahead->files[i]->state) == READ && ahead->files[i]->fd >= 0)
             close(ahead->files[i]->fd);

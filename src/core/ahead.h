@@ -39,7 +39,11 @@ struct lb_reading *lb_ahead_try(struct lb_ahead *ahead, struct lb_ahead_file *fi
  * without a target, or where too many are open at once. */
 struct lb_reading *lb_ahead_map(struct lb_ahead *ahead, struct lb_ahead_file *file);
 
-/* Ends the thread and frees everything. */
+/* Ends the thread; what it has not read is read when it is asked for. */
+void lb_ahead_stop(struct lb_ahead *ahead);
+
+/* The same, and frees everything; nothing in the child of a fork, where there is no such thread, and what it was at stays as
+ * it was. */
 void lb_ahead_end(struct lb_ahead *ahead);
 
 #endif

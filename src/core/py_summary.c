@@ -329,6 +329,17 @@ static PyObject *look_ahead_into(PyObject *Py_UNUSED(module), PyObject *args)
     return ahead ? Py_NewRef(Py_None) : NULL;
 }
 
+static PyObject *stop_ahead(PyObject *Py_UNUSED(module), PyObject *capsule)
+{
+    struct lb_ahead *ahead = PyCapsule_GetPointer(capsule, "ahead");
+    if (!ahead)
+        return NULL;
+    Py_BEGIN_ALLOW_THREADS
+    lb_ahead_stop(ahead);
+    Py_END_ALLOW_THREADS
+    Py_RETURN_NONE;
+}
+
 static PyMethodDef functions[] = {
     {"summarize", summarize, METH_VARARGS, summarize_doc},
     {"summarize_bytes", summarize_bytes, METH_VARARGS, summarize_bytes_doc},
@@ -336,6 +347,8 @@ static PyMethodDef functions[] = {
     {"take_ahead", take_ahead, METH_VARARGS, take_ahead_doc},
     {"take_whole", take_whole, METH_VARARGS, take_whole_doc},
     {"take_map", take_map, METH_VARARGS, take_map_doc},
+    {"stop_ahead", stop_ahead, METH_O,
+     "stop_ahead(ahead, /)\n--\n\nEnd the thread; what it has not read is read when it is asked for."},
     {"look_ahead_into", look_ahead_into, METH_VARARGS, look_ahead_into_doc},
     {NULL, NULL, 0, NULL},
 };

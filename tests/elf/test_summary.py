@@ -15,12 +15,13 @@ from latebind._core import (
     layout,
     look_ahead_into,
     read_ahead,
+    stop_ahead,
     summarize,
     summarize_bytes,
     take_ahead,
     take_map,
     take_whole,
-)
+)  # fmt: skip
 from latebind.elf import dynamic as dyn
 from latebind.elf import read
 from latebind.elf.reading import read_whole
@@ -367,6 +368,34 @@ def test_a_whole_file_is_its_summary_its_bytes_and_its_layout(tmp_path: Path) ->
     assert take_map(ahead, str(tmp_path / "other")) is None
     with pytest.raises(ValueError, match="PyCapsule"):
         take_map(None, "a")
+
+
+def test_what_a_thread_that_was_stopped_has_not_read_is_read_when_it_is_asked_for(tmp_path: Path) -> None:
+    paths = [str(tmp_path / str(number)) for number in range(100)]
+    for path in paths:
+        Path(path).write_bytes(Image().build())
+    for target in ((), ((62, 4096),)):
+        ahead = read_ahead(paths, *target)
+        for _ in range(2):
+            stop_ahead(ahead)
+        assert [take_ahead(ahead, path, {}) for path in paths] == [summarize(path, {}) for path in paths]
+        assert [take_map(ahead, path) is None for path in paths] == [not target] * 100
+    with pytest.raises(ValueError, match="PyCapsule"):
+        stop_ahead(None)
+
+
+def test_a_child_of_a_fork_leaves_the_thread_alone(tmp_path: Path) -> None:
+    paths = [str(tmp_path / str(number)) for number in range(20)]
+    for path in paths:
+        Path(path).write_bytes(Image().build())
+    ahead: object = read_ahead(paths, (62, 4096))
+    child = os.fork()
+    if child == 0:
+        stop_ahead(ahead)
+        del ahead
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0
+    assert isinstance(take_ahead(ahead, paths[-1], {}), tuple)
 
 
 def test_of_many_files_some_are_left_to_be_opened_when_they_are_asked_for(tmp_path: Path) -> None:

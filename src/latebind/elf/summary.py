@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import stat
 
-from latebind._core import look_ahead_into, read_ahead, summarize, summarize_bytes, take_ahead
+from latebind._core import look_ahead_into, read_ahead, stop_ahead, summarize, summarize_bytes, take_ahead
 from latebind.elf.numbers import ELFCLASS64
 from latebind.errors import MalformedElf, NotFound
 
@@ -147,6 +147,10 @@ class Ahead:
     def look_into(self, folder: str) -> None:
         """Read also what the files need, where it is in `folder`; this counts for the first few folders."""
         look_ahead_into(self.reading, folder)
+
+    def stop(self) -> None:
+        """End the thread: nobody waits for what it does."""
+        stop_ahead(self.reading)
 
 
 def read_summary(

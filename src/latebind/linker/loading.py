@@ -217,6 +217,7 @@ def _load_kept(
     with _without_collections():
         made = _bound_when(_plan_in(target, files, snapshot.surroundings(), library_path), binding)
         check_complete(made, {})
+        files.end_reading()
         prepared = prepare(made)
     closure = where.open(prepared, None, undo, global_scope=is_global, there=snapshot.system)
     if store is not None and question is not None:

@@ -107,6 +107,11 @@ class Files:
         """Have a thread begin to read what `look` will be asked for; worth it for many files."""
         self._ahead = Ahead([self.real(path) for path in paths], self._target)
 
+    def end_reading(self) -> None:
+        """End that thread: its work is done, or does not matter any more. None must be left where code is run."""
+        if self._ahead is not None:
+            self._ahead.stop()
+
     def expect_in(self, folder: str) -> None:
         """Names that files need lead to this folder: have the thread read what others need from there, too."""
         if self._ahead is not None and folder not in self._ahead_into:
