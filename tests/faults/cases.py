@@ -95,6 +95,11 @@ def _three(cc: Compiler) -> None:
     cc.shared(HIGH, name="libcase.so", flags=[*link, "-lmiddle", "-llow"])
 
 
+def _of_the_system(cc: Compiler) -> None:
+    """One that needs libraries of the system: those are read by a thread."""
+    cc.shared(PLAIN, name="libcase.so", flags=["-Wl,--no-as-needed", "-l:libz.so.1", "-l:liblzma.so.5"])
+
+
 def _opener(cc: Compiler) -> None:
     cc.shared(TLS, name="libinner.so")
     cc.shared(OPENER % (cc.folder / "libinner.so"), name="libcase.so")
@@ -120,6 +125,7 @@ CASES = {
     "lazy": Case(lambda cc: cc.shared(CALLS, name="libcase.so", flags=["-fno-builtin", "-Wl,-z,lazy"]),
                  {"binding": "lazy", "keep": False}),
     "dependencies": Case(_three),
+    "read-ahead": Case(_of_the_system),
     "kept": Case(_three, {}),
     "keeping": Case(_three, {}, forgets=True),
     "bytes": Case(lambda cc: cc.shared(TLS, name="libcase.so"), target=_bytes),

@@ -13,6 +13,7 @@ from __future__ import annotations
 import ctypes
 import errno
 import gc
+import mmap
 import os
 import shutil
 import sys
@@ -33,6 +34,8 @@ from latebind.linker import interpose, lifetime
 
 SHIM: Final = ctypes.PyDLL(None)  # keeps the interpreter lock, so that arming is no place for an interrupt
 ERRORS: Final = {"open": errno.EMFILE, "memfd_create": errno.EMFILE, "pthread_create": errno.EAGAIN}
+NOTHING: Final = (0, 0, "", "")
+HEAP: Final = 64 << 20  # glibc's HEAP_MAX_SIZE: what a thread's heap may grow to, and is aligned to
 EXPECTED: Final = (lb.LatebindError, OSError, MemoryError, KeyboardInterrupt)
 PYTHONS_OWN: Final = (RuntimeError, SystemError)  # what CPython itself makes of some failed allocations
 
@@ -64,14 +67,23 @@ def open_descriptors() -> list[int]:
 
 
 def mappings() -> Counter[tuple[str, str]]:
-    """(protection, file) → bytes. Without what is readable and writable and no file: the heaps of C and of Python."""
-    found: Counter[tuple[str, str]] = Counter()
+    """(protection, file) → bytes. Without what is readable and writable and no file: the heaps of C and of Python.
+
+    Nor what glibc keeps of threads that have ended for those to come, which depends on how many there were at once:
+    what is in reserve behind a thread's heap, and the page below its stack.
+    """
+    rows = []
     for line in Path("/proc/self/maps").read_text().splitlines():
-        addresses, protection, _, _, inode, *path = line.split(None, 5)
-        if inode == "0" and protection == "rw-p":
-            continue
+        addresses, protection, _, _, inode, *rest = line.split(None, 5)
         start, end = (int(n, 16) for n in addresses.split("-"))
-        found[protection, path[0] if path else ""] += end - start
+        kind = protection if inode == "0" else f"{protection} of a file"
+        rows.append((start, end, kind, rest[0] if rest else ""))
+    found: Counter[tuple[str, str]] = Counter()
+    for below, (start, end, kind, path), above in zip([NOTHING, *rows], rows, [*rows[1:], NOTHING], strict=False):
+        of_heap = below[2] == "rw-p" and below[0] % HEAP == 0 and end == below[0] + HEAP
+        of_stack = above[2] == "rw-p" and above[0] == end and end - start == mmap.PAGESIZE
+        if kind != "rw-p" and not (kind == "---p" and (of_heap or of_stack)):
+            found[kind[:4], path] += end - start
     return found
 
 

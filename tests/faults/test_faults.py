@@ -44,7 +44,7 @@ def sweep(cc: Compiler, case: str, *whats: str) -> int:
     return int(done.stdout)
 
 
-@pytest.mark.parametrize("case", ["tls-static", "kept", "keeping", "hooks", "constructor"])
+@pytest.mark.parametrize("case", ["tls-static", "read-ahead", "kept", "keeping", "hooks", "constructor"])
 def test_a_load_is_whole_or_leaves_nothing(cc: Compiler, case: str) -> None:
     assert sweep(cc, case, *SOME) > 20
 
