@@ -154,6 +154,52 @@ static PyObject *bindings_watched(PyObject *object, void *unused)
     return rows_with((Bindings *)object, LB_BOUND_WATCHED | LB_BOUND_UNIQUE, -1);
 }
 
+PyDoc_STRVAR(served_doc,
+    "served(objects, services, providers)\n--\n\n"
+    "The watched rows, without unique ones, whose name is one of `services`, a dict of names to numbers, and whose definition\n"
+    "is in one of `providers`, a set of objects: a dict of row number to (LB_BIND_SERVICE, object, number), as `packed` takes\n"
+    "it. objects: a tuple of the plan's object index for each place in the scope.");
+
+/* Adds the row to `found` where it is one. */
+static int add_served(Bindings *self, uint32_t number, PyObject *objects, PyObject *services, PyObject *providers,
+                      PyObject *found)
+{
+    const struct lb_bound *row = &self->list.rows[number];
+    struct lb_symbol own = {0};
+    PyObject *object = PyTuple_GetItem(objects, (Py_ssize_t)row->scope);
+    int is_provided = object ? PySet_Contains(providers, object) : -1;
+    if (is_provided <= 0)
+        return is_provided;
+    lb_symbol_at(lb_symbols_of(self->table), row->symbol, &own);
+    if (!afford_text(self, own.name.length))
+        return -1;
+    PyObject *name = lb_text_to_python(own.name);
+    PyObject *service = name ? PyDict_GetItemWithError(services, name) : NULL; /* borrowed */
+    PyObject *key = service ? PyLong_FromUnsignedLong(number) : NULL;
+    PyObject *patch = key ? Py_BuildValue("(iOO)", (int)LB_BIND_SERVICE, object, service) : NULL;
+    int status = patch ? PyDict_SetItem(found, key, patch) : PyErr_Occurred() ? -1 : 0;
+    Py_XDECREF(name);
+    Py_XDECREF(key);
+    Py_XDECREF(patch);
+    return status;
+}
+
+static PyObject *bindings_served(PyObject *object, PyObject *args)
+{
+    Bindings *self = (Bindings *)object;
+    PyObject *objects, *services, *providers, *found;
+    if (!PyArg_ParseTuple(args, "O!O!O:served", &PyTuple_Type, &objects, &PyDict_Type, &services, &providers) ||
+        !(found = PyDict_New()))
+        return NULL;
+    for (uint32_t i = 0; found && self->flags & LB_BOUND_WATCHED && i < self->list.count; i++) {
+        const struct lb_bound *row = &self->list.rows[i];
+        bool is_wanted = (row->flags & (LB_BOUND_WATCHED | LB_BOUND_UNIQUE)) == LB_BOUND_WATCHED;
+        if (is_wanted && row->scope < self->scope_count && add_served(self, i, objects, services, providers, found) < 0)
+            Py_CLEAR(found);
+    }
+    return found;
+}
+
 static PyObject *bindings_unique(PyObject *object, void *unused)
 {
     (void)unused;
@@ -220,6 +266,7 @@ PyDoc_STRVAR(bindings_doc,
 
 static PyMethodDef methods[] = {
     {"places", bindings_places, METH_O, places_doc},
+    {"served", bindings_served, METH_VARARGS, served_doc},
     {"packed", lb_bindings_packed, METH_VARARGS, lb_packed_doc},
     {NULL, NULL, 0, NULL},
 };

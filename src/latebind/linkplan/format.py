@@ -133,10 +133,8 @@ def pack_with_targets(plan: LinkPlan) -> tuple[bytes, list[set[int]]]:
             objects.append(_NOT_MAPPED)
             jobs.append(None)
             continue
-        changed = plan.changes(index)
-        jobs.append(plan.bound(index).job(changed))
-        if changed:
-            originals[index] = plan.originals_of(index)
+        patches, originals[index] = plan.patches_of(index)
+        jobs.append(plan.bound(index).job(patches))
         record, loads = _layout(elf)
         count = len(loads) // _SEGMENT_SIZE
         objects += (record[_IDENTITY.size : _SLICES_AT], _SLICES.pack(segment_row, count, 0, 0), record[_SLICES_END:])

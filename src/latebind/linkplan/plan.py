@@ -20,6 +20,7 @@ from latebind.linkplan.resolve import (
     Wanted,
     bind_all_references,
     bind_references,
+    patch,
     references,
     scope_of,
 )
@@ -30,6 +31,8 @@ from latebind.search import Environment, Missing, Via
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from latebind.linkplan.resolve import type_of_patch
 
 _OWN = (How.LOCAL, How.PROTECTED)  # bound to the referrer itself, whatever others define
 
@@ -161,13 +164,8 @@ class LinkPlan:
         known = self._changes.get(index)
         if known is None:
             bound = self.bound(index)
-            providers = self._shared if self.inside and not (self.hooks or self.redirects) else frozenset()
             known = {}
             for number in range(len(bound)) if self.redirects else bound.rows.watched:
-                served = bound.served(number, SERVICES, providers) if providers else None
-                if served is not None:  # as `_decided`, but the quicker for it
-                    known[number] = served
-                    continue
                 before = bound.binding(number)
                 after = self._decided(before)
                 if after is not before:
@@ -177,16 +175,22 @@ class LinkPlan:
 
     def records_of(self, index: int) -> bytes:
         """The packed plan's records of object `index` (src/core/plan.h)."""
-        return self.bound(index).packed(self.changes(index))[0]
+        return self.bound(index).packed(self.patches_of(index)[0])[0]
 
     def targets_of(self, index: int) -> frozenset[int]:
         """The objects that the references of object `index` are bound to."""
-        return frozenset(self.bound(index).packed(self.changes(index))[1] | self.originals_of(index))
+        patches, originals = self.patches_of(index)
+        return frozenset(self.bound(index).packed(patches)[1] | originals)
 
-    def originals_of(self, index: int) -> set[int]:
-        """Those that define what the references would be bound to without hooks and services."""
+    def patches_of(self, index: int) -> tuple[dict[int, type_of_patch], set[int]]:
+        """What `changes` comes to in the packed plan, and who defines what those references would be bound to."""
+        bound = self.bound(index)
+        if self.inside and not (self.hooks or self.redirects or self._copies or bound.rows.unique):
+            patches = bound.served(SERVICES, self._shared)  # there is nothing else: the same, but quicker
+            return patches, {target for _, target, _ in patches.values()}
         changed = self.changes(index)
-        return {b.target for b in changed.values() if b.target is not None} if changed else set()
+        originals = {b.target for b in changed.values() if b.target is not None}  # hooks keep theirs
+        return {number: patch(b) for number, b in changed.items()}, originals
 
     @cached_property
     def _watched(self) -> tuple[str, ...]:
@@ -236,8 +240,11 @@ class LinkPlan:
 
     def unique_uses(self, index: int) -> tuple[tuple[int, str], ...]:
         """The unique symbols of other objects that object `index` is bound to: (owner, name)."""
-        bound, changed = self.bound(index), self.changes(index)
-        found = [changed.get(n) or bound.binding(n) for n in bound.rows.unique]
+        bound = self.bound(index)
+        if not (rows := bound.rows.unique):
+            return ()
+        changed = self.changes(index)
+        found = [changed.get(n) or bound.binding(n) for n in rows]
         return tuple([(b.target, b.symbol) for b in found if b.target is not None and b.target != index])
 
     def _watched_bindings(self, index: int) -> list[Binding]:

@@ -18,12 +18,12 @@ from latebind.linkplan.machines import MACHINES, UNKNOWN, MachineRelocations
 from latebind.linkplan.table import layout_of, symbol_table
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from latebind.elf import Elf
 
-    type_of_job = tuple[_core.Bindings, tuple[int, ...], int, dict[int, tuple[int, int, int]]]
-    type_of_row = tuple[int, str, str | None, bool, tuple[int, ...], int, int, int, int, int, int, bool]
+    type_of_patch = tuple[int, int, int]
+    type_of_job = tuple[_core.Bindings, tuple[int, ...], int, dict[int, type_of_patch]]
     type_of_question = tuple[
         tuple[tuple[int, int, bool], ...],
         tuple[tuple[int, int], ...],
@@ -109,26 +109,10 @@ class BoundReferences:
 
     def binding(self, number: int) -> Binding:
         """Row `number` as a `Binding`; `MalformedElf` where the names of the symbols overlap again and again."""
-        return self._made(self._row(number))
-
-    def served(self, number: int, services: Mapping[str, int], providers: frozenset[int]) -> Binding | None:
-        """Row `number` bound to the core's own function, where one of `providers` defines one of `services`; else None.
-
-        None for a unique definition, too.
-        """
-        row = self._row(number)
-        place, service, is_unique = row[7], services.get(row[1]), row[11]
-        if service is None or is_unique or place < 0 or self.objects[place] not in providers:
-            return None
-        return self._made((*row[:5], Kind.SERVICE, row[6], place, service, *row[9:]))
-
-    def _row(self, number: int) -> type_of_row:
         try:
-            return self.rows[number]
+            row = self.rows[number]
         except ValueError as e:  # a budget ran out
             raise MalformedElf(self.path, None, str(e)) from e
-
-    def _made(self, row: type_of_row) -> Binding:
         symbol, name, version, weak, types, kind, how, place, value, size, target_symbol, unique = row
         target = self.objects[place] if place >= 0 else self.index if place == _SELF else None
         return Binding(
@@ -136,23 +120,32 @@ class BoundReferences:
             max(place, -1), target_symbol, unique,
         )  # fmt: skip
 
+    def served(self, services: dict[str, int], providers: frozenset[int]) -> dict[int, type_of_patch]:
+        """The watched rows whose name is one of `services`, and that one of the objects `providers` defines.
+
+        Bound to the core's own function of that number. Without unique definitions. Raises as `binding`.
+        """
+        try:
+            return self.rows.served(self.objects, services, providers)
+        except ValueError as e:
+            raise MalformedElf(self.path, None, str(e)) from e
+
     def targets(self, types: frozenset[int]) -> set[int]:
         """The objects that references of these relocation types are bound to."""
         places = self.rows.places(tuple(types))
         return {self.index if place == _SELF else self.objects[place] for place in places}
 
-    def job(self, changed: Mapping[int, Binding]) -> type_of_job:
-        """How the core makes the packed plan's records, with `changed` in the place of the rows of those numbers."""
-        patches = {number: _patch(b) for number, b in changed.items()} if changed else {}
+    def job(self, patches: dict[int, type_of_patch]) -> type_of_job:
+        """How the core makes the packed plan's records, with `patches` in the place of the rows of those numbers."""
         return self.rows, self.objects, self.index, patches
 
-    def packed(self, changed: Mapping[int, Binding]) -> tuple[bytes, set[int]]:
+    def packed(self, patches: dict[int, type_of_patch]) -> tuple[bytes, set[int]]:
         """The packed plan's records (src/core/plan.h), and the objects that they bind to."""
-        rows, objects, own, patches = self.job(changed)
-        return rows.packed(objects, own, patches)
+        return self.rows.packed(self.objects, self.index, patches)
 
 
-def _patch(b: Binding) -> tuple[int, int, int]:
+def patch(b: Binding) -> type_of_patch:
+    """What `b` is in the packed plan: kind, object or -1, value."""
     value = 0 if b.kind is Kind.WEAK_UNDEFINED or b.kind is Kind.UNRESOLVED else b.value
     return b.kind, -1 if b.target is None or b.kind is Kind.HOOK else b.target, value
 
