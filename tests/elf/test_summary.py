@@ -339,7 +339,11 @@ def whole(found: Any, ahead: object, path: str) -> Any:
         return found
     values, data, laid_out = found
     if data is None:
-        data, laid_out = take_map(ahead, path) or (b"", None)
+        mapped = take_map(ahead, path)
+        if mapped is None:  # perhaps the thread took its time
+            stop_ahead(ahead)
+            mapped = take_map(ahead, path)
+        data, laid_out = mapped or (b"", None)
     return values, bytes(memoryview(data)), laid_out
 
 
