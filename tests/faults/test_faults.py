@@ -49,13 +49,14 @@ def test_a_load_is_whole_or_leaves_nothing(cc: Compiler, case: str) -> None:
     assert sweep(cc, case, *SOME) > 20
 
 
-# How many places there are at least: a load by its kept plan has a quarter of those of any other.
+# How many places there are at least: a load by its kept plan has a quarter of those of any other, which opens each file
+# once to plan and once to map it.
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("case", CASES)
 def test_each_step_of_each_kind_of_load_may_fail(cc: Compiler, case: str) -> None:
-    assert sweep(cc, case, *SYSTEM) > (100 if case != "kept" else 60)
+    assert sweep(cc, case, *SYSTEM) > (90 if case != "kept" else 60)
 
 
 @pytest.mark.slow
