@@ -139,6 +139,7 @@ struct sharing { /* of a step between two threads: each takes the next object th
     struct lb_error errors[2];
     int (*first)(struct lb_execution *run); /* by the calling thread, before it takes objects; may be NULL */
     phase *step;
+    void (*rest)(struct lb_execution *run); /* by each thread, when there are no more objects; may be NULL */
     uint32_t next;
     bool has_failed[2];
 };
@@ -150,6 +151,8 @@ static void take_objects(void *data, int half)
     bool failed = half == 0 && s->first != NULL && s->first(run) < 0;
     for (uint32_t i; !failed && (i = __atomic_fetch_add(&s->next, 1, __ATOMIC_RELAXED)) < run->plan.object_count;)
         failed = run->members[i].is_own && s->step(run, &run->members[i]) < 0;
+    if (!failed && s->rest != NULL)
+        s->rest(run);
     if (failed)
         __atomic_store_n(&s->next, run->plan.object_count, __ATOMIC_RELAXED); /* nobody needs to go on */
     s->has_failed[half] = failed;
@@ -157,13 +160,15 @@ static void take_objects(void *data, int half)
 
 #define FEW_OBJECTS 8 /* a thread does not pay for itself with fewer */
 
-/* The same with a second thread where that pays, after `first`, or at the same time.  Steps write to their own object
- * alone, or atomically. */
-static int for_each_shared(struct lb_execution *run, int (*first)(struct lb_execution *run), phase *step)
+/* The same with a second thread where that pays, after `first`, or at the same time; then both do the `rest`.  Steps write
+ * to their own object alone, or atomically. */
+static int for_each_shared(struct lb_execution *run, int (*first)(struct lb_execution *run), phase *step,
+                           void (*rest)(struct lb_execution *run))
 {
     if (run->own_count < FEW_OBJECTS && first == NULL)
         return for_each(run, step);
-    struct sharing s = {.runs = {*run, *run}, .errors = {*run->error, *run->error}, .first = first, .step = step};
+    struct sharing s = {.runs = {*run, *run}, .errors = {*run->error, *run->error}, .first = first, .step = step,
+                        .rest = rest};
     for (int half = 0; half < 2; half++)
         s.runs[half].error = &s.errors[half];
     if (!lb_in_halves(take_objects, &s))
@@ -265,11 +270,13 @@ static int relocate_ifuncs(struct lb_execution *run)
 
 static int execute_phases(struct lb_execution *run)
 {
-    if (for_each_shared(run, run->asks_system ? open_with_system : NULL, lb_image_map) < 0)
+    if (for_each_shared(run, run->asks_system ? open_with_system : NULL, lb_image_map, lb_huge_read) < 0)
+        return -1;
+    if (for_each(run, lb_image_complete) < 0)
         return -1;
     if (find_system_tls(run) < 0)
         return -1;
-    if (for_each_shared(run, NULL, relocate_plain) < 0)
+    if (for_each_shared(run, NULL, relocate_plain, NULL) < 0)
         return -1;
     if (for_each(run, lb_tls_carry) < 0)
         return -1;
@@ -343,6 +350,7 @@ static void undo(struct lb_execution *run)
         struct lb_image *image = run->members[i].image;
         if (run->members[i].handle != NULL)
             dlclose(run->members[i].handle); /* who was told why it failed does not care how this went */
+        lb_image_close_source(&run->members[i]);
         if (image == NULL)
             continue;
         lb_tls_drop(&image->tls);

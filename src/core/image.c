@@ -52,29 +52,10 @@ const char *lb_image_symbol_name(const struct lb_image *image, uint32_t symbol)
     return lb_pointer(image->base + image->strtab.address + row.st_name);
 }
 
-#define HUGE_PAGE (UINT64_C(2) << 20)
-
-/* Whether relocation will write to most pages of a segment of the file anyway. */
-static bool is_rewritten(const struct lb_execution *run, const struct lb_plan_object *o, const struct lb_plan_segment *s)
+bool lb_is_rewritten(const struct lb_execution *run, const struct lb_plan_object *o, const struct lb_plan_segment *s)
 {
     uint64_t relocations = (o->rela.size + o->jmprel.size) / sizeof(Elf64_Rela) + o->relr.size;
     return (s->protection & PF_W) && relocations / 4 >= s->file_size / run->page;
-}
-
-/* The segment that is read into huge pages instead of being mapped: a large one that is rewritten.  A page fault and a
- * copy for each of thousands of small pages is most of what loading a large library costs. */
-static const struct lb_plan_segment *find_huge(const struct lb_execution *run, const struct lb_member *member)
-{
-    const struct lb_plan_object *o = member->record;
-    if (member->fd < 0)
-        return NULL;
-    for (uint32_t i = 0; i < o->segments; i++) {
-        const struct lb_plan_segment *s = &run->plan.segments[o->first_segment + i];
-        bool is_last = i == o->segments - 1;
-        if (is_last && s->file_size >= HUGE_PAGE && is_rewritten(run, o, s) && (o->align == run->page))
-            return s;
-    }
-    return NULL;
 }
 
 /* Reserves `span` bytes at a runtime address congruent to `low` modulo `align`: more than a page of alignment is had
@@ -84,10 +65,10 @@ static int reserve_around(struct lb_execution *run, struct lb_member *member)
 {
     const struct lb_plan_object *o = member->record;
     struct lb_image *image = member->image;
-    const struct lb_plan_segment *huge = find_huge(run, member);
-    uint64_t align = huge != NULL ? HUGE_PAGE : o->align, span = o->span, size;
+    const struct lb_plan_segment *huge = lb_huge_find(run, member);
+    uint64_t align = huge != NULL ? LB_HUGE_PAGE : o->align, span = o->span, size;
     uint64_t place = huge != NULL ? o->low - (huge->address & ~(run->page - 1)) : o->low; /* what `start` is congruent to */
-    if (huge != NULL && __builtin_add_overflow(span, (0 - place - span) & (HUGE_PAGE - 1), &span))
+    if (huge != NULL && __builtin_add_overflow(span, (0 - place - span) & (LB_HUGE_PAGE - 1), &span))
         span = o->span;
     if (__builtin_add_overflow(span, align - run->page, &size))
         return lb_fail(run->error, LB_MALFORMED, member->index, o->low, "its span and alignment exceed the address space");
@@ -106,7 +87,7 @@ static int reserve_around(struct lb_execution *run, struct lb_member *member)
     image->span = span;
     image->base = start - o->low;
     member->base = image->base;
-    member->huge = huge;
+    member->huge.segment = huge;
     return 0;
 }
 
@@ -154,60 +135,9 @@ static int reserve_with_start(struct lb_execution *run, struct lb_member *member
 
 static int reserve(struct lb_execution *run, struct lb_member *member)
 {
-    if (find_huge(run, member) == NULL && can_map_start(run, member))
+    if (lb_huge_find(run, member) == NULL && can_map_start(run, member))
         return reserve_with_start(run, member);
     return reserve_around(run, member);
-}
-
-struct reading { /* a part of a file that is read in two halves */
-    int fd;
-    uint64_t to, from;         /* address and file offset */
-    uint64_t bounds[3];        /* of the halves, in bytes from there */
-    int failures[2];           /* 0, an errno, or CUT_OFF */
-};
-
-enum { CUT_OFF = -1 };
-
-static void read_half(void *data, int half)
-{
-    struct reading *r = data;
-    for (uint64_t at = r->bounds[half]; at < r->bounds[half + 1];) {
-        ssize_t got = pread(r->fd, lb_pointer(r->to + at), r->bounds[half + 1] - at, (off_t)(r->from + at));
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got <= 0) {
-            r->failures[half] = got < 0 ? errno : CUT_OFF;
-            return;
-        }
-        at += (uint64_t)got;
-    }
-}
-
-/* The segment in huge pages: anonymous memory to the end of the reserved range, and the file's bytes read into it, by
- * two processors where there are two: what takes the time is that the pages are cleared and filled. */
-static int read_huge(struct lb_execution *run, struct lb_member *member, const struct lb_plan_segment *s)
-{
-    uint64_t head = s->address & (run->page - 1), first = member->base + s->address - head;
-    uint64_t size = member->image->start + member->image->span - first, wanted = head + s->file_size;
-    struct reading r = {.fd = member->fd, .to = first, .from = s->file_offset - head};
-    if (mmap(lb_pointer(first), size, READ_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == MAP_FAILED)
-        return map_failed(run, member, s);
-    (void)madvise(lb_pointer(first), size, MADV_HUGEPAGE); /* advice: where there are none, small pages do */
-    r.bounds[1] = (wanted / 2 + HUGE_PAGE - 1) & ~(HUGE_PAGE - 1);
-    r.bounds[1] = r.bounds[1] < wanted ? r.bounds[1] : wanted;
-    r.bounds[2] = wanted;
-    lb_in_halves(read_half, &r);
-    for (int half = 0; half < 2; half++) {
-        if (r.failures[half] == CUT_OFF)
-            return lb_fail(run->error, LB_MALFORMED, member->index, s->address, "its file became shorter");
-        if ((errno = r.failures[half]) != 0)
-            return lb_fail_errno(run->error, member->index, s->address, "reading a segment");
-    }
-    int protection = mmap_protection(member->image, s->protection);
-    flush_code(first, wanted, s->protection);
-    if (protection != READ_WRITE && mprotect(lb_pointer(first), size, protection) < 0)
-        return map_failed(run, member, s);
-    return 0;
 }
 
 #define MANY_PAGES 64 /* as many faults take longer than what MAP_POPULATE does besides */
@@ -219,7 +149,7 @@ static int map_file_part(struct lb_execution *run, struct lb_member *member, con
     int wanted = mmap_protection(member->image, s->protection);
     bool has_tail = s->memory_size > s->file_size && end != rounded;
     int early = has_tail && !(wanted & PROT_WRITE) ? READ_WRITE : wanted;
-    bool is_worth_it = rounded - first >= MANY_PAGES * run->page && is_rewritten(run, member->record, s);
+    bool is_worth_it = rounded - first >= MANY_PAGES * run->page && lb_is_rewritten(run, member->record, s);
     int populate = is_worth_it ? MAP_POPULATE : 0;
     if (mmap(lb_pointer(first), rounded - first, early, MAP_PRIVATE | MAP_FIXED | populate,
              member->fd, (off_t)(s->file_offset - head)) == MAP_FAILED)
@@ -254,8 +184,8 @@ static int map_from_file(struct lb_execution *run, struct lb_member *member, con
 {
     uint64_t mask = run->page - 1, first = member->base + (s->address & ~mask);
     uint64_t end = (member->base + s->address + s->memory_size + mask) & ~mask;
-    if (s == member->huge)
-        return read_huge(run, member, s);
+    if (s == member->huge.segment)
+        return lb_huge_begin(run, member) < 0 ? map_failed(run, member, s) : 0;
     if (is_in_place(run, member, s))
         return protect_in_place(run, member, s);
     if (s->file_size != 0) {
@@ -323,7 +253,7 @@ static int open_source(struct lb_execution *run, struct lb_member *member, uint6
     return 0;
 }
 
-static void close_source(struct lb_member *member)
+void lb_image_close_source(struct lb_member *member)
 {
     if (member->source->kind == LB_SOURCE_NAMED && member->fd >= 0)
         close(member->fd); /* of a file that was only read: nothing can be lost */
@@ -403,14 +333,43 @@ int lb_image_map(struct lb_execution *run, struct lb_member *member)
         result = reserve(run, member);
     if (result == 0)
         result = map_segments(run, member, available);
-    close_source(member);
+    if (result < 0 || member->huge.parts == 0)
+        lb_image_close_source(member); /* else it is read still */
     if (result < 0)
         return -1;
-    take_names(image, o);
+    if (member->huge.parts == 0)
+        take_names(image, o);
     take_program_headers(image, o);
     image->map = (struct link_map){.l_addr = image->base, .l_name = image->name};
     if (o->dynamic != 0 && lb_image_at(image, o->dynamic, sizeof(Elf64_Dyn), PF_R) != 0)
         image->map.l_ld = lb_pointer(image->base + o->dynamic);
+    return 0;
+}
+
+/* The end of what lb_huge_begin began. */
+static int complete_huge(struct lb_execution *run, struct lb_member *member)
+{
+    const struct lb_huge *huge = &member->huge;
+    const struct lb_plan_segment *s = huge->segment;
+    const int protection = mmap_protection(member->image, s->protection), failure = lb_huge_end(member);
+    lb_image_close_source(member);
+    if (failure == LB_HUGE_CUT_OFF)
+        return lb_fail(run->error, LB_MALFORMED, member->index, s->address, "its file became shorter");
+    if ((errno = failure) != 0)
+        return lb_fail_errno(run->error, member->index, s->address, "reading a segment");
+    flush_code(huge->to, huge->size, s->protection);
+    if (protection != READ_WRITE && mprotect(lb_pointer(huge->to), huge->room, protection) < 0)
+        return map_failed(run, member, s);
+    return 0;
+}
+
+int lb_image_complete(struct lb_execution *run, struct lb_member *member)
+{
+    if (member->huge.parts == 0)
+        return 0;
+    if (complete_huge(run, member) < 0)
+        return -1;
+    take_names(member->image, member->record); /* they may have been in it */
     return 0;
 }
 

@@ -1,7 +1,7 @@
 /* Executing a plan: what the files that do it share.
  *
  *     plan.c      checks the packed plan; nothing after it looks at an unchecked number
- *     image.c     reserve, map, protect, unmap
+ *     image.c     reserve, map, protect, unmap; huge.c reads what gets huge pages
  *     relocate.c  apply the object's own relocation tables; relocate_<machine>.h is the one table per machine
  *     lazy.c      bind calls when they are first made; lazy_<machine>.S is where they arrive
  *     tls.c       give the object a TLS block in every thread
@@ -26,6 +26,7 @@
 #include <string.h>
 #include <unwind.h>
 
+#include "huge.h"
 #include "plan.h"
 
 #define LB_NONE UINT32_MAX /* no such object or symbol */
@@ -204,7 +205,7 @@ struct lb_member { /* one object of a plan while the plan is being executed */
     int fd; /* of its file while it is mapped; -1 where it has none */
     struct lb_image *image; /* NULL: present before */
     uint64_t base;
-    const struct lb_plan_segment *huge; /* the segment that gets huge pages, or NULL */
+    struct lb_huge huge;
     bool start_is_mapped;               /* reserving has mapped the first segment */
     struct lb_tls tls;
     bool wants_static_tls;     /* code reaches its block at a fixed offset */
@@ -271,6 +272,10 @@ void lb_leftovers_in_child(void); /* of fork(2): it has one thread */
 /* ---- the phases --------------------------------------------------------------------------------------------------- */
 
 int lb_image_map(struct lb_execution *run, struct lb_member *member);
+int lb_image_complete(struct lb_execution *run, struct lb_member *member); /* once all are mapped */
+void lb_image_close_source(struct lb_member *member);
+/* Whether relocation will write to most pages of a segment of the file anyway. */
+bool lb_is_rewritten(const struct lb_execution *run, const struct lb_plan_object *o, const struct lb_plan_segment *s);
 void lb_image_unmap(struct lb_image *image);
 void lb_unmap(uint64_t start, uint64_t size); /* now, or later where the system refuses (unmap.c) */
 void lb_unmap_rest(void);                     /* what was refused before */
