@@ -350,9 +350,9 @@ static void undo(struct lb_execution *run)
         struct lb_image *image = run->members[i].image;
         if (run->members[i].handle != NULL)
             dlclose(run->members[i].handle); /* who was told why it failed does not care how this went */
-        lb_image_close_source(&run->members[i]);
         if (image == NULL)
             continue;
+        lb_image_close_source(&run->members[i]);
         lb_tls_drop(&image->tls);
         lb_image_unmap(image);
         lb_image_free(image);
