@@ -52,6 +52,11 @@ OPENMP = """
     #pragma omp parallel num_threads(1)
     n = omp_get_num_threads(); return 4 + n; }
 """
+LARGE = """
+    static int place;
+    int *table[300000] = {[0 ... 299999] = &place};
+    int answer(void) { return table[299999] == &place ? 5 : 0; }
+"""
 OPENER = """
     #include <dlfcn.h>
     static void *handle;
@@ -116,6 +121,7 @@ def _ignore(_: object) -> None:
 CASES = {
     "plain": _compiled(PLAIN, "-Wl,-z,relro,-z,now"),
     "bss": _compiled(BSS),
+    "large": _compiled(LARGE, "-Wl,-z,max-page-size=4096"),
     "aligned": _compiled(PLAIN, "-Wl,-z,max-page-size=0x200000"),
     "tls": _compiled(TLS, "-ftls-model=global-dynamic"),
     "tls-static": _compiled(TLS, "-ftls-model=initial-exec"),

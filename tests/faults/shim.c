@@ -78,6 +78,8 @@ FORWARD(int, munmap, -1, (void *at, size_t size), at, size)
 FORWARD(int, memfd_create, -1, (const char *name, unsigned flags), name, flags)
 FORWARD(int, ftruncate, -1, (int fd, off_t size), fd, size)
 FORWARD(ssize_t, pwrite, -1, (int fd, const void *from, size_t size, off_t at), fd, from, size, at)
+FORWARD(ssize_t, pread, -1, (int fd, void *to, size_t size, off_t at), fd, to, size, at)
+FORWARD(ssize_t, pread64, -1, (int fd, void *to, size_t size, off_t at), fd, to, size, at)
 FORWARD(int, fstat, -1, (int fd, struct stat *status), fd, status)
 FORWARD(int, fstat64, -1, (int fd, struct stat64 *status), fd, status)
 FORWARD(int, pthread_create, number,

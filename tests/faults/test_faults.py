@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from support.compiler import Compiler
 
 HERE = Path(__file__).parent
-SYSTEM = "mmap munmap mprotect open fstat fstat64 malloc dlopen memfd_create ftruncate pwrite pthread_create".split()
-SOME = "mmap/2 munmap mprotect open/5 malloc/3 dlopen memfd_create ftruncate pwrite interrupt/97".split()
+SYSTEM = "mmap munmap mprotect open fstat fstat64 pread pread64 malloc dlopen memfd_create ftruncate pwrite pthread_create".split()
+SOME = "mmap/2 munmap mprotect open/5 pread pread64 malloc/3 dlopen memfd_create ftruncate pwrite interrupt/97".split()
 
 
 def sweep(cc: Compiler, case: str, *whats: str) -> int:
