@@ -24,7 +24,9 @@ if TYPE_CHECKING:
     from support.compiler import Compiler
 
 HERE = Path(__file__).parent
-SYSTEM = "mmap munmap mprotect open fstat fstat64 pread pread64 malloc dlopen memfd_create ftruncate pwrite pthread_create".split()
+SYSTEM = """
+    mmap munmap mprotect open fstat fstat64 pread pread64 malloc dlopen memfd_create ftruncate pwrite pthread_create
+""".split()
 SOME = "mmap/2 munmap mprotect open/5 pread pread64 malloc/3 dlopen memfd_create ftruncate pwrite interrupt/97".split()
 
 
@@ -44,7 +46,7 @@ def sweep(cc: Compiler, case: str, *whats: str) -> int:
     return int(done.stdout)
 
 
-@pytest.mark.parametrize("case", ["tls-static", "read-ahead", "kept", "keeping", "hooks", "constructor"])
+@pytest.mark.parametrize("case", ["tls-static", "read-ahead", "kept", "keeping", "hooks", "constructor", "large"])
 def test_a_load_is_whole_or_leaves_nothing(cc: Compiler, case: str) -> None:
     assert sweep(cc, case, *SOME) > 20
 
