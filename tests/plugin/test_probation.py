@@ -114,7 +114,7 @@ def test_a_symbol_that_is_nowhere_is_told_with_all_its_facts(
 
 
 def test_what_hangs_is_ended_with_all_that_it_started(plugins: PluginFolder, logger: Recorder) -> None:
-    limits = TimeLimits(probation=1.5)
+    limits = TimeLimits(probation=3.0)
     with Host(everything_allowed(), {Logger: logger}, contracts=[Words], limits=limits) as host:
         good = "class Plugin:\n    def __init__(self, context): pass\n    def find(self, word): return [word]\n"
         plugins.python("p.a", good, provides=[{"contract": "test.words", "version": "1.0.0"}])
@@ -128,7 +128,7 @@ def test_what_hangs_is_ended_with_all_that_it_started(plugins: PluginFolder, log
             "        time.sleep(60)\n"
         )
         plugins.python("p.a", hangs, provides=[{"contract": "test.words", "version": "1.0.0"}])
-        with pytest.raises(PluginTimeout, match=r"probation waited 1.5 s for (start|load) to return"):
+        with pytest.raises(PluginTimeout, match=r"probation waited 3 s for (start|load) to return"):
             host.reload("p.a", probation=True)
         assert host.get(Words).find("x") == ["x"]
         if told.exists():  # else this machine took longer to start Python

@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import threading
+from _thread import start_new_thread
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
@@ -80,7 +81,8 @@ def watch(
 
     def end(number: int, _frame: object) -> None:
         signal.signal(number, signal.SIG_DFL)  # once more, and nothing is waited for: a call may never end
-        session.end()
+        # In a thread: what the main thread was doing may hold the very locks that ending needs, or those of a `Thread`.
+        start_new_thread(session.end, ())
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, end)
