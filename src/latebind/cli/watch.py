@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from latebind.plugin import Event, Host, Manifest
     from latebind.plugin.build import Builder
 
+_AWAKE = 0.5  # seconds that the main thread sleeps at a time
 _LOOK = 0.2  # seconds between two looks for a change while there is nothing to run yet
 
 
@@ -145,7 +146,10 @@ class Session:
                     return
                 builds = {manifest.id: self._command} if self._command is not None else {}
                 with host.watch(manifest.id, builds=builds, probation=probation):
-                    self._ended.wait()
+                    # Python's handlers run in this thread, and a signal that comes as it falls asleep, or to another
+                    # thread, does not wake it.
+                    while not self._ended.wait(_AWAKE):
+                        pass
         if self._failure is not None:
             raise self._failure
 
