@@ -303,6 +303,36 @@ def test_a_build_that_fails_is_not_tried_again_without_a_change(tmp_path: Path) 
     assert not builder.needed()
 
 
+def test_an_edit_while_a_build_fails_is_built_too(tmp_path: Path) -> None:
+    runs = Runs()
+    builder = Builder(str(tmp_path), "test -e edited && cp edited out || { echo 1 > edited; exit 3; }", runs)
+    assert builder.run()
+    assert (tmp_path / "out").read_text() == "1\n"
+    assert [error and error.status for error in runs.seen][:2] == [3, None]
+
+
+def test_a_build_that_fails_and_writes_is_told_once(tmp_path: Path) -> None:
+    runs = Runs()
+    builder = Builder(str(tmp_path), "date +%N > stamp.$$; exit 3", runs)  # another file each time
+    assert not builder.run()
+    assert [error and error.status for error in runs.seen] == [3]
+    assert not builder.needed()
+
+
+def test_an_edit_by_whoever_hears_of_a_failure_is_seen(tmp_path: Path) -> None:
+    heard: list[BuildFailed | None] = []
+
+    def tell(_seconds: float, error: BuildFailed | None) -> None:
+        heard.append(error)
+        (tmp_path / "edited").touch()
+
+    builder = Builder(str(tmp_path), "test -e edited", tell)
+    assert not builder.run()
+    assert builder.needed()
+    assert builder.run()
+    assert [error is None for error in heard] == [False, True]
+
+
 # Signals.
 
 

@@ -45,24 +45,31 @@ class Builder:
     def run(self) -> bool:
         """Build until nothing is left to do. Whether it went well (`stop` makes it false)."""
         written: set[str] = set()
+        failed: BuildFailed | None = None
         while True:
             before = snapshot(self.folder)
-            good = self._run()
-            self._after = snapshot(self.folder)
+            seconds, error = self._run()
+            self._after = snapshot(self.folder)  # before it is told: who hears of it may edit at once
+            is_known = error is not None and failed is not None and str(error) == str(failed)
+            if not is_known:
+                self._tell(seconds, error)
+            failed = error
             changed = differences(before, self._after)
-            if not good or self._stop.is_set():
+            if self._stop.is_set() or is_known:
                 return False
             if changed <= written | self._outputs:
                 # Nothing new: what the run before wrote is what a build writes.
-                self._outputs |= written | changed
-                return True
+                if error is None:
+                    self._outputs |= written | changed
+                return error is None
             written = changed
 
     def stop(self) -> None:
         """Give a running build up, and run no other."""
         self._stop.set()
 
-    def _run(self) -> bool:
+    def _run(self) -> tuple[float, BuildFailed | None]:
+        """The seconds that it took, and what went wrong."""
         begun = time.monotonic()
         with tempfile.TemporaryFile() as output:
             try:
@@ -78,9 +85,7 @@ class Builder:
                 _end(child)
             output.seek(0)
             text = output.read().decode("utf-8", "replace")[-_SHOWN:]
-        error = BuildFailed(self.command, status, text) if status else None
-        self._tell(time.monotonic() - begun, error)
-        return error is None
+        return time.monotonic() - begun, BuildFailed(self.command, status, text) if status else None
 
     def _wait(self, child: subprocess.Popen[bytes]) -> int:
         while True:
