@@ -57,25 +57,6 @@ static PyObject *lookup_add(PyObject *object, PyObject *args)
     Py_RETURN_NONE;
 }
 
-/* A name's bytes: as UTF-8, or, where it holds bytes that are no text, in an object that the caller releases. */
-static bool take_text(PyObject *value, struct lb_text *text, PyObject **owner)
-{
-    Py_ssize_t length;
-    const char *start = PyUnicode_AsUTF8AndSize(value, &length); /* raises TypeError where it is no str */
-    if (start == NULL && PyErr_ExceptionMatches(PyExc_UnicodeEncodeError)) {
-        PyErr_Clear();
-        *owner = PyUnicode_AsEncodedString(value, "utf-8", "surrogateescape");
-        char *bytes = NULL;
-        if (*owner == NULL || PyBytes_AsStringAndSize(*owner, &bytes, &length) < 0)
-            return false;
-        start = bytes;
-    }
-    if (start == NULL)
-        return false;
-    *text = (struct lb_text){start, length > UINT32_MAX ? UINT32_MAX : (uint32_t)length};
-    return true;
-}
-
 static PyObject *found_at(const struct place *place, Py_ssize_t number, const struct lb_symbol *found)
 {
     const unsigned type = ELF64_ST_TYPE(found->info);
@@ -106,7 +87,7 @@ static PyObject *lookup_find(PyObject *object, PyObject *const *args, Py_ssize_t
         PyErr_Format(PyExc_TypeError, "find takes a name and a version, not %zd arguments", count);
         return NULL;
     }
-    if (take_text(args[0], &name, &owners[0]) && (!has_version || take_text(args[1], &version.name, &owners[1]))) {
+    if (lb_take_text(args[0], &name, &owners[0]) && (!has_version || lb_take_text(args[1], &version.name, &owners[1]))) {
         if (has_version)
             version.hash = lb_sysv_hash(version.name);
         result = search((const Lookup *)object, name, has_version ? &version : NULL);

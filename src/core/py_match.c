@@ -22,9 +22,22 @@ bool lb_is_table(PyObject *object) { return Py_TYPE(object) == table_type; }
 
 const struct lb_symbols *lb_symbols_of(PyObject *table) { return &((SymbolTable *)table)->symbols; }
 
-static struct lb_text text_from(const char *start, Py_ssize_t length)
+bool lb_take_text(PyObject *value, struct lb_text *text, PyObject **owner)
 {
-    return (struct lb_text){start, length > UINT32_MAX ? UINT32_MAX : (uint32_t)length};
+    Py_ssize_t length;
+    const char *start = PyUnicode_AsUTF8AndSize(value, &length); /* raises TypeError where it is no str */
+    if (start == NULL && PyErr_ExceptionMatches(PyExc_UnicodeEncodeError)) {
+        PyErr_Clear();
+        *owner = PyUnicode_AsEncodedString(value, "utf-8", "surrogateescape");
+        char *bytes = NULL;
+        if (*owner == NULL || PyBytes_AsStringAndSize(*owner, &bytes, &length) < 0)
+            return false;
+        start = bytes;
+    }
+    if (start == NULL)
+        return false;
+    *text = (struct lb_text){start, length > UINT32_MAX ? UINT32_MAX : (uint32_t)length};
+    return true;
 }
 
 static bool host_is_little(void)
@@ -127,19 +140,21 @@ PyDoc_STRVAR(find_doc,
 static PyObject *table_find(PyObject *object, PyObject *args)
 {
     SymbolTable *self = (SymbolTable *)object;
-    const char *name, *version = NULL;
-    Py_ssize_t name_length, version_length = 0;
-    if (!PyArg_ParseTuple(args, "s#|z#", &name, &name_length, &version, &version_length))
-        return NULL;
+    PyObject *name, *version = Py_None, *owners[2] = {NULL, NULL}, *result = NULL;
+    struct lb_text text;
     struct lb_version wanted = {.hidden = true, .file = {"", 0}};
-    if (version) {
-        wanted.name = text_from(version, version_length);
-        wanted.hash = lb_sysv_hash(wanted.name);
+    if (!PyArg_ParseTuple(args, "O|O", &name, &version))
+        return NULL;
+    const bool has_version = version != Py_None;
+    if (lb_take_text(name, &text, &owners[0]) && (!has_version || lb_take_text(version, &wanted.name, &owners[1]))) {
+        if (has_version)
+            wanted.hash = lb_sysv_hash(wanted.name);
+        struct lb_match match = lb_find(&self->symbols, text, has_version ? &wanted : NULL);
+        result = match.scope == UINT32_MAX ? Py_NewRef(Py_None) : match_fields(&self->symbols, match);
     }
-    struct lb_match match = lb_find(&self->symbols, text_from(name, name_length), version ? &wanted : NULL);
-    if (match.scope == UINT32_MAX)
-        Py_RETURN_NONE;
-    return match_fields(&self->symbols, match);
+    Py_XDECREF(owners[0]);
+    Py_XDECREF(owners[1]);
+    return result;
 }
 
 PyDoc_STRVAR(needs_doc,

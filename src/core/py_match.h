@@ -12,6 +12,9 @@ const struct lb_symbols *lb_symbols_of(PyObject *table);
 
 bool lb_is_table(PyObject *object);
 
+/* The bytes of a str: as UTF-8, or, where it holds bytes that are no text, in an object that the caller releases. */
+bool lb_take_text(PyObject *value, struct lb_text *text, PyObject **owner);
+
 PyObject *lb_text_to_python(struct lb_text text);
 
 /* A `_core.Bindings` of the SymbolTable `table`, which takes over `list`. */

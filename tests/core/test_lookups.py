@@ -162,6 +162,11 @@ def test_a_look_up_finds_names_in_the_tables_that_it_was_given(cc: Compiler) -> 
     assert lookup.find("fixed") == (0, 0x1234, symbols["fixed"].type, 0xFFF1)
     assert lookup.find("top", "V_1") is not None  # an object without versions has every one of them (dlvsym(3))
     assert (lookup.find("nowhere"), lookup.find("\udcff")) == (None, None)
+    table = symbol_table(elf)
+    assert (table.find("\udcff"), table.find("top", "\udcff") is None) == (None, False)
+    for arguments in ((b"top",), ("top", 3)):
+        with pytest.raises(TypeError):
+            table.find(*arguments)
 
 
 def test_a_look_up_takes_tables_and_names_alone(cc: Compiler) -> None:
